@@ -1,0 +1,9 @@
+"""The one exception that users of this package have to know."""
+
+
+class SpeechPromptError(ValueError):
+    """Something the caller can put right: bad audio, an unknown name, a broken folder.
+
+    The message is one clear sentence that says what is wrong and what to do. It never holds
+    a path of the server it runs on, so the app and the API show it as it is.
+    """

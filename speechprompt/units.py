@@ -1,0 +1,72 @@
+"""Units: what a voice becomes before the language model sees it (SpeechPrompt, section 2.1).
+
+Knows the vocabulary of the unit LM and how runs of equal units collapse; knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speechprompt.errors import SpeechPromptError
+
+FRAME_RATE = 50  # frames per second: one encoder step every 20 ms
+FRAME_SECONDS = 1 / FRAME_RATE
+
+# The vocabulary of every unit LM, as in fairseq's GSLM: four specials, then the units.
+SEPARATOR, PAD, EOS, UNKNOWN = 0, 1, 2, 3
+UNIT_OFFSET = 4  # token id = unit id + UNIT_OFFSET
+
+
+@dataclass(frozen=True)
+class Units:
+    """Deduplicated units of one recording.
+
+    ids, starts, lengths: int64 [N]; run i is unit ids[i], begins at frame starts[i] and lasts
+    lengths[i] frames of 20 ms.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def from_frames(cls, frame_ids: Sequence[int] | np.ndarray) -> Units:
+        """Collapse runs of equal ids: int [T], one unit per frame -> Units with N <= T."""
+        frames = np.asarray(frame_ids, dtype=np.int64).reshape(-1)
+        if not len(frames):
+            return cls(frames, frames.copy(), frames.copy())
+        starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]])
+        return cls(frames[starts], starts, np.diff(np.r_[starts, len(frames)]))
+
+    @property
+    def n_frames(self) -> int:
+        return int(self.lengths.sum())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def check_unit_ids(ids: Sequence[int] | np.ndarray, n_units: int) -> np.ndarray:
+    """Return ids as int64 [N] or raise SpeechPromptError when they are no units of this encoder."""
+    try:
+        array = np.asarray(ids)
+    except ValueError as error:
+        raise SpeechPromptError("Units must be one flat list of whole numbers.") from error
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+        raise SpeechPromptError("Units must be one flat list of whole numbers.")
+    if not len(array):
+        raise SpeechPromptError("There are no units to classify: the list is empty.")
+    if array.min() < 0 or array.max() >= n_units:
+        raise SpeechPromptError(
+            f"Unit {int(array.max() if array.max() >= n_units else array.min())} does not exist: "
+            f"this backbone has the units 0 to {n_units - 1}."
+        )
+    return array.astype(np.int64)
+
+
+def to_tokens(ids: Sequence[int] | np.ndarray) -> list[int]:
+    """Unit ids -> token ids of the unit LM, without the leading EOS or the separator."""
+    return [int(i) + UNIT_OFFSET for i in ids]
