@@ -1,0 +1,293 @@
+"""A prompt: all that is learnt for one task on one backbone (SpeechPrompt, section 2.2; v2, section 3).
+
+Per-layer key and value prompts (or input prompts), the separator embedding and the verbalizer, with
+the facts a user needs: labels, what it was tuned on, how well it does. Knows the shapes of the unit
+LM it belongs to, but imports no model.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
+from speechprompt.units import UNIT_OFFSET
+
+FORMAT_VERSION = 1
+CONFIG_NAME = "prompt_config.json"
+WEIGHTS_NAME = "prompt.safetensors"
+CARD_NAME = "README.md"
+MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
+MAX_LENGTH = 200  # prompt vectors per layer
+MAX_LABELS = 1000
+MAX_LABEL_CHARACTERS = 80
+
+TASK_PATTERN = re.compile(r"[a-z0-9_]{1,64}")
+SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
+# Control characters, and those that turn the direction of text around.
+CONTROL_PATTERN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+TEXT_LIMITS = {"title": 80, "group": 40, "backbone": 80, "data": 2000, "licence": 300}  # characters
+
+# Attribute of Prompt -> name of its tensor in the file.
+TENSOR_NAMES = {
+    "key_prompts": "key_prompts",
+    "value_prompts": "value_prompts",
+    "input_prompts": "input_prompts",
+    "separator": "separator",
+    "verbalizer_weight": "verbalizer.weight",
+    "verbalizer_units": "verbalizer.units",
+}
+
+
+@dataclass(eq=False)
+class Prompt:
+    """One task's prompt. L layers, P prompt vectors, width d, V symbols, C labels.
+
+    Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d], input prompts hold
+    input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
+    c + 4 is label c; the first four are the specials' and never answered); a fixed one has
+    verbalizer_units int64 [C], the unit that stands for each label.
+    """
+
+    task: str
+    title: str
+    labels: list[str]
+    backbone: str
+    unit_lm_sha256: str
+    separator: Tensor
+    key_prompts: Tensor | None = None
+    value_prompts: Tensor | None = None
+    input_prompts: Tensor | None = None
+    verbalizer_weight: Tensor | None = None
+    verbalizer_units: Tensor | None = None
+    group: str = "Other"
+    label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
+    silence_label: str | None = None  # the label that a recording of nothing deserves, if the task has one
+    data: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    example: str | None = None  # relative path of a clip to try
+
+    def __post_init__(self) -> None:
+        for name in TENSOR_NAMES:
+            if (tensor := getattr(self, name)) is not None and tensor.is_floating_point():
+                setattr(self, name, tensor.detach().float())
+        self.validate()
+
+    @property
+    def deep(self) -> bool:
+        """True for prompts in every layer's keys and values, False for prompts before the input."""
+        return self.input_prompts is None
+
+    @property
+    def verbalizer(self) -> Literal["fixed", "learned"]:
+        return "fixed" if self.verbalizer_weight is None else "learned"
+
+    @property
+    def length(self) -> int:
+        """P, the prompt vectors per layer."""
+        prompts = self.key_prompts if self.deep else self.input_prompts
+        return cast(Tensor, prompts).shape[-2]
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers: prompts, separator and a learned verbalizer."""
+        return sum(t.numel() for t in self.tensors().values() if t.is_floating_point())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that are there, under the names they are stored with."""
+        named = {stored: getattr(self, name) for name, stored in TENSOR_NAMES.items()}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def unit_label(self, unit: int) -> str | None:
+        """What a generated unit maps to: its label if fixed; if learned, the label it speaks for most."""
+        if self.verbalizer_weight is not None:
+            weights = self.verbalizer_weight[UNIT_OFFSET:]
+            if not 0 <= unit < weights.shape[1] - UNIT_OFFSET:
+                return None
+            return self.labels[int(weights[:, unit + UNIT_OFFSET].argmax())]
+        units = cast(Tensor, self.verbalizer_units).tolist()
+        return self.labels[units.index(unit)] if unit in units else None
+
+    def validate(self) -> None:
+        """Raise SpeechPromptError, naming the fact, unless everything in the prompt holds together."""
+        what = f"Prompt {self.task if _is_task(self.task) else '(unnamed)'}"
+        check_config(self.config(), what)
+        for name, tensor in self.tensors().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors().items()}
+        expected = expected_shapes(shapes, len(self.labels), what)
+        for name in sorted(shapes.keys() | expected.keys()):
+            if shapes.get(name) != expected.get(name):
+                raise SpeechPromptError(
+                    f"{what}: {name} has the shape {shapes.get(name)}, expected {expected.get(name)}."
+                )
+        if self.verbalizer_units is not None:
+            units = self.verbalizer_units
+            if units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0:
+                raise SpeechPromptError(f"{what}: verbalizer.units must be different units, one per label.")
+
+    def check_fits(self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int) -> None:
+        """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts."""
+        what = f"Prompt {self.task}"
+        if self.unit_lm_sha256 != unit_lm_sha256:
+            raise SpeechPromptError(
+                f"{what} was tuned for the unit LM {self.unit_lm_sha256[:12]} of backbone {self.backbone}, "
+                f"but this unit LM is {unit_lm_sha256[:12]}: use the backbone it was made for, or tune it again."
+            )
+        facts = [("width", len(self.separator), d_model)]
+        if self.key_prompts is not None:
+            facts.append(("number of layers", len(self.key_prompts), n_layers))
+        if self.verbalizer_weight is not None:
+            facts.append(("vocabulary", self.verbalizer_weight.shape[1], vocab_size))
+        for fact, own, lm in facts:
+            if own != lm:
+                raise SpeechPromptError(f"{what} has the {fact} {own}, but the unit LM has {lm}.")
+        if self.verbalizer_units is not None and int(self.verbalizer_units.max()) >= vocab_size - UNIT_OFFSET:
+            raise SpeechPromptError(
+                f"{what} answers with unit {int(self.verbalizer_units.max())}, "
+                f"but the unit LM has the units 0 to {vocab_size - UNIT_OFFSET - 1}."
+            )
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the tensors, as stored in prompt_config.json."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in TENSOR_NAMES}
+        kind = {"deep": self.deep, "length": self.length, "verbalizer": self.verbalizer}
+        return {"format_version": FORMAT_VERSION, **facts, **kind}
+
+    def save(self, folder: Path, card: str | None = None, dtype: torch.dtype = torch.float16) -> None:
+        """Write the prompt (and its card as README.md); an interrupted save leaves the old one."""
+        self.validate()
+        tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in self.tensors().items()}
+        with replaced_folder(folder) as aside:
+            write_json(aside / CONFIG_NAME, self.config())
+            write_tensors(aside / WEIGHTS_NAME, tensors, f"Prompt {self.task}")
+            if card is not None:
+                (aside / CARD_NAME).write_text(card, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Prompt:
+        """Read and check a prompt folder; SpeechPromptError names the file and the fact."""
+        folder = Path(folder)
+        what = f"Prompt {folder.name}"
+        config = read_json(folder, CONFIG_NAME, what)
+        version = config.get("format_version")
+        if version != FORMAT_VERSION:
+            raise SpeechPromptError(
+                f"{what}: {CONFIG_NAME} has format version {str(version)[:20]}, "
+                f"this program reads version {FORMAT_VERSION}; update speechprompt."
+            )
+        check_config(config, f"{what}: {CONFIG_NAME}")
+        file = TensorFile(folder, WEIGHTS_NAME, what, MAX_BYTES)
+        shapes = expected_shapes(file.shapes, len(config["labels"]), file.label)
+        file.expect(shapes, {"verbalizer.units": ("I64",)})
+        stored: dict[str, Any] = {
+            "deep": "input_prompts" not in file.shapes,
+            "length": prompt_length(file.shapes),
+        }
+        stored["verbalizer"] = "learned" if "verbalizer.weight" in file.shapes else "fixed"
+        for name, value in stored.items():
+            if config.pop(name) != value:
+                raise SpeechPromptError(f"{what}: {CONFIG_NAME} and {WEIGHTS_NAME} disagree on {name!r}.")
+        del config["format_version"]
+        tensors = file.read(torch.float32)
+        named = {name: tensors.get(stored_name) for name, stored_name in TENSOR_NAMES.items()}
+        return cls(**config, **cast(dict[str, Any], named))
+
+
+def _is_task(value: object) -> bool:
+    return isinstance(value, str) and TASK_PATTERN.fullmatch(value) is not None
+
+
+def _is_text(value: object, limit: int) -> bool:
+    return isinstance(value, str) and len(value) <= limit and CONTROL_PATTERN.search(value) is None
+
+
+def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
+    """P by the shape of whichever prompts are there; 0 when there are none."""
+    shape = shapes.get("key_prompts", shapes.get("input_prompts", ()))
+    return shape[-2] if len(shape) >= 2 else 0
+
+
+def expected_shapes(
+    shapes: dict[str, tuple[int, ...]], n_labels: int, what: str
+) -> dict[str, tuple[int, ...]]:
+    """What the shapes must be, given the sizes L, P, d, V that the leading tensors claim."""
+    deep, separator = "input_prompts" not in shapes, shapes.get("separator", ())
+    length, d = prompt_length(shapes), separator[0] if separator else 0
+    if not 1 <= length <= MAX_LENGTH or not 1 <= d <= 4096:
+        raise SpeechPromptError(
+            f"{what}: prompts need 1 to {MAX_LENGTH} vectors and a separator as wide as the unit LM."
+        )
+    expected: dict[str, tuple[int, ...]] = {"separator": (d,)}
+    if deep:
+        n_layers = shapes["key_prompts"][0]
+        expected["key_prompts"] = expected["value_prompts"] = (n_layers, length, d)
+    else:
+        expected["input_prompts"] = (length, d)
+    if "verbalizer.weight" in shapes:
+        vocab_size = shapes["verbalizer.weight"][-1] if shapes["verbalizer.weight"] else 0
+        expected["verbalizer.weight"] = (n_labels + UNIT_OFFSET, vocab_size)
+    else:
+        expected["verbalizer.units"] = (n_labels,)
+    return expected
+
+
+def check_config(config: dict[str, Any], what: str) -> None:
+    """Raise SpeechPromptError unless prompt_config.json holds exactly what it should, within bounds."""
+    own = {f.name for f in fields(Prompt)} - TENSOR_NAMES.keys()
+    known = own | {"format_version", "deep", "length", "verbalizer"}
+    if config.keys() != known:
+        name = min(config.keys() ^ known)
+        fault = "lacks the" if name in known else "holds an unknown"
+        raise SpeechPromptError(f"{what} {fault} entry {name[:40]!r}.")
+    if not _is_task(config["task"]):
+        raise SpeechPromptError(f"{what}: a task's name has 1 to 64 of a-z, 0-9 and _.")
+    for name, limit in TEXT_LIMITS.items():
+        if not _is_text(config[name], limit):
+            raise SpeechPromptError(f"{what}: {name} must be plain text of at most {limit} characters.")
+    sha256 = config["unit_lm_sha256"]
+    if not isinstance(sha256, str) or not SHA256_PATTERN.fullmatch(sha256):
+        raise SpeechPromptError(f"{what}: unit_lm_sha256 must be 64 hexadecimal digits.")
+    _check_labels(config, what)
+    _check_metrics(config["metrics"], what)
+    if not isinstance(config["label_rule"], dict):
+        raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
+    if (example := config["example"]) is not None:
+        path = PurePosixPath(example) if _is_text(example, 200) else PurePosixPath("/")
+        if path.is_absolute() or ".." in path.parts or "\\" in str(path):
+            raise SpeechPromptError(f"{what}: example must be a relative path inside the project.")
+
+
+def _check_labels(config: dict[str, Any], what: str) -> None:
+    labels = config["labels"]
+    if not isinstance(labels, list) or not 2 <= len(labels) <= MAX_LABELS:
+        raise SpeechPromptError(f"{what}: labels must be a list of 2 to {MAX_LABELS}.")
+    for label in labels:
+        if not _is_text(label, MAX_LABEL_CHARACTERS) or not label.strip():
+            raise SpeechPromptError(
+                f"{what}: every label must be text of 1 to {MAX_LABEL_CHARACTERS} printable characters."
+            )
+    if len(set(labels)) != len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise SpeechPromptError(f"{what}: the label {twice!r} is there twice.")
+    if config["silence_label"] is not None and config["silence_label"] not in labels:
+        raise SpeechPromptError(f"{what}: silence_label must be one of the labels, or null.")
+
+
+def _check_metrics(metrics: object, what: str) -> None:
+    if not isinstance(metrics, dict):
+        raise SpeechPromptError(f"{what}: metrics must be an object.")
+    interval = metrics.get("interval95", [0, 1])
+    rates = [metrics.get("accuracy", 0), *(interval if isinstance(interval, (list, tuple)) else [])]
+    if len(rates) != 3 or not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
+        raise SpeechPromptError(f"{what}: accuracy and interval95 in metrics must lie between 0 and 1.")
+    if not _is_text(metrics.get("split", ""), 80) or type(metrics.get("n", 0)) is not int:
+        raise SpeechPromptError(f"{what}: metrics must name the split as text and n as a whole number.")

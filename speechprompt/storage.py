@@ -1,0 +1,154 @@
+"""Folders of JSON and tensors: checked before they are believed, written aside before they count.
+
+A prompt or a model may come from anywhere, so files must lie inside their folder, be of bounded
+size and hold exactly the expected tensors; nothing is ever unpickled. Knows no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from speechprompt.errors import SpeechPromptError
+
+FLOATS = ("F16", "BF16", "F32")  # safetensors' names of the dtypes that weights may be stored in
+
+
+def file_inside(folder: Path, name: str, what: str, max_bytes: int) -> Path:
+    """The regular file `name` of the folder, at most max_bytes long; `what` begins every error."""
+    path = folder / name
+    if not path.is_file():
+        raise SpeechPromptError(f"{what}: {name} is missing.")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise SpeechPromptError(
+            f"{what}: {name} is a link that leads out of the folder; copy the file itself."
+        )
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise SpeechPromptError(f"{what}: {name} has {size} bytes, more than the {max_bytes} allowed.")
+    return path
+
+
+def read_json(folder: Path, name: str, what: str, max_bytes: int = 1 << 18) -> dict[str, Any]:
+    """The JSON object in a file; NaN and Infinity, which JSON does not have, are refused."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(constant)
+
+    path = file_inside(folder, name, what, max_bytes)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpeechPromptError(f"{what}: {name} is not valid JSON.") from error
+    if not isinstance(value, dict):
+        raise SpeechPromptError(f"{what}: {name} must hold one JSON object.")
+    return value
+
+
+class TensorFile:
+    """A safetensors file whose header has been read: `shapes` and `dtypes` by name, no values yet."""
+
+    def __init__(self, folder: Path, name: str, what: str, max_bytes: int) -> None:
+        self.label = f"{what}: {name}"
+        self.path = file_inside(folder, name, what, max_bytes)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, str] = {}
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118 (a safe_open handle is no dict)
+                    view = file.get_slice(key)
+                    self.shapes[key] = tuple(view.get_shape())
+                    self.dtypes[key] = view.get_dtype()
+        except (OSError, SafetensorError) as error:
+            raise SpeechPromptError(
+                f"{self.label} is damaged or not a safetensors file (pickles are never loaded)."
+            ) from error
+
+    def expect(self, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, tuple[str, ...]]) -> None:
+        """Raise unless the file holds exactly these names and shapes, in one of the dtypes (FLOATS if unnamed)."""
+        if missing := sorted(shapes.keys() - self.shapes.keys()):
+            raise SpeechPromptError(f"{self.label} lacks the tensor {missing[0]!r}.")
+        if unexpected := sorted(self.shapes.keys() - shapes.keys()):
+            raise SpeechPromptError(f"{self.label} holds an unexpected tensor {unexpected[0][:80]!r}.")
+        for name, shape in shapes.items():
+            if self.shapes[name] != tuple(shape):
+                raise SpeechPromptError(
+                    f"{self.label}: {name} has the shape {list(self.shapes[name])}, expected {list(shape)}."
+                )
+            if self.dtypes[name] not in dtypes.get(name, FLOATS):
+                raise SpeechPromptError(f"{self.label}: {name} has the dtype {self.dtypes[name]}.")
+
+    def read(self, dtype: torch.dtype, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+        """All tensors, floats as `dtype` (integers keep theirs); raise when a value is not finite."""
+        tensors = {}
+        with safe_open(self.path, framework="pt") as file:
+            for name in self.shapes:
+                stored = file.get_tensor(name)
+                if not stored.is_floating_point():
+                    tensors[name] = stored.clone().to(device)
+                    continue
+                tensor = stored.to(device=device, dtype=dtype, copy=True)
+                if not bool(torch.isfinite(tensor).all()):
+                    raise SpeechPromptError(f"{self.label}: {name} holds values that are not finite numbers.")
+                tensors[name] = tensor
+        return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Write safetensors; raise when a value is not finite (fp16 ends at 65504), before anything is written."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise SpeechPromptError(f"{what}: {name} holds values that are not finite as {tensor.dtype}.")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden sibling to write into; when the block ends well it takes the folder's place.
+
+    Readers see the old files or the new ones, never half of each; an interrupted write leaves the old.
+    Files of the old folder that the block did not write are kept.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield aside
+        aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
+        for path in aside.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            old = aside.with_name(aside.name + ".old")
+            folder.rename(old)
+            aside.rename(folder)
+            for path in old.iterdir():
+                if not (folder / path.name).exists():
+                    path.rename(folder / path.name)
+            shutil.rmtree(old)
+        else:
+            aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

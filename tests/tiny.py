@@ -1,0 +1,88 @@
+"""Tiny real models for tests: a unit LM, prompts and whole backbones made in milliseconds, seeded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import XGLMForCausalLM
+
+from speechprompt import unit_lm
+from speechprompt.prompt import Prompt
+from speechprompt.storage import write_json
+from speechprompt.units import UNIT_OFFSET
+
+N_UNITS, D, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32
+NO_SHA256 = "0" * 64
+
+
+def make_lm(
+    n_units: int = N_UNITS, d_model: int = D, n_layers: int = LAYERS, seed: int = 0
+) -> XGLMForCausalLM:
+    """A random unit LM, frozen, with biases and norms off their initial values as a trained one has."""
+    generator = torch.Generator().manual_seed(seed)
+    lm = XGLMForCausalLM(unit_lm.make_config(n_units, d_model, n_layers, HEADS, FFN, max_positions=64))
+    for name, parameter in lm.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator) * 0.3
+        parameter.data = 1 + noise if "norm" in name and name.endswith("weight") else noise
+    return lm.requires_grad_(False).eval()
+
+
+def make_prompt(
+    task: str = "colours",
+    labels: tuple[str, ...] = ("red", "green", "blue"),
+    length: int = 3,
+    deep: bool = True,
+    verbalizer: str = "learned",
+    sha256: str = NO_SHA256,
+    lm: XGLMForCausalLM | None = None,
+    seed: int = 0,
+    **facts: Any,
+) -> Prompt:
+    """A random prompt that fits make_lm() (or the given lm); `facts` are further fields of Prompt."""
+    generator = torch.Generator().manual_seed(seed)
+    d, n_layers = (lm.config.d_model, lm.config.num_layers) if lm else (D, LAYERS)
+    vocab_size = lm.config.vocab_size if lm else N_UNITS + UNIT_OFFSET
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    tensors: dict[str, torch.Tensor] = {"separator": random(d)}
+    if deep:
+        tensors |= {"key_prompts": random(n_layers, length, d), "value_prompts": random(n_layers, length, d)}
+    else:
+        tensors["input_prompts"] = random(length, d)
+    if verbalizer == "learned":
+        tensors["verbalizer_weight"] = random(len(labels) + UNIT_OFFSET, vocab_size) * 0.1
+    else:
+        units = torch.randperm(vocab_size - UNIT_OFFSET, generator=generator)
+        tensors["verbalizer_units"] = units[: len(labels)]
+    facts = {"title": task.title(), "backbone": "tiny", "licence": "CC0-1.0", "data": "random"} | facts
+    return Prompt(task=task, labels=list(labels), unit_lm_sha256=sha256, **facts, **tensors)
+
+
+def make_backbone(
+    root: Path, name: str = "tiny", prompts: tuple[Prompt, ...] = (), encoder: str = "hubert-base"
+) -> Path:
+    """Write root/backbones/<name> and root/prompts/<name>/<task>; returns the backbone's folder.
+
+    The prompts are re-tied to the LM that is written. Without `prompts`, two tasks are made: colours
+    (learned verbalizer) and fruit (fixed; its label "nothing" is for silence).
+    """
+    folder = root / "backbones" / name
+    lm = make_lm()
+    unit_lm.save(lm, folder / "unit_lm")
+    info = {"format_version": 1, "name": name, "title": name.title(), "encoder": encoder, "n_units": N_UNITS}
+    info |= {"frame_rate": 50, "description": "Random numbers for tests.", "licence": "CC0-1.0"}
+    write_json(folder / "backbone.json", info)
+    if not prompts:
+        fruit = ("apple", "pear", "plum", "nothing")
+        prompts = (
+            make_prompt(),
+            make_prompt("fruit", fruit, 2, verbalizer="fixed", seed=1, silence_label="nothing"),
+        )
+    for prompt in prompts:
+        prompt.unit_lm_sha256 = unit_lm.sha256(folder / "unit_lm")
+        prompt.save(root / "prompts" / name / prompt.task)
+    return folder
