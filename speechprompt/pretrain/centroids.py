@@ -1,0 +1,121 @@
+"""Fit the units: k-means on one layer of the trained encoder, and the unit transcripts of all speech.
+
+Writes the `encoder/` folder of a backbone (network cut at that layer, centroids) and, for the unit LM,
+a parquet file with the columns id, dataset, split, units.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from sklearn.cluster import MiniBatchKMeans
+from tqdm import tqdm
+
+from speechprompt.encoder import EncoderConfig, UnitEncoder
+from speechprompt.errors import SpeechPromptError
+from speechprompt.pretrain import augment
+from speechprompt.pretrain.corpus import Clip, noises_of, read_corpus
+
+FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets
+BATCH_CLIPS = 64
+
+
+def cut(checkpoint: Path, n_layers: int, n_units: int) -> UnitEncoder:
+    """The averaged encoder of a training checkpoint, its first `n_layers` blocks, without centroids."""
+    if not checkpoint.is_file():
+        raise SpeechPromptError(f"There is no {checkpoint.name}: run `speechprompt pretrain encoder` first.")
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    config = state["config"]
+    if not 1 <= n_layers <= config["n_layers"]:
+        raise SpeechPromptError(f"--layer must be 1 to {config['n_layers']}.")
+    encoder = UnitEncoder(EncoderConfig(**{**config, "n_layers": n_layers}), n_units)
+    prefix = "encoder."
+    weights = {k[len(prefix) :]: v for k, v in state["average"].items() if k.startswith(prefix)}
+    kept = encoder.network.state_dict()
+    encoder.network.load_state_dict({name: weights[name] for name in kept})
+    return encoder.requires_grad_(False).eval()
+
+
+def fit(encoder: UnitEncoder, waveforms: list[np.ndarray], seed: int) -> float:
+    """Set the encoder's centroids from these waveforms; return the share of variance they explain."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(waveforms))
+    frames: list[torch.Tensor] = []
+    total = 0
+    with tqdm(total=FIT_FRAMES, desc="features", unit="frame") as progress:
+        for at in range(0, len(order), BATCH_CLIPS):
+            found = encoder.features([waveforms[i] for i in order[at : at + BATCH_CLIPS]])
+            frames += found
+            total += sum(map(len, found))
+            progress.update(sum(map(len, found)))
+            if total >= FIT_FRAMES:
+                break
+    points = torch.cat(frames)
+    encoder.mean.copy_(points.mean(0))
+    encoder.std.copy_(points.std(0) + 1e-5)
+    points = (points - encoder.mean) / encoder.std
+    fitted = MiniBatchKMeans(
+        encoder.n_units, batch_size=8192, n_init=2, max_iter=60, random_state=seed, reassignment_ratio=1e-3
+    ).fit(points.numpy())
+    encoder.centroids.copy_(torch.from_numpy(fitted.cluster_centers_))
+    return 1 - float((points - encoder.centroids[encoder.assign(points)]).square().mean())
+
+
+def transcribe(
+    encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int
+) -> list[dict[str, str | list[int]]]:
+    """Units of every clip, and of `copies` simulated recordings of each train clip."""
+    noises = noises_of(clips)
+    work = [(clip, 0) for clip in clips]
+    work += [(clip, copy) for copy in range(1, copies + 1) for clip in clips if clip.split == "train"]
+    work.sort(key=lambda item: len(item[0].samples))
+    rows: list[dict[str, str | list[int]]] = []
+    for at in tqdm(range(0, len(work), BATCH_CLIPS), desc="units", unit="batch"):
+        waveforms = []
+        for i, (clip, copy) in enumerate(work[at : at + BATCH_CLIPS]):
+            waveform = clip.waveform
+            if copy:
+                rng = np.random.default_rng([seed, at + i])
+                waveform = augment.change_speed(waveform, rng.uniform(0.9, 1.12))
+                waveform = augment.simulate(waveform, rng, noises)
+            waveforms.append(waveform)
+        for (clip, copy), units in zip(work[at : at + BATCH_CLIPS], encoder.batch(waveforms), strict=True):
+            row_id = f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else "")
+            rows.append(
+                {"id": row_id, "dataset": clip.dataset, "split": clip.split, "units": units.ids.tolist()}
+            )
+    return rows
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
+    parser.add_argument("--checkpoint", type=Path, default=Path("runs/encoder/encoder.pt"))
+    parser.add_argument("--layer", type=int, default=3, help="blocks to keep (default 3)")
+    parser.add_argument("--units", type=int, default=500, help="number of centroids (default 500)")
+    parser.add_argument("--out", type=Path, default=Path("backbones/mini/encoder"))
+    parser.add_argument(
+        "--transcripts", type=Path, default=Path("runs/units.parquet"), help="for the unit LM"
+    )
+    parser.add_argument("--copies", type=int, default=2, help="simulated recordings of each train clip")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=4)
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    clips = read_corpus(args.data, workers=args.threads)
+    encoder = cut(args.checkpoint, args.layer, args.units)
+    spoken = [c.waveform for c in clips if c.split == "train" and c.dataset != "sound_events"]
+    explained = fit(encoder, spoken, args.seed)
+    print(f"{args.units} units of layer {args.layer} explain {explained:.1%} of the variance")
+    encoder.save(args.out)
+    encoder = UnitEncoder.load(args.out)  # the units of the fp16 weights that ship
+    rows = transcribe(encoder, clips, args.copies, args.seed)
+    args.transcripts.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), args.transcripts)
+    print(f"{sum(len(r['units']) for r in rows):,} units of {len(rows):,} recordings")

@@ -1,0 +1,337 @@
+"""Train the `mini` encoder: masked prediction in two rounds with auxiliary CTC losses.
+
+Round one predicts clusters of MFCC frames under a mask, as HuBERT does; round two predicts clusters of
+the encoder's own features. Beside it, CTC on phones (where words are known) and on published HuBERT-100
+transcripts pulls the middle layers towards what is said. The input is noisy, the targets are clean.
+
+Step n draws the same batch whatever happened before, so a stopped run resumes where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from speechprompt.encoder import FRAME_HOP, EncoderConfig, LogMel, SpeechEncoder
+from speechprompt.pretrain import augment
+from speechprompt.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of, read_corpus
+
+WORD_FRAMES = 64  # most batches: 1.28 s, one word each
+LONG_FRAMES = 224  # some batches: 4.5 s of running speech
+WORD_BATCH, LONG_BATCH, LONG_SHARE = 48, 14, 0.2
+FIRST_CLUSTERS, SECOND_CLUSTERS, TEACHER_LAYERS = 100, 500, 3
+MASK_SPAN = 7  # frames
+HUBERT_UNITS = 100
+
+
+class Batches(Dataset):
+    """Step number -> one augmented batch, a function of (seed, step) alone."""
+
+    def __init__(self, clips: list[Clip], seed: int) -> None:
+        self.seed = seed
+        self.sets = by_set(clips, "train")
+        self.names = [name for name in OPEN_SETS if name in self.sets]
+        shares = np.array([OPEN_SETS[name] for name in self.names])
+        self.shares = shares / shares.sum()
+        self.phones = sorted({p for c in clips for p in (c.phones or "").split()})
+        self.index = {phone: i for i, phone in enumerate(self.phones)}
+        limit = LONG_FRAMES * FRAME_HOP
+        self.long = [
+            c
+            for c in self.sets.get("read_english", []) + self.sets.get("synthetic_speech", [])
+            if c.phones and len(c.samples) < limit * 1.1
+        ] or [c for group in self.sets.values() for c in group]
+        self.noises = noises_of(clips)
+        self.log_mel = LogMel(EncoderConfig().n_mels)
+        self.warped = [LogMel.filter_bank(EncoderConfig().n_mels, w) for w in np.arange(0.86, 1.15, 0.04)]
+
+    def __getitem__(self, step: int) -> dict:
+        rng = np.random.default_rng([self.seed, step])
+        long = rng.random() < LONG_SHARE
+        frames, size = (LONG_FRAMES, LONG_BATCH) if long else (WORD_FRAMES, WORD_BATCH)
+        clean, noisy, phones, hubert = [], [], [], []
+        for _ in range(size):
+            if long:
+                clip = self.long[rng.integers(len(self.long))]
+            else:
+                group = self.sets[self.names[rng.choice(len(self.names), p=self.shares)]]
+                clip = group[rng.integers(len(group))]
+            waveform = clip.waveform
+            if rng.random() < 0.6:
+                waveform = augment.change_speed(waveform, rng.uniform(0.88, 1.14))
+            piece, whole = place(waveform, frames * FRAME_HOP, rng, clip.dataset == "words20")
+            clean.append(piece)
+            noisy.append(augment.simulate(piece, rng, self.noises, clean[:-1]))
+            spoken = clip.phones.split() if whole and clip.phones is not None else None
+            phones.append(None if spoken is None else [self.index[p] for p in spoken])
+            hubert.append(clip.hubert_units if whole else None)
+        bands = self.warped[rng.integers(len(self.warped))]
+        mel = self.log_mel(torch.from_numpy(np.stack(noisy)), bands)
+        for row in mel:  # SpecAugment over bands; the masked prediction covers time
+            if rng.random() < 0.5:
+                width = rng.integers(1, 14)
+                low = rng.integers(80 - width)
+                row[:, low : low + width] = 0
+        mask = np.zeros((size, frames), dtype=bool)
+        for row in range(size):
+            share = 0.45 if phones[row] is None else 0.3
+            for start in rng.choice(frames - MASK_SPAN, int(frames * share / MASK_SPAN + 0.5), replace=False):
+                mask[row, start : start + MASK_SPAN] = True
+        return {
+            "mel": mel,
+            "clean_mel": self.log_mel(torch.from_numpy(np.stack(clean))),
+            "mask": torch.from_numpy(mask),
+            "phones": phones,
+            "hubert": hubert,
+        }
+
+
+def place(
+    waveform: np.ndarray, size: int, rng: np.random.Generator, centred: bool
+) -> tuple[np.ndarray, bool]:
+    """Cut or pad to `size` samples; True when all that is said is still there.
+
+    Padding is hiss as faint as the clip's own background. `centred` clips are one word in a long
+    pause: they are cut around their loudest part.
+    """
+    n = len(waveform)
+    if n <= size:
+        level = float(np.percentile(np.abs(waveform[::7]), 5)) + 1e-6
+        piece = rng.uniform(-level, level, size).astype(np.float32)
+        start = rng.integers(size - n + 1)
+        piece[start : start + n] = waveform
+        return piece, True
+    if centred:
+        energy = np.convolve(waveform[::16] ** 2, np.ones(400), "same")
+        start = int(energy.argmax()) * 16 - size // 2 + int(rng.integers(-1600, 1600))
+        start = min(max(0, start), n - size)
+        return waveform[start : start + size], True
+    start = int(rng.integers(n - size + 1))
+    return waveform[start : start + size], False
+
+
+class Pretrainer(nn.Module):
+    """The encoder with its four heads; all but the encoder is thrown away."""
+
+    def __init__(self, config: EncoderConfig, n_phones: int) -> None:
+        super().__init__()
+        d = config.dim
+        self.encoder = SpeechEncoder(config)
+        self.mask_embedding = nn.Parameter(torch.randn(d) * 0.1)
+        self.final_norm = nn.LayerNorm(d)
+        self.first = nn.Linear(d, FIRST_CLUSTERS)
+        self.second = nn.Linear(d, SECOND_CLUSTERS)
+        self.phones = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, n_phones + 1))
+        self.hubert = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, HUBERT_UNITS + 1))
+
+    def forward(self, mel: Tensor, mask: Tensor, second: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Cluster logits of every frame, phone logits, HuBERT-unit logits."""
+        x = self.encoder.front(mel)
+        x = torch.where(mask[..., None], self.mask_embedding.to(x.dtype), x)
+        for block in self.encoder.blocks[:-1]:
+            x = block(x, None)
+        top = self.final_norm(self.encoder.blocks[-1](x, None))
+        clusters = self.second(top) if second else self.first(top)
+        return clusters.float(), self.phones(x).float(), self.hubert(x).float()
+
+
+def mfcc(mel: Tensor) -> Tensor:
+    """Log-mel [B, 2F, n_mels] -> 13 cepstra with two orders of differences, [B, F, 39]."""
+    basis = torchaudio.functional.create_dct(13, mel.shape[-1], "ortho").to(mel.device)
+    cepstra = (mel @ basis).transpose(1, 2)
+    delta = torchaudio.functional.compute_deltas(cepstra)
+    twice = torchaudio.functional.compute_deltas(delta)
+    return torch.cat([cepstra, 3 * delta, 5 * twice], 1).transpose(1, 2)[:, ::2]
+
+
+def cluster(features: Tensor, n_clusters: int, seed: int) -> dict[str, Tensor]:
+    """k-means on [N, d] features: mean, std and centroids [K, d] of the normalised features."""
+    mean, std = features.mean(0), features.std(0) + 1e-5
+    fitted = MiniBatchKMeans(n_clusters, batch_size=4096, n_init=1, max_iter=10, random_state=seed).fit(
+        ((features - mean) / std).numpy()
+    )
+    return {"mean": mean, "std": std, "centroids": torch.from_numpy(fitted.cluster_centers_).float()}
+
+
+def nearest(features: Tensor, clusters: dict[str, Tensor]) -> Tensor:
+    points = (features.float() - clusters["mean"]) / clusters["std"]
+    centroids = clusters["centroids"]
+    return (centroids.square().sum(1) - 2 * points @ centroids.T).argmin(-1)
+
+
+def ctc(logits: Tensor, targets: Sequence[list[int] | None]) -> Tensor:
+    """Mean CTC loss over the rows that have a target; the last class is the blank."""
+    rows = [i for i, target in enumerate(targets) if target is not None]
+    if not rows:
+        return logits.sum() * 0
+    known = [torch.tensor(targets[i], dtype=torch.long) for i in rows]
+    log_probs = logits[rows].log_softmax(-1).transpose(0, 1)
+    return F.ctc_loss(
+        log_probs,
+        torch.cat(known).to(logits.device),
+        torch.full((len(rows),), len(log_probs)),
+        torch.tensor([len(k) for k in known]),
+        blank=logits.shape[-1] - 1,
+        zero_infinity=True,
+    )
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    return peak * min(1, (step + 1) / 200) * (0.03 + 0.97 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+class Run:
+    """Everything that a stopped run needs to go on."""
+
+    def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
+        self.args, self.batches, self.step = args, batches, 0
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(args.seed)
+        config = EncoderConfig(dim=args.dim, n_layers=args.layers, ffn_dim=4 * args.dim)
+        self.model = Pretrainer(config, len(batches.phones)).to(self.device)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=args.lr, weight_decay=0.05, betas=(0.9, 0.98), fused=True
+        )
+        self.teacher: SpeechEncoder | None = None
+        self.clusters: dict[str, Tensor] = {}
+
+    @property
+    def checkpoint(self) -> Path:
+        return Path(self.args.run) / "encoder.pt"
+
+    def save(self) -> None:
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "teacher": self.teacher.state_dict() if self.teacher else None,
+            "clusters": self.clusters,
+            "rng": torch.get_rng_state(),
+            "config": vars(self.model.encoder.config),
+        }
+        aside = self.checkpoint.with_suffix(".part")
+        torch.save(state, aside)
+        aside.replace(self.checkpoint)
+
+    def resume(self) -> None:
+        if not self.checkpoint.is_file():
+            return
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.clusters = state["clusters"]
+        torch.set_rng_state(state["rng"].cpu())
+        if state["teacher"]:
+            self.teacher = copy.deepcopy(self.average.encoder)
+            self.teacher.load_state_dict(state["teacher"])
+
+    @torch.inference_mode()
+    def target_features(self, clean_mel: Tensor) -> Tensor:
+        if self.teacher is None:
+            return mfcc(clean_mel)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.teacher(clean_mel, n_layers=TEACHER_LAYERS).float()
+
+    def fit_clusters(self, n_clusters: int) -> None:
+        draws = range(10**6, 10**6 + 40)  # steps that training never reaches
+        features = torch.cat(
+            [
+                self.target_features(self.batches[i]["clean_mel"].to(self.device))[:, ::2].flatten(0, 1)
+                for i in draws
+            ]
+        )
+        fitted = cluster(features.cpu(), n_clusters, self.args.seed)
+        self.clusters = {name: value.to(self.device) for name, value in fitted.items()}
+
+    def train_step(self, batch: dict) -> dict[str, float]:
+        if not self.clusters:
+            self.fit_clusters(FIRST_CLUSTERS)
+        if self.teacher is None and self.step >= self.args.steps * self.args.second_round:
+            self.teacher = copy.deepcopy(self.average.encoder)
+            self.fit_clusters(SECOND_CLUSTERS)
+        mel, mask = batch["mel"].to(self.device), batch["mask"].to(self.device)
+        targets = nearest(self.target_features(batch["clean_mel"].to(self.device)), self.clusters).clone()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            clusters, phones, hubert = self.model(mel, mask, self.teacher is not None)
+        masked = F.cross_entropy(clusters[mask], targets[mask])
+        heard = F.cross_entropy(clusters[~mask], targets[~mask])
+        phone_loss, hubert_loss = ctc(phones, batch["phones"]), ctc(hubert, batch["hubert"])
+        loss = masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.args.steps, self.args.lr)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        with torch.no_grad():
+            keep = min(0.998, (1 + self.step) / (20 + self.step))
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+        return {
+            "masked": masked.item(),
+            "heard": heard.item(),
+            "phone_ctc": phone_loss.item(),
+            "hubert_ctc": hubert_loss.item(),
+            "masked_accuracy": (clusters[mask].argmax(-1) == targets[mask]).float().mean().item(),
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
+    parser.add_argument(
+        "--run", type=Path, default=Path("runs/encoder"), help="checkpoint and log; resumed if there"
+    )
+    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--dim", type=int, default=EncoderConfig.dim)
+    parser.add_argument("--layers", type=int, default=EncoderConfig.n_layers)
+    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--second-round", type=float, default=0.4, help="share of the steps before it begins")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    args.run.mkdir(parents=True, exist_ok=True)
+    batches = Batches(read_corpus(args.data, workers=args.threads), args.seed)
+    training = Run(args, batches)
+    training.resume()
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(training.step, args.steps),
+        num_workers=args.workers,
+        prefetch_factor=8 if args.workers else None,
+    )
+    log, recent, began = args.run / "encoder.jsonl", [], time.perf_counter()
+    with tqdm(loader, initial=training.step, total=args.steps, desc="encoder", mininterval=5) as progress:
+        for batch in progress:
+            recent.append(training.train_step(batch))
+            if training.step % 100 == 0 or training.step == args.steps:
+                means = {name: round(float(np.mean([r[name] for r in recent])), 4) for name in recent[0]}
+                seconds = round(time.perf_counter() - began)
+                with log.open("a") as file:
+                    file.write(json.dumps({"step": training.step, "seconds": seconds, **means}) + "\n")
+                progress.set_postfix(means)
+                recent = []
+            if training.step % 500 == 0 or training.step == args.steps:
+                training.save()

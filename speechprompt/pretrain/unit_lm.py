@@ -1,0 +1,186 @@
+"""Train a unit LM: next-unit loss on unit transcripts, no labels (GSLM; SpeechPrompt, section 2.1).
+
+Reads parquet files with the columns split and units. A stopped run resumes at its last epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+from transformers import XGLMForCausalLM
+
+from speechprompt import unit_lm
+from speechprompt.errors import SpeechPromptError
+from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
+
+MAX_TOKENS = 256  # longer transcripts are cut into pieces of this many units
+
+
+def read_transcripts(paths: Sequence[Path], split: str) -> list[list[int]]:
+    """Distinct token sequences `</s> u1 … uN </s>` of one split, long ones cut into pieces."""
+    distinct: dict[tuple[int, ...], None] = {}
+    for path in paths:
+        table = pq.read_table(path, columns=["split", "units"])
+        for row in table.filter(pc.field("split") == split).to_pylist():
+            for at in range(0, len(row["units"]), MAX_TOKENS):
+                distinct[tuple(row["units"][at : at + MAX_TOKENS])] = None
+    return [[EOS, *to_tokens(units), EOS] for units in distinct]
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | None) -> list[list[int]]:
+    """Index batches of about `tokens` padded tokens, of like length; shuffled when rng is given."""
+    order = list(range(len(lengths)))
+    if rng:
+        rng.shuffle(order)
+    order.sort(key=lambda i: lengths[i] // 2)
+    groups: list[list[int]] = []
+    group: list[int] = []
+    for i in order:
+        if group and max(lengths[i], lengths[group[-1]]) * (len(group) + 1) > tokens:
+            groups.append(group)
+            group = []
+        group.append(i)
+    groups += [group] if group else []
+    if rng:
+        rng.shuffle(groups)
+    return groups
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """int64 [B, T], padded on the right."""
+    width = max(map(len, sequences))
+    return torch.tensor([[*s, *[PAD] * (width - len(s))] for s in sequences])
+
+
+def next_unit_loss(lm: XGLMForCausalLM, tokens: Tensor, reduction: str = "mean") -> Tensor:
+    # Causal attention and padding on the right: real positions never see a pad.
+    with torch.autocast(tokens.device.type, torch.bfloat16):
+        logits = lm(input_ids=tokens[:, :-1], use_cache=False).logits
+    return F.cross_entropy(
+        logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD, reduction=reduction
+    )
+
+
+@torch.inference_mode()
+def perplexity(lm: XGLMForCausalLM, sequences: list[list[int]]) -> float:
+    lm.eval()
+    device = lm.device
+    total = tokens = 0.0
+    for group in batches_by_length(list(map(len, sequences)), 8000, None):
+        batch = pad([sequences[i] for i in group]).to(device)
+        total += next_unit_loss(lm, batch, "sum").item()
+        tokens += int((batch[:, 1:] != PAD).sum())
+    lm.train()
+    return math.exp(total / tokens)
+
+
+def new_lm(args: argparse.Namespace, n_units: int) -> XGLMForCausalLM:
+    torch.manual_seed(args.seed)
+    config = unit_lm.make_config(
+        n_units, args.dim, args.layers, args.heads, 4 * args.dim, max_positions=2048, dropout=args.dropout
+    )
+    config.attention_dropout = 0.0  # costs much on a CPU and brings little
+    lm = XGLMForCausalLM(config)
+    # Embeddings are scaled by sqrt(d): this start gives them unit variance.
+    nn.init.normal_(lm.model.embed_tokens.weight, std=args.dim**-0.5)
+    for layer in lm.model.layers:
+        for linear in (layer.self_attn.out_proj, layer.fc2):
+            linear.weight.data.mul_(1.4 / math.sqrt(2 * args.layers))
+    return lm.train()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--units", type=Path, nargs="+", required=True, help="parquet files of transcripts")
+    parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
+    parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
+    parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--tokens-per-batch", type=int, default=2560)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    args.run.mkdir(parents=True, exist_ok=True)
+    train, valid = read_transcripts(args.units, "train"), read_transcripts(args.units, "valid")
+    if not train or not valid:
+        raise SpeechPromptError("The transcripts need a train and a valid split.")
+    if max(map(max, train)) >= args.n_units + UNIT_OFFSET:
+        raise SpeechPromptError(f"The transcripts hold units beyond --n-units {args.n_units}.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lm = new_lm(args, args.n_units).to(device)
+    matrices = [p for p in lm.parameters() if p.dim() > 1]
+    vectors = [p for p in lm.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}],
+        lr=args.lr,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    checkpoint, first, best = args.run / "unit_lm.pt", 0, math.inf
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        lm.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, best = state["epoch"], state["best"]
+    lengths = list(map(len, train))
+    per_epoch = len(batches_by_length(lengths, args.tokens_per_batch, random.Random(0)))
+    total, began = per_epoch * args.epochs, time.perf_counter()
+    for epoch in range(first, args.epochs):
+        groups = batches_by_length(lengths, args.tokens_per_batch, random.Random(args.seed * 1000 + epoch))
+        torch.manual_seed(args.seed * 1000 + epoch)
+        losses = []
+        with tqdm(groups, desc=f"unit LM, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
+            for number, group in enumerate(progress):
+                step = epoch * per_epoch + number
+                warm = min(1, (step + 1) / 150)
+                rate = args.lr * warm * (0.03 + 0.97 * (1 + math.cos(math.pi * min(1, step / total))) / 2)
+                for settings in optimizer.param_groups:
+                    settings["lr"] = rate
+                loss = next_unit_loss(lm, pad([train[i] for i in group]).to(device))
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(lm.parameters(), 1.0)
+                optimizer.step()
+                losses.append(loss.item())
+                progress.set_postfix(loss=round(sum(losses[-50:]) / len(losses[-50:]), 3))
+        found = perplexity(lm, valid)
+        record = {
+            "epoch": epoch + 1,
+            "train_loss": round(sum(losses) / len(losses), 4),
+            "valid_perplexity": round(found, 4),
+            "seconds": round(time.perf_counter() - began),
+        }
+        with (args.run / "unit_lm.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+        if found < best:  # the folder always holds the best epoch so far
+            best = found
+            unit_lm.save(lm, args.out)
+        state = {
+            "epoch": epoch + 1,
+            "best": best,
+            "model": lm.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        aside = checkpoint.with_suffix(".part")
+        torch.save(state, aside)
+        aside.replace(checkpoint)
