@@ -112,6 +112,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise SpeechPromptError(f"{what}: {name} holds values that are not finite as {tensor.dtype}.")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    path.chmod(0o644)  # safetensors leaves 0600
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -13,12 +13,12 @@ from speechprompt.prompt import Prompt
 from speechprompt.storage import write_json
 from speechprompt.units import UNIT_OFFSET
 
-N_UNITS, D, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32
+N_UNITS, WIDTH, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32
 NO_SHA256 = "0" * 64
 
 
 def make_lm(
-    n_units: int = N_UNITS, d_model: int = D, n_layers: int = LAYERS, seed: int = 0
+    n_units: int = N_UNITS, d_model: int = WIDTH, n_layers: int = LAYERS, seed: int = 0
 ) -> XGLMForCausalLM:
     """A random unit LM, frozen, with biases and norms off their initial values as a trained one has."""
     generator = torch.Generator().manual_seed(seed)
@@ -42,7 +42,7 @@ def make_prompt(
 ) -> Prompt:
     """A random prompt that fits make_lm() (or the given lm); `facts` are further fields of Prompt."""
     generator = torch.Generator().manual_seed(seed)
-    d, n_layers = (lm.config.d_model, lm.config.num_layers) if lm else (D, LAYERS)
+    d, n_layers = (lm.config.d_model, lm.config.num_layers) if lm else (WIDTH, LAYERS)
     vocab_size = lm.config.vocab_size if lm else N_UNITS + UNIT_OFFSET
 
     def random(*shape: int) -> torch.Tensor:
