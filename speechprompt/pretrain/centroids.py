@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pretrain import augment
+from speechprompt import augment
 from speechprompt.pretrain.corpus import Clip, noises_of, read_corpus
 
 FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets

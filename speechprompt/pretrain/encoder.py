@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from speechprompt.encoder import FRAME_HOP, EncoderConfig, LogMel, SpeechEncoder
-from speechprompt.pretrain import augment
+from speechprompt import augment
 from speechprompt.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of, read_corpus
 
 WORD_FRAMES = 64  # most batches: 1.28 s, one word each

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from transformers import XGLMForCausalLM
 
 from speechprompt import unit_lm
+from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
 
@@ -37,25 +38,6 @@ def read_transcripts(paths: Sequence[Path], split: str) -> list[list[int]]:
             for at in range(0, len(row["units"]), MAX_TOKENS):
                 distinct[tuple(row["units"][at : at + MAX_TOKENS])] = None
     return [[EOS, *to_tokens(units), EOS] for units in distinct]
-
-
-def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | None) -> list[list[int]]:
-    """Index batches of about `tokens` padded tokens, of like length; shuffled when rng is given."""
-    order = list(range(len(lengths)))
-    if rng:
-        rng.shuffle(order)
-    order.sort(key=lambda i: lengths[i] // 2)
-    groups: list[list[int]] = []
-    group: list[int] = []
-    for i in order:
-        if group and max(lengths[i], lengths[group[-1]]) * (len(group) + 1) > tokens:
-            groups.append(group)
-            group = []
-        group.append(i)
-    groups += [group] if group else []
-    if rng:
-        rng.shuffle(groups)
-    return groups
 
 
 def pad(sequences: Sequence[Sequence[int]]) -> Tensor:

@@ -1,0 +1,322 @@
+"""The command line: classify, units, tasks, tune, evaluate, pretrain. Exit code 2 for what a user can put right."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speechprompt.errors import SpeechPromptError
+
+if TYPE_CHECKING:  # everything heavy is imported by the command that needs it, so that --help is instant
+    from speechprompt.backbone import Backbone
+    from speechprompt.prompt import Prompt
+
+EPILOG = """examples:
+  python -m speechprompt tasks
+  python -m speechprompt classify clip.wav --task keyword_spotting
+  python -m speechprompt classify *.wav --task keyword_spotting --task spoken_digits --json
+  python -m speechprompt units clip.wav
+  python -m speechprompt evaluate --task keyword_spotting --data speech_commands.parquet --split test
+  python -m speechprompt tune --task my_words --title "My words" --data my_words.parquet
+
+`python -m speechprompt COMMAND --help` explains each."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="speechprompt",
+        description="Answer many speech tasks with one frozen spoken unit language model and small prompts.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, detail: str = "") -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary}\n\n{detail}".strip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+        return made
+
+    classify = command(
+        "classify",
+        "Answer one or more tasks on recordings.",
+        "The recording becomes units once; all tasks are answered in one batch.\n"
+        "Reads WAV, FLAC, OGG, Opus and MP3 of 0.1 to 60 s.",
+    )
+    classify.add_argument("files", nargs="+", metavar="FILE")
+    classify.add_argument(
+        "--task", action="append", dest="tasks", metavar="T", help="repeatable; default: all"
+    )
+    classify.add_argument("--json", action="store_true", help="one JSON object per file")
+
+    units = command("units", "Show the units that recordings become.")
+    units.add_argument("files", nargs="+", metavar="FILE")
+    units.add_argument(
+        "--json", action="store_true", help="one JSON object per file: ids, starts, lengths (frames)"
+    )
+
+    tasks = command("tasks", "List the tasks whose prompts fit a backbone, with their measured accuracy.")
+    tasks.add_argument("--json", action="store_true")
+
+    evaluate = command(
+        "evaluate",
+        "Measure a prompt on labelled data.",
+        "FILE is a parquet file with the columns split, audio (bytes) or units (list), and the label column\n"
+        "that the prompt was tuned on.",
+    )
+    evaluate.add_argument("--task", required=True, metavar="T")
+    evaluate.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    evaluate.add_argument("--split", default="test", help="default: test")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    evaluate.add_argument(
+        "--record", action="store_true", help="write the figures into the prompt and its card"
+    )
+
+    tune = command(
+        "tune",
+        "Tune a prompt for a task.",
+        "The train split is learnt, the valid split chooses the best step. Recordings become units once,\n"
+        "and once more per --augment under simulated rooms, microphones and noise. Ctrl-C keeps the best\n"
+        "prompt so far; with --run, a stopped run goes on.",
+    )
+    tune.add_argument("--task", required=True, metavar="T", help="name of a-z, 0-9 and _")
+    tune.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    tune.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
+    tune.add_argument("--title", help="shown to people; default: the task's own")
+    tune.add_argument("--group", help="heading in the task list")
+    tune.add_argument("--label-column", help="default: label")
+    tune.add_argument("--silence-label", help="label that a recording of nothing deserves")
+    tune.add_argument("--augment", type=int, default=4, help="simulated recordings per clip (default 4)")
+    tune.add_argument("--prompt-length", type=int, default=20, help="vectors per layer (default 20)")
+    tune.add_argument("--input-prompts", action="store_true", help="prompt the input instead of every layer")
+    tune.add_argument("--verbalizer", choices=("learned", "fixed"), default="learned")
+    tune.add_argument("--steps", type=int, default=2000)
+    tune.add_argument("--lr", type=float, default=0.06)
+    tune.add_argument(
+        "--unit-noise", type=float, default=0.05, help="share of units disturbed (default 0.05)"
+    )
+    tune.add_argument("--label-smoothing", type=float, default=0.0)
+    tune.add_argument("--patience", type=int, default=8, help="checks without a better one before stopping")
+    tune.add_argument("--seed", type=int, default=0)
+    tune.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
+
+    pretrain = commands.add_parser(
+        "pretrain",
+        help="Make the weights of a backbone: encoder, centroids, unit-lm.",
+        add_help=False,
+    )
+    pretrain.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+def load_backbone(name: str) -> Backbone:
+    from speechprompt.backbone import Backbone
+
+    return Backbone.load(name)
+
+
+def classify(args: argparse.Namespace) -> int:
+    from speechprompt.pipeline import SpeechPrompt
+
+    sp = SpeechPrompt.from_pretrained(args.backbone)
+    failed = 0
+    for file in args.files:
+        try:
+            answers = sp.classify(file, tasks=args.tasks)
+        except SpeechPromptError as error:
+            failed += 1
+            complain(f"{file}: {error}" if len(args.files) > 1 else str(error))
+            continue
+        if args.json:
+            print(json.dumps({"file": file, "answers": [a.to_dict() for a in answers]}))
+            continue
+        for a in answers:
+            runner_up = ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
+            heard = f"{len(a.units)} units in {a.units.n_frames / 50:.2f} s"
+            print(
+                f"{file}  {a.task}: {a.label} {a.score:.0%}  (then {runner_up}; {heard}; answered with unit {a.generated[0]})"
+            )
+    return 2 if failed else 0
+
+
+def units(args: argparse.Namespace) -> int:
+    from speechprompt.pipeline import SpeechPrompt
+
+    sp = SpeechPrompt.from_pretrained(args.backbone)
+    failed = 0
+    for file in args.files:
+        try:
+            found = sp.units(file)
+        except SpeechPromptError as error:
+            failed += 1
+            complain(f"{file}: {error}" if len(args.files) > 1 else str(error))
+            continue
+        if args.json:
+            columns = {"ids": found.ids, "starts": found.starts, "lengths": found.lengths}
+            print(json.dumps({"file": file, **{name: column.tolist() for name, column in columns.items()}}))
+        else:
+            print(" ".join(map(str, found.ids)))
+    return 2 if failed else 0
+
+
+def tasks(args: argparse.Namespace) -> int:
+    backbone = load_backbone(args.backbone)
+    if args.json:
+        print(json.dumps([p.config() for p in backbone.prompts.values()]))
+        return 0
+    for prompt in backbone.prompts.values():
+        m = prompt.metrics
+        figure = f"{m['accuracy']:.1%} of {m['n']} ({m['split']})" if "accuracy" in m else "not measured"
+        print(
+            f"{prompt.task:24} {len(prompt.labels):4} labels  {prompt.n_parameters:7,} parameters  {figure}"
+        )
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    from speechprompt import dataset
+    from speechprompt.card import accuracy_line
+    from speechprompt.evaluation import evaluate as measure
+
+    backbone = load_backbone(args.backbone)
+    prompt = backbone.prompt(args.task)
+    figures = measure(backbone, prompt, dataset.read(args.data, prompt.label_rule, args.split))
+    figures |= {"split": args.split}
+    if args.record:
+        folder = backbone.prompt_folder(args.task)
+        command = f"# measured by\n{spoken_command(sys.argv[1:])}"
+        old = (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""
+        made = (
+            old.split("## How it was made", 1)[-1].split("```")[1].split("# measured by")[0].strip()
+            if "```" in old
+            else ""
+        )
+        record(prompt, figures, folder, f"{made}\n{command}".strip())
+    if args.json:
+        print(json.dumps(figures))
+        return 0
+    print(f"{prompt.title}: {accuracy_line(figures).replace('**', '')}")
+    for label, row in figures["per_class"].items():
+        if row["n"]:
+            print(f"  {label:24} {row['n']:5}  recall {row['recall']:.1%}")
+    return 0
+
+
+def record(prompt: Prompt, figures: dict[str, Any], folder: Path, command: str) -> None:
+    from speechprompt.card import prompt_card
+
+    prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
+    prompt.save(folder, prompt_card(prompt, command))
+
+
+def spoken_command(argv: list[str]) -> str:
+    """The command as anyone may type it: paths cut to file names."""
+    return "python -m speechprompt " + shlex.join(Path(a).name if a.endswith(".parquet") else a for a in argv)
+
+
+def tune(args: argparse.Namespace) -> int:
+    import torch
+
+    from speechprompt import dataset, tuning
+    from speechprompt.evaluation import evaluate as measure
+    from speechprompt.evaluation import nothing_recorded, to_units
+    from speechprompt.prompt import Prompt
+    from speechprompt.tasks import TASKS, Task
+
+    own = f"{args.data.stem}, tuned by the user"
+    task = TASKS.get(args.task) or Task(
+        args.task, args.title or args.task, args.group or "Other", own, "not stated"
+    )
+    rule = {"column": args.label_column} if args.label_column else task.label_rule
+    silence = args.silence_label or task.silence_label
+    config = tuning.TuneConfig(
+        prompt_length=args.prompt_length,
+        deep=not args.input_prompts,
+        verbalizer=args.verbalizer,
+        steps=args.steps,
+        lr=args.lr,
+        unit_noise=args.unit_noise,
+        label_smoothing=args.label_smoothing,
+        patience=args.patience,
+        seed=args.seed,
+    )
+    backbone = load_backbone(args.backbone)
+    train, valid = (dataset.read(args.data, rule, split) for split in ("train", "valid"))
+    labels = sorted({e.label for e in train})
+    missing = sorted({e.label for e in valid} - set(labels))
+    if missing:
+        raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
+
+    def labelled(examples: list[dataset.Example], copies: int) -> list[tuning.Labelled]:
+        utterances = to_units(backbone, examples, copies, args.seed)
+        return [(ids, labels.index(examples[i % len(examples)].label)) for i, ids in enumerate(utterances)]
+
+    known, held_out = labelled(train, args.augment), labelled(valid, 0)
+    if silence in labels and train[0].audio is not None:
+        known += [
+            (ids, labels.index(silence)) for ids in nothing_recorded(backbone, len(known) // 40, args.seed)
+        ]
+    tensors, _ = tuning.tune(backbone.lm, known, held_out, len(labels), config, args.run)
+    prompt = Prompt(
+        task=task.name,
+        title=args.title or task.title,
+        labels=labels,
+        backbone=backbone.name,
+        unit_lm_sha256=backbone.unit_lm_sha256,
+        group=args.group or task.group,
+        label_rule=rule,
+        silence_label=silence if silence in labels else None,
+        data=task.data,
+        licence=task.licence,
+        **{name: value for name, value in tensors.items() if isinstance(value, torch.Tensor)},
+    )
+    out = args.out or Path("prompts") / backbone.name / task.name
+    figures = measure(backbone, prompt, valid) | {"split": "valid"}
+    record(prompt, figures, out, spoken_command(sys.argv[1:]))
+    print(
+        f"{prompt.n_parameters:,} parameters; valid accuracy {figures['accuracy']:.1%} of {figures['n']}; saved in {out}"
+    )
+    return 0
+
+
+def pretrain(args: argparse.Namespace) -> int:
+    stages = {"encoder": "encoder", "centroids": "centroids", "unit-lm": "unit_lm"}
+    if not args.rest or args.rest[0] not in stages:
+        print(
+            "usage: speechprompt pretrain {encoder,centroids,unit-lm} …\n\nStages, in this order; each has --help."
+        )
+        return 0 if args.rest[:1] in (["-h"], ["--help"]) else 2
+    module = importlib.import_module(f"speechprompt.pretrain.{stages[args.rest[0]]}")
+    parser = argparse.ArgumentParser(
+        prog=f"speechprompt pretrain {args.rest[0]}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    module.run(parser.parse_args(args.rest[1:]))
+    return 0
+
+
+def complain(sentence: str) -> None:
+    print(f"speechprompt: {sentence}", file=sys.stderr)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    try:
+        return globals()[args.command](args)
+    except SpeechPromptError as error:
+        complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        complain("stopped before there was anything to keep.")
+        return 130

@@ -1,0 +1,89 @@
+"""From examples to figures: recordings become units once, a prompt answers them, answers are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from speechprompt import audio, augment
+from speechprompt.backbone import Backbone
+from speechprompt.dataset import Example
+from speechprompt.decoding import PromptedLM
+from speechprompt.errors import SpeechPromptError
+from speechprompt.metrics import measure
+from speechprompt.prompt import Prompt
+from speechprompt.units import Units, check_unit_ids
+
+BATCH = 64
+
+
+def waveform_of(example: Example) -> np.ndarray:
+    """Decode one example; a bad recording is named by its id."""
+    if example.audio is None:
+        raise SpeechPromptError(f"{example.id} has no audio.")
+    try:
+        return audio.load(example.audio)
+    except SpeechPromptError as error:
+        raise SpeechPromptError(f"{example.id}: {error}") from error
+
+
+def to_units(
+    backbone: Backbone, examples: Sequence[Example], copies: int = 0, seed: int = 0
+) -> list[list[int]]:
+    """Deduplicated unit ids of every example; with `copies`, then of that many simulated recordings.
+
+    The result holds len(examples) · (1 + copies) utterances: all clean ones first, then copy by copy.
+    """
+    if all(example.units is not None for example in examples):
+        return [
+            Units.from_frames(check_unit_ids(example.units or [], backbone.n_units)).ids.tolist()
+            for example in examples
+        ]
+    work = [(copy, i) for copy in range(copies + 1) for i in range(len(examples))]
+    work.sort(key=lambda item: len(examples[item[1]].audio or b""))  # like sizes, about like lengths
+    found: dict[tuple[int, int], list[int]] = {}
+    with tqdm(total=len(work), desc="units", unit="clip", mininterval=2) as progress:
+        for at in range(0, len(work), BATCH):
+            waveforms = []
+            for copy, i in work[at : at + BATCH]:
+                waveform = waveform_of(examples[i])
+                if copy:
+                    rng = np.random.default_rng([seed, copy, i])
+                    waveform = augment.change_speed(waveform, rng.uniform(0.9, 1.12))
+                    waveform = augment.simulate(waveform, rng)
+                waveforms.append(waveform)
+            for item, units in zip(work[at : at + BATCH], backbone.encoder.batch(waveforms), strict=True):
+                found[item] = units.ids.tolist()
+            progress.update(len(waveforms))
+    return [found[copy, i] for copy in range(copies + 1) for i in range(len(examples))]
+
+
+def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[list[int]]:
+    """Units of n recordings of nothing: digital zeros and the faint hiss of an open microphone."""
+    rng = np.random.default_rng(seed)
+    waveforms = []
+    for i in range(n):
+        size = int(rng.uniform(0.3, 3.0) * audio.SAMPLE_RATE)
+        level = 0.0 if i % 3 == 0 else 10 ** (rng.uniform(-110, -60) / 20)
+        waveforms.append((level * rng.standard_normal(size)).astype(np.float32))
+    return [units.ids.tolist() for units in backbone.encoder.batch(waveforms)]
+
+
+def evaluate(backbone: Backbone, prompt: Prompt, examples: Sequence[Example]) -> dict[str, Any]:
+    """Answer every example through the same path as the app; see metrics.measure for what comes back."""
+    unknown = sorted({e.label for e in examples} - set(prompt.labels))
+    if unknown:
+        raise SpeechPromptError(
+            f"The data has the label {unknown[0]!r}, which the prompt {prompt.task} cannot answer; "
+            f"its labels are {', '.join(prompt.labels[:20])}."
+        )
+    utterances = to_units(backbone, examples)
+    prompted = PromptedLM(backbone.lm, [prompt])
+    answers: list[str] = []
+    for at in range(0, len(utterances), 512):
+        for (raw,) in prompted.answer(utterances[at : at + 512], [0]):
+            answers.append(prompt.labels[int(raw.probabilities.argmax())])
+    return {"task": prompt.task, **measure([e.label for e in examples], answers, prompt.labels)}
