@@ -279,7 +279,7 @@ def tune(args: argparse.Namespace) -> int:
         licence=task.licence,
         **{name: value for name, value in tensors.items() if isinstance(value, torch.Tensor)},
     )
-    out = args.out or Path("prompts") / backbone.name / task.name
+    out = args.out or backbone.prompt_folder(task.name)
     figures = measure(backbone, prompt, valid) | {"split": "valid"}
     record(prompt, figures, out, spoken_command(sys.argv[1:]))
     print(
