@@ -82,9 +82,10 @@ def forward_prompted(
 
     tokens int64 [B, T], padded on the right; lengths int64 [B]. keys and values as project_prompts
     gives them, [L, heads, P, d / heads] for one prompt or [L, B, …] for one per row. separator [d] or
-    [B, d], in place of every SEPARATOR token. inputs [B, P', d]: input prompts. The masks, bool [B, P]
-    and [B, P'], say which prompt vectors a row really has; None means all. positions int64 [B, S]:
-    where to read, by default the separator (S = 1). Gradients reach keys, values, separator, inputs.
+    [B, d], in place of every SEPARATOR token. inputs [P', d] or [B, P', d]: input prompts. The masks,
+    bool [B, P] and [B, P'], say which prompt vectors a row really has; None means all. positions int64
+    [B, S]: where to read, by default the separator (S = 1). Gradients reach keys, values, separator and
+    inputs.
     """
     batch, length = tokens.shape
     embedded = lm.model.embed_tokens(tokens)
@@ -92,7 +93,7 @@ def forward_prompted(
     embedded = torch.where((tokens == SEPARATOR)[..., None], scaled[:, None], embedded)
     # Tokens keep the positions 0 … T-1 whatever the prompt's length.
     position_ids = torch.arange(length, device=tokens.device)[None]
-    n_inputs = 0 if inputs is None else inputs.shape[1]
+    n_inputs = 0 if inputs is None else inputs.shape[-2]
     if inputs is not None:
         # Input prompts have no position: -1 is the table's padding row, which is zero.
         position_ids = F.pad(position_ids, (n_inputs, 0), value=-1)

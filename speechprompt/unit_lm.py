@@ -103,10 +103,8 @@ def expected_shapes(config: XGLMConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def load(
-    folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> XGLMForCausalLM:
-    """Read a unit LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings in config.json, checked: an XGLM that computes what GSLM does, of bearable sizes."""
     settings = read_json(folder, CONFIG_NAME, "Unit LM")
     for name, value in FIXED.items():
         # XGLM's own defaults are these values too, but for the two names that are asked for.
@@ -114,6 +112,14 @@ def load(
         if given != value:
             raise SpeechPromptError(f"Unit LM: config.json must have {name} = {value!r}.")
     check_sizes(settings)
+    return settings
+
+
+def load(
+    folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> XGLMForCausalLM:
+    """Read a unit LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
+    settings = read_config(folder)
     config = make_config(
         settings["vocab_size"] - UNIT_OFFSET,
         settings["d_model"],

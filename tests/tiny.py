@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import XGLMForCausalLM
 
 from speechprompt import unit_lm
+from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.prompt import Prompt
 from speechprompt.storage import write_json
 from speechprompt.units import UNIT_OFFSET
@@ -62,8 +64,26 @@ def make_prompt(
     return Prompt(task=task, labels=list(labels), unit_lm_sha256=sha256, **facts, **tensors)
 
 
+def make_waveform(seconds: float = 1.0, seed: int = 0) -> np.ndarray:
+    """float32 [T] at 16 kHz: a gliding tone in noise, in which tiny encoders hear many units."""
+    t = np.arange(int(seconds * 16_000)) / 16_000
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    return (0.3 * np.sin(2 * np.pi * (200 + 900 * t) * t) + 0.05 * noise).astype(np.float32)
+
+
+def make_encoder(n_units: int = N_UNITS, seed: int = 0) -> UnitEncoder:
+    """A random encoder whose centroids are frames of make_waveform()."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoder = UnitEncoder(EncoderConfig(n_mels=20, dim=16, n_layers=1, n_heads=2, ffn_dim=32), n_units)
+    encoder.requires_grad_(False).eval()
+    (frames,) = encoder.features([make_waveform()])
+    encoder.centroids.copy_(frames[:: len(frames) // n_units][:n_units])
+    return encoder
+
+
 def make_backbone(
-    root: Path, name: str = "tiny", prompts: tuple[Prompt, ...] = (), encoder: str = "hubert-base"
+    root: Path, name: str = "tiny", prompts: tuple[Prompt, ...] = (), encoder: bool = True
 ) -> Path:
     """Write root/backbones/<name> and root/prompts/<name>/<task>; returns the backbone's folder.
 
@@ -71,11 +91,12 @@ def make_backbone(
     (learned verbalizer) and fruit (fixed; its label "nothing" is for silence).
     """
     folder = root / "backbones" / name
-    lm = make_lm()
-    unit_lm.save(lm, folder / "unit_lm")
-    info = {"format_version": 1, "name": name, "title": name.title(), "encoder": encoder, "n_units": N_UNITS}
-    info |= {"frame_rate": 50, "description": "Random numbers for tests.", "licence": "CC0-1.0"}
-    write_json(folder / "backbone.json", info)
+    unit_lm.save(make_lm(), folder / "unit_lm")
+    if encoder:
+        make_encoder().save(folder / "encoder")
+    info = {"format_version": 1, "name": name, "title": name.title(), "n_units": N_UNITS, "frame_rate": 50}
+    info |= {"description": "Random numbers for tests.", "licence": "CC0-1.0"}
+    write_json(folder / "backbone.json", info | {"encoder": "bundled" if encoder else "hubert-base"})
     if not prompts:
         fruit = ("apple", "pear", "plum", "nothing")
         prompts = (

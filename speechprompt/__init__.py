@@ -1,0 +1,40 @@
+"""SpeechPrompt: one frozen speech backbone, many tasks, each a small prompt.
+
+    from speechprompt import SpeechPrompt
+    answers = SpeechPrompt.from_pretrained("mini").classify("clip.wav", tasks=["keyword_spotting"])
+
+The names below are imported when first used, so that `import speechprompt` stays instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from speechprompt.errors import SpeechPromptError
+    from speechprompt.pipeline import Answer, SpeechPrompt
+    from speechprompt.prompt import Prompt
+    from speechprompt.units import Units
+
+__all__ = ["Answer", "Prompt", "SpeechPrompt", "SpeechPromptError", "Units"]
+
+_HOMES = {
+    "Answer": "pipeline",
+    "Prompt": "prompt",
+    "SpeechPrompt": "pipeline",
+    "SpeechPromptError": "errors",
+    "Units": "units",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations", "import_module"})

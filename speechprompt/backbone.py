@@ -1,0 +1,209 @@
+"""A backbone: one unit encoder, the unit LM trained on its units, and the prompts that fit them.
+
+Finds and checks the folders backbones/<name> and prompts/<name>/<task>. The LM, the encoder and the
+prompts are read when first asked for, so a backbone without its encoder still answers on units.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.prompt import CONFIG_NAME, Prompt
+from speechprompt.storage import read_json
+from speechprompt.units import FRAME_RATE, UNIT_OFFSET
+
+if TYPE_CHECKING:  # the models' libraries take seconds to import
+    from transformers import XGLMForCausalLM
+
+    from speechprompt.encoder import UnitEncoder
+
+FORMAT_VERSION = 1
+INFO_NAME = "backbone.json"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+ENCODERS = ("bundled", "hubert-base")
+
+PACKAGE = Path(__file__).parent
+# A clone keeps backbones/ and prompts/ beside the package, an installed wheel inside it.
+ROOTS = (PACKAGE.parent, PACKAGE)
+
+
+def list_backbones() -> list[str]:
+    """Names of the bundled backbones, sorted, `mini` (the default) first."""
+    names = {path.parent.name for root in ROOTS for path in root.glob(f"backbones/*/{INFO_NAME}")}
+    return sorted(names, key=lambda name: (name != "mini", name))
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """The folder of a bundled backbone, or the given folder when it holds one."""
+    if isinstance(name_or_folder, str) and NAME_PATTERN.fullmatch(name_or_folder):
+        for root in ROOTS:
+            if (root / "backbones" / name_or_folder / INFO_NAME).is_file():
+                return root / "backbones" / name_or_folder
+    folder = Path(name_or_folder)
+    try:
+        if (folder / INFO_NAME).is_file():
+            return folder
+    except OSError:  # a name that is too long to be one
+        pass
+    known = ", ".join(list_backbones()) or "none"
+    raise SpeechPromptError(
+        f"There is no backbone {folder.name[:80]!r}; bundled here: {known} (or give a folder with {INFO_NAME})."
+    )
+
+
+class Backbone:
+    """Facts at once, models on first use; safe to share between threads."""
+
+    def __init__(
+        self, folder: Path, device: str | torch.device = "cpu", prompts_folder: Path | None = None
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self.device = torch.device(device)
+        self.info = read_json(self.folder, INFO_NAME, f"Backbone {self.folder.name}")
+        check_info(self.info, f"Backbone {self.folder.name}")
+        self.name: str = self.info["name"]
+        self.title: str = self.info["title"]
+        self.n_units: int = self.info["n_units"]
+        self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
+        self._lock = RLock()
+        self._encoder: UnitEncoder | None = None
+        self._lm: XGLMForCausalLM | None = None
+        self._sha256: str | None = None
+        self._prompts: dict[str, Prompt] | None = None
+        self._refused: dict[str, str] = {}
+
+    @classmethod
+    def load(cls, name_or_folder: str | Path, device: str | torch.device = "cpu") -> Backbone:
+        """Find a backbone by its bundled name or its folder."""
+        return cls(find(name_or_folder), device)
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether audio can be answered here, or only units."""
+        return (self.folder / "encoder").is_dir()
+
+    @property
+    def encoder(self) -> UnitEncoder:
+        """The unit encoder; SpeechPromptError when its files are not here."""
+        with self._lock:
+            if self._encoder is None:
+                if not self.has_encoder:
+                    raise SpeechPromptError(
+                        f"The encoder of backbone {self.name} ({self.info['encoder']}) is not on this machine: "
+                        "choose another backbone for audio, or give this one units."
+                    )
+                from speechprompt.encoder import UnitEncoder
+
+                encoder = UnitEncoder.load(self.folder / "encoder", self.device)
+                if encoder.n_units != self.n_units:
+                    raise SpeechPromptError(
+                        f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
+                        f"but the encoder has {encoder.n_units}."
+                    )
+                self._encoder = encoder
+            return self._encoder
+
+    @property
+    def lm(self) -> XGLMForCausalLM:
+        """The frozen unit LM, float32."""
+        with self._lock:
+            if self._lm is None:
+                from speechprompt import unit_lm
+
+                lm = unit_lm.load(self.folder / "unit_lm", self.device)
+                if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
+                    raise SpeechPromptError(
+                        f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
+                        f"but the unit LM has {lm.config.vocab_size - UNIT_OFFSET}."
+                    )
+                self._lm = lm
+            return self._lm
+
+    @property
+    def unit_lm_sha256(self) -> str:
+        """Identity of the unit LM's weights, which prompts are tied to."""
+        with self._lock:
+            if self._sha256 is None:
+                from speechprompt import unit_lm
+
+                self._sha256 = unit_lm.sha256(self.folder / "unit_lm")
+            return self._sha256
+
+    @property
+    def prompts(self) -> dict[str, Prompt]:
+        """Task -> prompt, for all prompts here that are sound and fit; ordered by group, then title."""
+        with self._lock:
+            if self._prompts is None:
+                found, self._refused = {}, {}
+                for path in sorted(self.prompts_folder.glob(f"[!.]*/{CONFIG_NAME}")):
+                    try:
+                        prompt = self.load_prompt(path.parent)
+                        if prompt.task != path.parent.name:
+                            raise SpeechPromptError(
+                                f"Prompt {path.parent.name}: its task is {prompt.task!r}; name the folder so too."
+                            )
+                        found[prompt.task] = prompt
+                    except SpeechPromptError as error:  # one bad prompt must not take the others away
+                        self._refused[path.parent.name] = str(error)
+                self._prompts = dict(sorted(found.items(), key=lambda kv: (kv[1].group, kv[1].title)))
+            return self._prompts
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Prompt folder -> why it is not among `prompts`."""
+        return self._refused if self.prompts is not None else {}
+
+    def load_prompt(self, folder: Path) -> Prompt:
+        """Read a prompt from any folder; SpeechPromptError unless it fits this backbone."""
+        prompt = Prompt.load(folder)
+        self.check_fits(prompt)
+        return prompt
+
+    def check_fits(self, prompt: Prompt) -> None:
+        """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
+        from speechprompt import unit_lm
+
+        settings = unit_lm.read_config(self.folder / "unit_lm")
+        prompt.check_fits(
+            self.unit_lm_sha256, settings["d_model"], settings["num_layers"], settings["vocab_size"]
+        )
+
+    def prompt(self, task: str) -> Prompt:
+        """The prompt of a task; the error lists the known ones, or says why this one is refused."""
+        if task in self.prompts:
+            return self.prompts[task]
+        if task in self.refused:
+            raise SpeechPromptError(self.refused[task])
+        raise SpeechPromptError(
+            f"Backbone {self.name} has no task {str(task)[:80]!r}; its tasks are: {', '.join(self.prompts) or 'none'}."
+        )
+
+    def prompt_folder(self, task: str) -> Path:
+        """Where the prompt of a task is kept (it need not be there yet)."""
+        return self.prompts_folder / task
+
+
+def check_info(info: dict[str, Any], what: str) -> None:
+    """Raise SpeechPromptError unless backbone.json holds what it should."""
+    if info.get("format_version") != FORMAT_VERSION:
+        raise SpeechPromptError(
+            f"{what}: {INFO_NAME} has format version {str(info.get('format_version'))[:20]}, "
+            f"this program reads version {FORMAT_VERSION}; update speechprompt."
+        )
+    for name in ("name", "title", "encoder", "description", "licence"):
+        if not isinstance(info.get(name), str) or not info[name].isprintable() or len(info[name]) > 2000:
+            raise SpeechPromptError(f"{what}: {INFO_NAME} must give {name} as one line of text.")
+    if not NAME_PATTERN.fullmatch(info["name"]):
+        raise SpeechPromptError(f"{what}: a backbone's name has 1 to 64 of a-z, 0-9, - and _.")
+    if info["encoder"] not in ENCODERS:
+        raise SpeechPromptError(f"{what}: the encoder must be one of {', '.join(ENCODERS)}.")
+    if type(info.get("n_units")) is not int or not 2 <= info["n_units"] <= 65_000:
+        raise SpeechPromptError(f"{what}: n_units must be a whole number from 2 to 65000.")
+    if info.get("frame_rate") != FRAME_RATE:
+        raise SpeechPromptError(f"{what}: frame_rate must be {FRAME_RATE} frames per second.")
