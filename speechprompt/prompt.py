@@ -30,8 +30,8 @@ MAX_LABEL_CHARACTERS = 80
 
 TASK_PATTERN = re.compile(r"[a-z0-9_]{1,64}")
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
-# Control characters, and those that turn the direction of text around.
-CONTROL_PATTERN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Control characters, halves of characters, and what turns the direction of text around.
+CONTROL_PATTERN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 TEXT_LIMITS = {"title": 80, "group": 40, "backbone": 80, "data": 2000, "licence": 300}  # characters
 
 # Attribute of Prompt -> name of its tensor in the file.
@@ -118,7 +118,6 @@ class Prompt:
     def validate(self) -> None:
         """Raise SpeechPromptError, naming the fact, unless everything in the prompt holds together."""
         what = f"Prompt {self.task if _is_task(self.task) else '(unnamed)'}"
-        check_config(self.config(), what)
         for name, tensor in self.tensors().items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
@@ -129,6 +128,7 @@ class Prompt:
                 raise SpeechPromptError(
                     f"{what}: {name} has the shape {shapes.get(name)}, expected {expected.get(name)}."
                 )
+        check_config(self.config(), what)
         if self.verbalizer_units is not None:
             units = self.verbalizer_units
             if units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0:

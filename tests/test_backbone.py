@@ -1,0 +1,135 @@
+"""Backbones: found by name or folder, read when asked for, and only with prompts that fit them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from tiny import N_UNITS, make_backbone, make_lm, make_prompt, make_waveform
+
+from speechprompt import backbone as backbone_module
+from speechprompt import unit_lm
+from speechprompt.backbone import Backbone, find, list_backbones
+from speechprompt.errors import SpeechPromptError
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A place that counts as the repository's root, with the backbones tiny and mini."""
+    make_backbone(tmp_path)
+    make_backbone(tmp_path, "mini", encoder=False)
+    monkeypatch.setattr(backbone_module, "ROOTS", (tmp_path,))
+    return tmp_path
+
+
+def edit_info(folder, **changes):
+    info = json.loads((folder / "backbone.json").read_text())
+    (folder / "backbone.json").write_text(json.dumps(info | changes))
+
+
+def test_bundled_backbones_are_found_by_name_or_folder(root):
+    assert list_backbones() == ["mini", "tiny"]  # the default first
+    assert find("tiny") == root / "backbones" / "tiny"
+    assert find(root / "backbones" / "tiny") == root / "backbones" / "tiny"
+    assert find(str(root / "backbones" / "tiny")) == root / "backbones" / "tiny"
+
+
+@pytest.mark.parametrize("name", ["large", "../tiny", "", "x" * 5000, "a\0b"])
+def test_unknown_backbone_lists_the_known(root, name):
+    with pytest.raises(SpeechPromptError, match="bundled here: mini, tiny"):
+        Backbone.load(name)
+
+
+def test_facts_models_and_prompts(root):
+    backbone = Backbone.load("tiny")
+    assert (backbone.name, backbone.title, backbone.n_units, backbone.has_encoder) == (
+        "tiny",
+        "Tiny",
+        N_UNITS,
+        True,
+    )
+    assert backbone.unit_lm_sha256 == unit_lm.sha256(root / "backbones" / "tiny" / "unit_lm")
+    assert backbone.lm is backbone.lm
+    assert backbone.encoder is backbone.encoder
+    assert len(backbone.encoder.units(make_waveform())) > 5
+    assert list(backbone.prompts) == ["colours", "fruit"]
+    assert backbone.prompt("fruit").silence_label == "nothing"
+    assert backbone.refused == {}
+
+
+def test_a_backbone_without_encoder_still_has_its_lm(root):
+    backbone = Backbone.load("mini")
+    assert not backbone.has_encoder
+    assert backbone.lm.config.vocab_size == N_UNITS + 4
+    with pytest.raises(
+        SpeechPromptError, match="encoder of backbone mini .hubert-base. is not on this machine"
+    ):
+        _ = backbone.encoder
+
+
+def test_unknown_task_lists_the_known(root):
+    with pytest.raises(SpeechPromptError, match="no task 'smell'; its tasks are: colours, fruit"):
+        Backbone.load("tiny").prompt("smell")
+
+
+def test_prompts_that_do_not_fit_are_refused_with_the_reason(root):
+    prompts = root / "prompts" / "tiny"
+    make_prompt("foreign", sha256="a" * 64).save(prompts / "foreign")
+    make_prompt("other", sha256=Backbone.load("tiny").unit_lm_sha256).save(prompts / "renamed")
+    wide = make_lm(d_model=32)
+    make_prompt("wide", lm=wide, sha256=Backbone.load("tiny").unit_lm_sha256).save(prompts / "wide")
+    (prompts / "broken").mkdir()
+    (prompts / "broken" / "prompt_config.json").write_text("{}")
+    shutil.copytree(prompts / "fruit", prompts / ".half_written")
+    (prompts / "notes").mkdir()
+    backbone = Backbone.load("tiny")
+    assert list(backbone.prompts) == ["colours", "fruit"]
+    assert sorted(backbone.refused) == ["broken", "foreign", "renamed", "wide"]
+    assert "name the folder so too" in backbone.refused["renamed"]
+    with pytest.raises(SpeechPromptError, match="tuned for the unit LM aaaaaaaaaaaa"):
+        backbone.prompt("foreign")
+    with pytest.raises(SpeechPromptError, match="width 32"):
+        backbone.prompt("wide")
+
+
+def test_prompts_of_an_lm_that_was_trained_again_are_refused(root):
+    unit_lm.save(make_lm(seed=1), root / "backbones" / "tiny" / "unit_lm")
+    backbone = Backbone.load("tiny")
+    assert backbone.prompts == {}
+    assert sorted(backbone.refused) == ["colours", "fruit"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"format_version": 2}, "format version 2.*update speechprompt"),
+        ({"name": "../mini"}, "backbone's name"),
+        ({"title": 7}, "title as one line"),
+        ({"description": "a\nb"}, "description as one line"),
+        ({"encoder": "wav2vec"}, "one of bundled, hubert-base"),
+        ({"n_units": 1 << 40}, "n_units"),
+        ({"n_units": "20"}, "n_units"),
+        ({"frame_rate": 25}, "frame_rate must be 50"),
+    ],
+)
+def test_bad_backbone_json_is_refused(root, changes, fact):
+    edit_info(root / "backbones" / "tiny", **changes)
+    with pytest.raises(SpeechPromptError, match=f"Backbone tiny.*{fact}"):
+        Backbone.load("tiny")
+
+
+def test_models_of_another_size_than_promised_are_refused(root):
+    edit_info(root / "backbones" / "tiny", n_units=N_UNITS + 1)
+    backbone = Backbone.load("tiny")
+    with pytest.raises(SpeechPromptError, match="promises 21 units, but the encoder has 20"):
+        _ = backbone.encoder
+    with pytest.raises(SpeechPromptError, match="promises 21 units, but the unit LM has 20"):
+        _ = backbone.lm
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_models_go_to_the_device(root):
+    backbone = Backbone.load("tiny", "cuda")
+    assert backbone.lm.device.type == backbone.encoder.device.type == "cuda"
