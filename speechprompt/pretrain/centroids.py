@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from sklearn.cluster import MiniBatchKMeans
 from tqdm import tqdm
 
+from speechprompt import augment
 from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.errors import SpeechPromptError
-from speechprompt import augment
 from speechprompt.pretrain.corpus import Clip, noises_of, read_corpus
+from speechprompt.pretrain.kmeans import kmeans
 
 FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets
 BATCH_CLIPS = 64
@@ -59,10 +59,7 @@ def fit(encoder: UnitEncoder, waveforms: list[np.ndarray], seed: int) -> float:
     encoder.mean.copy_(points.mean(0))
     encoder.std.copy_(points.std(0) + 1e-5)
     points = (points - encoder.mean) / encoder.std
-    fitted = MiniBatchKMeans(
-        encoder.n_units, batch_size=8192, n_init=2, max_iter=60, random_state=seed, reassignment_ratio=1e-3
-    ).fit(points.numpy())
-    encoder.centroids.copy_(torch.from_numpy(fitted.cluster_centers_))
+    encoder.centroids.copy_(kmeans(points, encoder.n_units, seed))
     return 1 - float((points - encoder.centroids[encoder.assign(points)]).square().mean())
 
 

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchaudio
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from speechprompt.encoder import FRAME_HOP, EncoderConfig, LogMel, SpeechEncoder
 from speechprompt import augment
+from speechprompt.encoder import FRAME_HOP, EncoderConfig, LogMel, SpeechEncoder
 from speechprompt.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of, read_corpus
+from speechprompt.pretrain.kmeans import kmeans, nearest
 
 WORD_FRAMES = 64  # most batches: 1.28 s, one word each
 LONG_FRAMES = 224  # some batches: 4.5 s of running speech
@@ -161,16 +161,7 @@ def mfcc(mel: Tensor) -> Tensor:
 def cluster(features: Tensor, n_clusters: int, seed: int) -> dict[str, Tensor]:
     """k-means on [N, d] features: mean, std and centroids [K, d] of the normalised features."""
     mean, std = features.mean(0), features.std(0) + 1e-5
-    fitted = MiniBatchKMeans(n_clusters, batch_size=4096, n_init=1, max_iter=10, random_state=seed).fit(
-        ((features - mean) / std).numpy()
-    )
-    return {"mean": mean, "std": std, "centroids": torch.from_numpy(fitted.cluster_centers_).float()}
-
-
-def nearest(features: Tensor, clusters: dict[str, Tensor]) -> Tensor:
-    points = (features.float() - clusters["mean"]) / clusters["std"]
-    centroids = clusters["centroids"]
-    return (centroids.square().sum(1) - 2 * points @ centroids.T).argmin(-1)
+    return {"mean": mean, "std": std, "centroids": kmeans((features - mean) / std, n_clusters, seed)}
 
 
 def ctc(logits: Tensor, targets: Sequence[list[int] | None]) -> Tensor:
@@ -258,8 +249,7 @@ class Run:
                 for i in draws
             ]
         )
-        fitted = cluster(features.cpu(), n_clusters, self.args.seed)
-        self.clusters = {name: value.to(self.device) for name, value in fitted.items()}
+        self.clusters = cluster(features, n_clusters, self.args.seed)
 
     def train_step(self, batch: dict) -> dict[str, float]:
         if not self.clusters:
@@ -268,7 +258,9 @@ class Run:
             self.teacher = copy.deepcopy(self.average.encoder)
             self.fit_clusters(SECOND_CLUSTERS)
         mel, mask = batch["mel"].to(self.device), batch["mask"].to(self.device)
-        targets = nearest(self.target_features(batch["clean_mel"].to(self.device)), self.clusters).clone()
+        features = self.target_features(batch["clean_mel"].to(self.device))
+        points = (features - self.clusters["mean"]) / self.clusters["std"]
+        targets = nearest(points, self.clusters["centroids"]).clone()
         with torch.autocast(self.device.type, torch.bfloat16):
             clusters, phones, hubert = self.model(mel, mask, self.teacher is not None)
         masked = F.cross_entropy(clusters[mask], targets[mask])
