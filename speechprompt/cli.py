@@ -105,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--unit-noise", type=float, default=0.05, help="share of units disturbed (default 0.05)"
     )
     tune.add_argument("--label-smoothing", type=float, default=0.0)
+    tune.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
     tune.add_argument("--patience", type=int, default=8, help="checks without a better one before stopping")
     tune.add_argument("--seed", type=int, default=0)
     tune.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
@@ -246,6 +247,7 @@ def tune(args: argparse.Namespace) -> int:
         lr=args.lr,
         unit_noise=args.unit_noise,
         label_smoothing=args.label_smoothing,
+        check_every=args.check_every,
         patience=args.patience,
         seed=args.seed,
     )
