@@ -60,11 +60,11 @@ def simulate(
         waveform = colour(waveform, rng, reverb=rng.random() < 0.4, telephone=rng.random() < 0.3)
     draw = rng.random()
     if draw < 0.35 and len(noises):
-        waveform = add_noise(waveform, noises[rng.integers(len(noises))], rng.uniform(2, 30), rng)
+        waveform = add_noise(waveform, noises[int(rng.integers(len(noises)))], rng.uniform(2, 30), rng)
     elif draw < 0.45:
         hiss = rng.standard_normal(len(waveform)).astype(np.float32)
         waveform = add_noise(waveform, hiss, rng.uniform(8, 35), rng)
     elif draw < 0.52 and len(voices):
-        waveform = add_noise(waveform, voices[rng.integers(len(voices))], rng.uniform(6, 20), rng)
+        waveform = add_noise(waveform, voices[int(rng.integers(len(voices)))], rng.uniform(6, 20), rng)
     waveform = waveform * np.float32(10 ** (rng.uniform(-20, 6) / 20))
     return np.clip(waveform, -1, 1)

@@ -225,8 +225,6 @@ def spoken_command(argv: list[str]) -> str:
 
 
 def tune(args: argparse.Namespace) -> int:
-    import torch
-
     from speechprompt import dataset, tuning
     from speechprompt.evaluation import evaluate as measure
     from speechprompt.evaluation import nothing_recorded, to_units
@@ -279,7 +277,7 @@ def tune(args: argparse.Namespace) -> int:
         silence_label=silence if silence in labels else None,
         data=task.data,
         licence=task.licence,
-        **{name: value for name, value in tensors.items() if isinstance(value, torch.Tensor)},
+        **tensors,  # type: ignore[arg-type]  # the tensor fields of Prompt
     )
     out = args.out or backbone.prompt_folder(task.name)
     figures = measure(backbone, prompt, valid) | {"split": "valid"}

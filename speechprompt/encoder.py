@@ -71,6 +71,7 @@ class LogMel(nn.Module):
     LEVEL_FRAMES = 301  # 3 s of mel frames
     SILENCE_POWER = 1e-7  # of a mel band; a full-scale sine has about 1e-1 in its band
     FLOOR = 3e-4  # relative to the level: 35 dB of dynamic range below it
+    bands: Tensor
 
     def __init__(self, n_mels: int) -> None:
         super().__init__()
@@ -162,7 +163,14 @@ class SpeechEncoder(nn.Module):
 
 
 class UnitEncoder(nn.Module):
-    """A SpeechEncoder cut at one layer, with the K centroids of that layer's features."""
+    """A SpeechEncoder cut at one layer, with the K centroids of that layer's features.
+
+    mean and std [dim] normalise the features, centroids [K, dim] are those of the normalised ones.
+    """
+
+    mean: Tensor
+    std: Tensor
+    centroids: Tensor
 
     def __init__(self, config: EncoderConfig, n_units: int) -> None:
         super().__init__()

@@ -75,7 +75,9 @@ class Progress:
 
 
 class Tuner(nn.Module):
-    """The trainable tensors of one prompt in front of a frozen unit LM."""
+    """The trainable tensors of one prompt in front of a frozen unit LM; names as in Prompt."""
+
+    verbalizer_units: Tensor | None
 
     def __init__(self, lm: XGLMForCausalLM, config: TuneConfig, units: Tensor | None, n_labels: int) -> None:
         super().__init__()
@@ -108,7 +110,8 @@ class Tuner(nn.Module):
         else:
             inputs = self.input_prompts
         logits = forward_prompted(lm, tokens, lengths, keys, values, self.separator, inputs=inputs)[:, 0]
-        return label_logits(logits, getattr(self, "verbalizer_weight", None), self.verbalizer_units)
+        weight = self.verbalizer_weight if self.verbalizer_units is None else None
+        return label_logits(logits, weight, self.verbalizer_units)
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies on the CPU, under the names of Prompt's fields."""
@@ -141,7 +144,7 @@ def with_noise(ids: Sequence[int], share: float, n_units: int, rng: random.Rando
 def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:
     """The frozen LM in bfloat16 where the hardware multiplies it fast, else the LM itself."""
     fast = lm.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-    return copy.deepcopy(lm).to(torch.bfloat16) if fast else lm
+    return copy.deepcopy(lm).bfloat16() if fast else lm
 
 
 @torch.inference_mode()

@@ -112,7 +112,7 @@ def place(
     if n <= size:
         level = float(np.percentile(np.abs(waveform[::7]), 5)) + 1e-6
         piece = rng.uniform(-level, level, size).astype(np.float32)
-        start = rng.integers(size - n + 1)
+        start = int(rng.integers(size - n + 1))
         piece[start : start + n] = waveform
         return piece, True
     if centred:

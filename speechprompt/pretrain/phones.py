@@ -92,7 +92,7 @@ def spell_out(text: str) -> str | None:
 
 def phones_of(dataset: str, row: dict[str, Any]) -> str | None:
     """Phones of one row of a packed set; "" for recorded silence, None when the words are unknown."""
-    label = row.get("label")
+    label = str(row.get("label", ""))
     if dataset == "speech_commands":
         if label == "silence":
             return ""

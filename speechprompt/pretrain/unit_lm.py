@@ -108,7 +108,8 @@ def run(args: argparse.Namespace) -> None:
     if max(map(max, train)) >= args.n_units + UNIT_OFFSET:
         raise SpeechPromptError(f"The transcripts hold units beyond --n-units {args.n_units}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    lm = new_lm(args, args.n_units).to(device)
+    lm = new_lm(args, args.n_units)
+    lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
     matrices = [p for p in lm.parameters() if p.dim() > 1]
     vectors = [p for p in lm.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW(
