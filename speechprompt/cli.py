@@ -142,10 +142,10 @@ def classify(args: argparse.Namespace) -> int:
             continue
         for a in answers:
             runner_up = ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
-            heard = f"{len(a.units)} units in {a.units.n_frames / 50:.2f} s"
-            print(
-                f"{file}  {a.task}: {a.label} {a.score:.0%}  (then {runner_up}; {heard}; answered with unit {a.generated[0]})"
+            heard = (
+                f"{len(a.units)} units in {a.units.n_frames / 50:.2f} s, answered with unit {a.generated[0]}"
             )
+            print(f"{file}  {a.task}: {a.label} {a.score:.0%}  (then {runner_up}; {heard})")
     return 2 if failed else 0
 
 
@@ -283,7 +283,7 @@ def tune(args: argparse.Namespace) -> int:
     figures = measure(backbone, prompt, valid) | {"split": "valid"}
     record(prompt, figures, out, spoken_command(sys.argv[1:]))
     print(
-        f"{prompt.n_parameters:,} parameters; valid accuracy {figures['accuracy']:.1%} of {figures['n']}; saved in {out}"
+        f"valid accuracy {figures['accuracy']:.1%} of {figures['n']}; {prompt.n_parameters:,} parameters in {out}"
     )
     return 0
 

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Install what the tests need and run them all: linters, types, units, and a real browser.
+# Needs python3 (3.11 or newer); Chromium is installed through apt where there is none.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export HF_HUB_OFFLINE=1 GRADIO_ANALYTICS_ENABLED=False
+
+say() { printf '\n== %s\n' "$*"; }
+
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "Python 3.11 or newer is needed; this is $(python3 --version)." >&2
+    exit 1
+fi
+if [ -z "${VIRTUAL_ENV:-}" ]; then
+    say "virtual environment in .venv"
+    python3 -m venv .venv
+    . .venv/bin/activate
+fi
+say "installing requirements-dev.txt"
+python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+
+if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+    say "installing Chromium for the browser tests"
+    as_root=""
+    [ "$(id -u)" -eq 0 ] || as_root="sudo"
+    if ! command -v apt-get >/dev/null; then
+        echo "Install Chromium or Chrome so that it is on the PATH, then run this again." >&2
+        exit 1
+    fi
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null
+fi
+
+say "ruff"
+ruff check .
+ruff format --check .
+say "mypy"
+mypy
+say "pytest"
+exec python -m pytest -m "not slow"
