@@ -225,6 +225,8 @@ def spoken_command(argv: list[str]) -> str:
 
 
 def tune(args: argparse.Namespace) -> int:
+    import torch
+
     from speechprompt import dataset, tuning
     from speechprompt.evaluation import evaluate as measure
     from speechprompt.evaluation import nothing_recorded, to_units
@@ -256,6 +258,26 @@ def tune(args: argparse.Namespace) -> int:
     if missing:
         raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
 
+    facts: dict[str, Any] = {
+        "task": task.name,
+        "title": args.title or task.title,
+        "labels": labels,
+        "backbone": backbone.name,
+        "unit_lm_sha256": backbone.unit_lm_sha256,
+        "group": args.group or task.group,
+        "label_rule": rule,
+        "silence_label": silence if silence in labels else None,
+        "data": task.data,
+        "licence": task.licence,
+    }
+    # A name or label that no prompt may have is said now, not after minutes of tuning.
+    Prompt(
+        **facts,
+        separator=torch.zeros(4),
+        input_prompts=torch.zeros(1, 4),
+        verbalizer_units=torch.arange(len(labels)),
+    )
+
     def labelled(examples: list[dataset.Example], copies: int) -> list[tuning.Labelled]:
         utterances = to_units(backbone, examples, copies, args.seed)
         return [(ids, labels.index(examples[i % len(examples)].label)) for i, ids in enumerate(utterances)]
@@ -266,19 +288,7 @@ def tune(args: argparse.Namespace) -> int:
             (ids, labels.index(silence)) for ids in nothing_recorded(backbone, len(known) // 40, args.seed)
         ]
     tensors, _ = tuning.tune(backbone.lm, known, held_out, len(labels), config, args.run)
-    prompt = Prompt(
-        task=task.name,
-        title=args.title or task.title,
-        labels=labels,
-        backbone=backbone.name,
-        unit_lm_sha256=backbone.unit_lm_sha256,
-        group=args.group or task.group,
-        label_rule=rule,
-        silence_label=silence if silence in labels else None,
-        data=task.data,
-        licence=task.licence,
-        **tensors,  # type: ignore[arg-type]  # the tensor fields of Prompt
-    )
+    prompt = Prompt(**facts, **tensors)
     out = args.out or backbone.prompt_folder(task.name)
     figures = measure(backbone, prompt, valid) | {"split": "valid"}
     record(prompt, figures, out, spoken_command(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""The command line: help that costs nothing, answers, one sentence and exit code 2 for what is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from speechprompt.cli import main
+from speechprompt.prompt import Prompt
+from tests.tiny import make_backbone, make_waveform
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory) -> str:
+    return str(make_backbone(tmp_path_factory.mktemp("root")))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("clips") / "clip.wav"
+    soundfile.write(path, make_waveform(), 16_000)
+    return str(path)
+
+
+def flac(seconds: float, seed: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, make_waveform(seconds, seed), 16_000, format="FLAC")
+    return file.getvalue()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom speechprompt.cli import build_parser\nbuild_parser().format_help()\n"
+        "print(sorted({'torch', 'transformers', 'gradio', 'numpy', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_explains_itself(capsys) -> None:
+    for command in ("classify", "units", "tasks", "tune", "evaluate"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert "--backbone" in capsys.readouterr().out
+    for stage in ("encoder", "centroids", "unit-lm"):
+        with pytest.raises(SystemExit, match="0"):
+            main(["pretrain", stage, "--help"])
+        assert "--seed" in capsys.readouterr().out
+
+
+def test_classify(backbone: str, clip: str, capsys) -> None:
+    assert (
+        main(["classify", clip, "--task", "fruit", "--task", "colours", "--backbone", backbone, "--json"])
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert [a["task"] for a in found["answers"]] == ["fruit", "colours"]
+    assert sum(found["answers"][0]["scores"].values()) == pytest.approx(1, abs=1e-4)
+    assert main(["classify", clip, "--task", "fruit", "--backbone", backbone]) == 0
+    assert found["answers"][0]["label"] in capsys.readouterr().out
+
+
+def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_path, capsys) -> None:
+    bad = tmp_path / "text.wav"
+    bad.write_text("this is text")
+    assert main(["classify", str(bad), clip, "--task", "fruit", "--backbone", backbone]) == 2
+    out = capsys.readouterr()
+    assert "fruit:" in out.out and out.err.count("\n") == 1 and "cannot be read as sound" in out.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["classify", "CLIP", "--task", "dancing"], "its tasks are: colours, fruit"),
+        (["classify", "missing.wav"], "does not exist"),
+        (["classify", "CLIP", "--backbone", "nope"], "There is no backbone 'nope'"),
+        (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "cannot be read as a parquet file"),
+        (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
+        (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
+    ],
+)
+def test_bad_input_exits_with_2_and_one_sentence(arguments, said, backbone: str, clip: str, capsys) -> None:
+    arguments = [clip if a == "CLIP" else a for a in arguments]
+    if "--backbone" not in arguments:
+        arguments += ["--backbone", backbone]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_units(backbone: str, clip: str, capsys) -> None:
+    assert main(["units", clip, "--backbone", backbone, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sum(found["lengths"]) == 50 and len(found["ids"]) == len(found["starts"]) > 3
+    assert main(["units", clip, "--backbone", backbone]) == 0
+    assert capsys.readouterr().out.split() == [str(i) for i in found["ids"]]
+
+
+def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> None:
+    """A new task from recordings to an answer: long clips against short ones."""
+    rows = []
+    for i in range(36):
+        long = i % 2 == 0
+        split = "train" if i < 20 else "valid" if i < 28 else "test"
+        audio = flac(1.6 if long else 0.4, i)
+        rows.append({"id": str(i), "split": split, "size": "long" if long else "short", "audio": audio})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sizes.parquet")
+    data = ["--data", str(tmp_path / "sizes.parquet"), "--backbone", backbone]
+    options = ["--label-column", "size", "--augment", "1", "--steps", "60", "--prompt-length", "3"]
+    assert main(["tune", "--task", "sizes", "--title", "Sizes", *data, *options]) == 0
+    assert main(["evaluate", "--task", "sizes", *data, "--record", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures["task"] == "sizes" and figures["n"] == 8 and figures["accuracy"] >= 0.75
+    assert set(figures["per_class"]) == {"long", "short"}
+    assert figures["interval95"][0] <= figures["accuracy"] <= figures["interval95"][1]
+    from speechprompt.backbone import Backbone
+
+    kept = Backbone.load(backbone)
+    prompt = kept.prompt("sizes")
+    assert prompt.metrics["split"] == "test" and prompt.metrics["accuracy"] == figures["accuracy"]
+    card = (kept.prompt_folder("sizes") / "README.md").read_text()
+    assert "speechprompt" in card and f"of {figures['n']} utterances of the test split" in card
+    assert Prompt.load(kept.prompt_folder("sizes")).label_rule == {"column": "size"}
+    assert main(["tasks", "--backbone", backbone]) == 0
+    assert "sizes" in capsys.readouterr().out
+
+
+def test_a_bad_task_name_is_said_before_tuning(backbone: str, tmp_path, capsys, monkeypatch) -> None:
+    rows = [{"split": s, "units": [i], "label": "ab"[i]} for s in ("train", "valid") for i in (0, 1)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    monkeypatch.setattr("speechprompt.tuning.tune", lambda *_: pytest.fail("tuned"))
+    assert (
+        main(["tune", "--task", "../up", "--data", str(tmp_path / "d.parquet"), "--backbone", backbone]) == 2
+    )
+    assert "name has 1 to 64 of a-z" in capsys.readouterr().err
+
+
+def test_labels_the_prompt_does_not_know_are_named(backbone: str, tmp_path, capsys) -> None:
+    rows = [{"id": "1", "split": "test", "units": [1, 2, 3], "label": "purple"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    arguments = [
+        "evaluate",
+        "--task",
+        "colours",
+        "--data",
+        str(tmp_path / "d.parquet"),
+        "--backbone",
+        backbone,
+    ]
+    assert main(arguments) == 2
+    assert "label 'purple'" in capsys.readouterr().err

@@ -1,0 +1,132 @@
+"""The stages that made the bundled weights, each a few steps long, on clips that are made here."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+import torch
+
+from speechprompt import unit_lm
+from speechprompt.cli import main
+from speechprompt.encoder import UnitEncoder
+from speechprompt.pretrain import encoder as encoder_stage
+from speechprompt.pretrain.kmeans import kmeans, nearest
+from speechprompt.pretrain.phones import phones_of, spell_out
+from tests.tiny import make_waveform
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for i in range(24):
+        file = io.BytesIO()
+        soundfile.write(file, make_waveform(0.4 + 0.02 * i, i), 16_000, format="FLAC")
+        split = "valid" if i % 6 == 5 else "train"
+        rows.append({"id": str(i), "split": split, "label": str(i % 10), "audio": file.getvalue()})
+    pq.write_table(pa.Table.from_pylist(rows), folder / "spoken_digits.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_batches():
+    patch = pytest.MonkeyPatch()
+    for name, value in {
+        "WORD_BATCH": 4,
+        "LONG_BATCH": 2,
+        "FIRST_CLUSTERS": 10,
+        "SECOND_CLUSTERS": 20,
+        "TEACHER_LAYERS": 1,
+    }.items():
+        patch.setattr(encoder_stage, name, value)
+    yield
+    patch.undo()
+
+
+def pretrain(data, run, steps: int) -> dict:
+    sizes = ["--dim", "16", "--layers", "2", "--workers", "0", "--threads", "1"]
+    arguments = ["pretrain", "encoder", "--data", str(data), "--run", str(run), "--steps", str(steps), *sizes]
+    assert main(arguments) == 0
+    return torch.load(run / "encoder.pt", weights_only=True)
+
+
+def test_encoder_then_centroids_then_unit_lm(data, tmp_path) -> None:
+    state = pretrain(data, tmp_path / "run", 6)
+    assert state["step"] == 6 and state["teacher"] is not None  # both rounds were reached
+    record = json.loads((tmp_path / "run" / "encoder.jsonl").read_text().splitlines()[-1])
+    assert record["step"] == 6 and all(np.isfinite(v) for v in record.values())
+
+    out, transcripts = tmp_path / "mini" / "encoder", tmp_path / "units.parquet"
+    stage = [
+        "pretrain",
+        "centroids",
+        "--data",
+        str(data),
+        "--checkpoint",
+        str(tmp_path / "run" / "encoder.pt"),
+    ]
+    options = ["--layer", "1", "--units", "12", "--copies", "1", "--threads", "1"]
+    assert main([*stage, "--out", str(out), "--transcripts", str(transcripts), *options]) == 0
+    encoder = UnitEncoder.load(out)
+    assert encoder.n_units == 12 and len(encoder.network.blocks) == 1
+    rows = pq.read_table(transcripts).to_pylist()
+    assert len(rows) == 24 + 20  # every clip, and a copy of each train clip
+    assert main([*stage, "--out", str(out), "--layer", "9"]) == 2
+
+    lm_folder = tmp_path / "mini" / "unit_lm"
+    stage = ["pretrain", "unit-lm", "--units", str(transcripts), "--out", str(lm_folder), "--threads", "1"]
+    sizes = ["--dim", "16", "--layers", "1", "--heads", "2", "--run", str(tmp_path / "lm"), "--lr", "0.02"]
+    assert main([*stage, *sizes, "--n-units", "12", "--epochs", "6", "--tokens-per-batch", "128"]) == 0
+    lm = unit_lm.load(lm_folder)
+    assert lm.config.vocab_size == 16
+    log = [json.loads(line) for line in (tmp_path / "lm" / "unit_lm.jsonl").read_text().splitlines()]
+    assert len(log) == 6 and log[-1]["valid_perplexity"] < log[0]["valid_perplexity"]
+    assert main([*stage, *sizes, "--n-units", "5", "--run", str(tmp_path / "lm2")]) == 2
+
+
+def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch) -> None:
+    whole = pretrain(data, tmp_path / "whole", 4)
+    step = encoder_stage.Run.train_step
+
+    def stop_at_two(self, batch):
+        if self.step == 2:
+            self.save()
+            raise InterruptedError
+        return step(self, batch)
+
+    monkeypatch.setattr(encoder_stage.Run, "train_step", stop_at_two)
+    with pytest.raises(InterruptedError):
+        pretrain(data, tmp_path / "parts", 4)
+    monkeypatch.setattr(encoder_stage.Run, "train_step", step)
+    parts = pretrain(data, tmp_path / "parts", 4)
+    assert parts["step"] == 4
+    # Dropout alone is drawn in order rather than by step, and its state is kept in the checkpoint.
+    for name, value in whole["average"].items():
+        torch.testing.assert_close(parts["average"][name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_kmeans_finds_clouds() -> None:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    points = (centres[:, None] + torch.randn(3, 200, 2, generator=generator)).flatten(0, 1)
+    found = kmeans(points, 3, seed=0)
+    distances = torch.cdist(centres, found).min(1).values
+    assert float(distances.max()) < 0.5
+    assert len(nearest(points, found)[:200].unique()) == 1
+    with pytest.raises(ValueError, match="at least as many points"):
+        kmeans(points[:2], 3, seed=0)
+
+
+def test_phones() -> None:
+    assert spell_out("STOP it") == "S T AA P IH T" and spell_out("xqzt") is None
+    unknown = {"label": "unknown", "id": "_unknown_/house_x_nohash_0.wav.wav"}
+    assert phones_of("speech_commands", unknown) == "HH AW S"
+    assert phones_of("speech_commands", {"label": "silence", "id": "_silence_/1.wav"}) == ""
+    assert phones_of("spoken_digits", {"label": "4"}) == "F AO R"
+    assert phones_of("librispeech_clips", {"id": "1"}) is None

@@ -1,0 +1,125 @@
+"""Tuning learns, freezes the LM, follows its seed, resumes, and keeps the best when it is stopped."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning import Labelled, Progress, TuneConfig, frequent_units, tune, with_noise
+from tests.tiny import N_UNITS, make_lm
+
+QUICK = TuneConfig(prompt_length=4, steps=120, tokens_per_batch=512, check_every=40, unit_noise=0.0)
+
+
+def utterances(n: int, seed: int) -> list[Labelled]:
+    """Label c is an utterance that ends in unit c: something that one prompt can learn."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        label = rng.randrange(3)
+        made.append(([rng.randrange(N_UNITS) for _ in range(rng.randint(3, 8))] + [label], label))
+    return made
+
+
+TRAIN, VALID = utterances(300, 1), utterances(90, 2)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+@pytest.mark.parametrize("verbalizer", ["learned", "fixed"])
+def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
+    lm = make_lm()
+    before = {name: value.clone() for name, value in lm.state_dict().items()}
+    seen: list[Progress] = []
+    config = replace(QUICK, deep=deep, verbalizer=verbalizer)
+    tensors, best = tune(lm, TRAIN, VALID, 3, config, report=seen.append)
+    chance = 1 / 3
+    assert best > chance + (0.25 if deep else 0.12)  # input prompts learn more slowly
+    assert best == max(p.valid_accuracy for p in seen)
+    assert [p.step for p in seen] == [40, 80, 120] and seen[-1].loss < seen[0].loss
+    assert all(torch.equal(before[name], value) for name, value in lm.state_dict().items())
+    assert ("key_prompts" in tensors) == deep and ("verbalizer_weight" in tensors) == (
+        verbalizer == "learned"
+    )
+
+
+def test_same_seed_same_prompt() -> None:
+    first, again, other = (
+        tune(make_lm(), TRAIN, VALID, 3, replace(QUICK, steps=20, check_every=20, seed=s))[0]
+        for s in (5, 5, 6)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["separator"], other["separator"])
+
+
+def test_resuming_equals_never_having_stopped(tmp_path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 40:
+            raise Stopped
+
+    config = replace(QUICK, unit_noise=0.1)
+    whole, _ = tune(make_lm(), TRAIN, VALID, 3, config)
+    with pytest.raises(Stopped):
+        tune(make_lm(), TRAIN, VALID, 3, config, tmp_path, stop)
+    resumed: list[Progress] = []
+    parts, _ = tune(make_lm(), TRAIN, VALID, 3, config, tmp_path, resumed.append)
+    assert [p.step for p in resumed] == [80, 120]
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], atol=1e-5, rtol=1e-4)
+
+
+def test_ctrl_c_keeps_the_best_so_far() -> None:
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    tensors, best = tune(make_lm(), TRAIN, VALID, 3, QUICK, report=interrupt)
+    assert best > 0 and tensors["separator"].isfinite().all()
+
+
+def test_stops_when_nothing_improves() -> None:
+    seen: list[Progress] = []
+    noise = [(ids, random.Random(i).randrange(3)) for i, (ids, _) in enumerate(VALID[:7])]
+    tune(
+        make_lm(), TRAIN, noise, 3, replace(QUICK, steps=4000, check_every=5, patience=3), report=seen.append
+    )
+    assert seen[-1].step < 4000
+
+
+def test_fixed_verbalizer_takes_the_most_frequent_units() -> None:
+    assert frequent_units([([3, 3, 3, 1, 1, 2], 0)], 2).tolist() == [3, 1]
+    with pytest.raises(SpeechPromptError, match="needs 4 different units and the data holds 3"):
+        frequent_units([([3, 3, 3, 1, 1, 2], 0)], 4)
+
+
+def test_unit_noise_never_empties_an_utterance() -> None:
+    rng = random.Random(0)
+    assert with_noise([1, 2], 0.0, 9, rng) == [1, 2]
+    noisy = [with_noise(list(range(100)), 0.2, 1000, rng) for _ in range(50)]
+    kept = sum(unit < 100 for ids in noisy for unit in ids) / 5000
+    assert 0.75 < kept < 0.87 and all(with_noise([1], 0.9, 9, rng) for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"prompt_length": 0}, "prompt_length must be between 1 and 200"),
+        ({"steps": 0}, "steps must be"),
+        ({"lr": float("nan")}, "lr must be"),
+    ],
+)
+def test_settings_are_checked(change, said) -> None:
+    with pytest.raises(SpeechPromptError, match=said):
+        replace(QUICK, **change)
+
+
+def test_data_is_checked() -> None:
+    with pytest.raises(SpeechPromptError, match="at least two labels"):
+        tune(make_lm(), [([1, 2], 0)], VALID, 3, QUICK)
+    with pytest.raises(SpeechPromptError, match="one validation utterance"):
+        tune(make_lm(), TRAIN, [], 3, QUICK)
