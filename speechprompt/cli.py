@@ -288,7 +288,7 @@ def tune(args: argparse.Namespace) -> int:
             (ids, labels.index(silence)) for ids in nothing_recorded(backbone, len(known) // 40, args.seed)
         ]
     tensors, _ = tuning.tune(backbone.lm, known, held_out, len(labels), config, args.run)
-    prompt = Prompt(**facts, **tensors)
+    prompt = Prompt(**{**facts, **tensors})
     out = args.out or backbone.prompt_folder(task.name)
     figures = measure(backbone, prompt, valid) | {"split": "valid"}
     record(prompt, figures, out, spoken_command(sys.argv[1:]))
