@@ -1,0 +1,87 @@
+"""How long a newcomer waits: start to page, first answer, later answers, as a program at the API sees it.
+
+    python benchmarks/first_answer.py            # on Linux, `taskset -c 0,1` in front for two cores
+
+Starts app.py as a user would, asks /classify about one example clip, and prints one table. Beside the
+end-to-end times it prints what the answer itself says the encoder and the LM took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_page(url: str, process: subprocess.Popen, limit: float = 120) -> float:
+    began = time.perf_counter()
+    while time.perf_counter() - began < limit:
+        if process.poll() is not None:
+            raise SystemExit(f"app.py ended with code {process.returncode}")
+        try:
+            with urllib.request.urlopen(url, timeout=5) as page:
+                page.read()
+            return time.perf_counter() - began
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise SystemExit("the page did not come up")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clip", type=Path, default=ROOT / "examples" / "yes.flac")
+    parser.add_argument("--task", default="keyword_spotting")
+    parser.add_argument("--repeats", type=int, default=30)
+    args = parser.parse_args()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py"), "--port", str(port)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        page = wait_for_page(url, process)
+        from gradio_client import Client, handle_file
+
+        client = Client(url, verbose=False)
+        seconds, answers = [], []
+        for _ in range(args.repeats + 1):
+            began = time.perf_counter()
+            answers.append(client.predict(handle_file(str(args.clip)), args.task, api_name="/classify"))
+            seconds.append(time.perf_counter() - began)
+    finally:
+        process.terminate()
+        process.wait(10)
+    later = seconds[1:]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"| on {cores} cores, {args.clip.name} | |\n|---|---|")
+    print(f"| start to page | {page:.1f} s |")
+    print(f"| first answer | {seconds[0]:.2f} s |")
+    print(f"| later answers, median of {len(later)} | {1000 * statistics.median(later):.0f} ms |")
+    for name in ("encode_s", "lm_s"):
+        part = statistics.median(answer["timing"][name] for answer in answers[1:])
+        print(f"| of that {name.removesuffix('_s')} | {1000 * part:.0f} ms |")
+    print(f"\nanswer: {answers[-1]['label']} {answers[-1]['score']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
