@@ -1,0 +1,46 @@
+"""The demo: `python app.py`, then open the address it prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import torch
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.ui import Desk, build, launch_options
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="SpeechPrompt in the browser.")
+    parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
+    parser.add_argument(
+        "--backbone", default="mini", help="the one chosen at first: a bundled name or a folder"
+    )
+    return parser.parse_args()
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# A clip is short: beyond four threads they wait for each other more than they compute.
+torch.set_num_threads(min(4, usable_cores()))
+
+arguments = parse() if __name__ == "__main__" else argparse.Namespace(host=None, port=None, backbone="mini")
+try:
+    desk = Desk(arguments.backbone, EXAMPLES)
+except SpeechPromptError as error:
+    sys.exit(f"app.py: {error}")
+demo = build(desk)
+
+if __name__ == "__main__":
+    desk.warm_up()
+    demo.launch(server_name=arguments.host, server_port=arguments.port, **launch_options(desk))

@@ -1,0 +1,296 @@
+"""What the page shows, as inline HTML and SVG: units on their time axis, scores, texts.
+
+Plain functions from answers to strings. Everything that comes from outside (labels, titles, messages)
+is escaped here; nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speechprompt.audio import SAMPLE_RATE
+from speechprompt.units import FRAME_SECONDS, Units
+
+if TYPE_CHECKING:
+    from speechprompt.pipeline import Answer
+    from speechprompt.prompt import Prompt
+
+# Sixteen colours that stay at least 0.08 apart in OKLab for normal vision and for protan, deutan and
+# tritan vision alike; light and dark ones alternate, so that neighbouring ids differ in lightness too.
+PALETTE = (
+    "#5d48b1", "#f2d13e", "#b03a17", "#7fe3fd", "#4a76da", "#ed8a22", "#8a435b", "#bae19c",
+    "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
+)  # fmt: skip
+INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
+WAVEFORM_BINS = 400
+BARS_SHOWN = 10
+LABELS_SHOWN = 40
+PIXELS_PER_SECOND = 200  # a timeline narrower than this scrolls
+
+
+def unit_colour(unit: int) -> str:
+    """The colour of a unit: the same on every page, for every backbone."""
+    return PALETTE[unit % len(PALETTE)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2) of "#rrggbb"."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio (WCAG 2) of two colours, 1 to 21."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def text_colour(background: str) -> str:
+    """The more legible of white and ink."""
+    return max(("#ffffff", INK), key=lambda colour: contrast(colour, background))
+
+
+def percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "<1\u00a0%"
+    if 0.99 < share < 1:
+        return ">99\u00a0%"
+    return f"{round(100 * share)}\u00a0%"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.1f}\u00a0ms" if seconds < 0.01 else f"{1000 * seconds:.0f}\u00a0ms"
+
+
+def measured(prompt: Prompt) -> str:
+    """ "89 % of 429" from the prompt's metrics, or "not measured"."""
+    accuracy, n = prompt.metrics.get("accuracy"), prompt.metrics.get("n")
+    if not isinstance(accuracy, int | float) or not isinstance(n, int):
+        return "not measured"
+    return f"{percent(float(accuracy))} of {n}"
+
+
+def track_record(prompt: Prompt) -> str:
+    """How often this prompt was right when it was measured."""
+    if measured(prompt) == "not measured":
+        return "Nobody has measured how often this task is right."
+    split = prompt.metrics.get("split")
+    return f"This task is right on {measured(prompt)} {split + ' ' if isinstance(split, str) else ''}clips."
+
+
+def task_hint(prompt: Prompt) -> str:
+    """One line about a prompt: how exactly its accuracy is known, and how small it is."""
+    parts = [
+        f"{len(prompt.labels)} labels",
+        f"{prompt.n_parameters:,} trained numbers".replace(",", "\u202f"),
+    ]
+    low_high = prompt.metrics.get("interval95")
+    if isinstance(low_high, list | tuple) and len(low_high) == 2:
+        parts.append(f"95\u00a0% interval {100 * low_high[0]:.0f}–{100 * low_high[1]:.0f}\u00a0%")
+    return " · ".join(parts)
+
+
+def options(groups: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
+    """Options of a <select>: group -> (value, text, hint); a single unnamed group is left unwrapped."""
+    html = []
+    for group, entries in groups.items():
+        inner = "".join(
+            f'<option value="{escape(value)}" data-hint="{escape(hint)}">{escape(text)}</option>'
+            for value, text, hint in entries
+        )
+        html.append(f'<optgroup label="{escape(group)}">{inner}</optgroup>' if group else inner)
+    return "".join(html)
+
+
+def header(device: str) -> str:
+    bars = "".join(
+        f'<rect x="{x}" y="{y}" width="5" height="{h}" rx="2" fill="{unit_colour(u)}"/>'
+        for x, y, h, u in ((0, 11, 10, 0), (7, 4, 24, 4), (14, 8, 16, 5), (21, 0, 32, 11), (28, 10, 12, 2))
+    )
+    return (
+        '<header class="sp-header"><div class="sp-brand">'
+        f'<svg viewBox="0 0 33 32" width="33" height="32" aria-hidden="true">{bars}</svg>'
+        "<div><h1>SpeechPrompt</h1><p>One frozen speech model. Every task is a small prompt.</p></div></div>"
+        f'<p class="sp-badge" title="What the models run on">{escape(device)}</p></header>'
+    )
+
+
+def empty(prompt: Prompt | None) -> str:
+    """The invitation that stands where the answer will be."""
+    heights = (5, 9, 14, 22, 30, 26, 34, 28, 18, 24, 36, 30, 20, 12, 16, 26, 20, 10, 6, 4)
+    ghost = "".join(f'<i style="height:{h}px"></i>' for h in heights)
+    html = (
+        f'<section class="sp-card sp-empty"><div class="sp-ghost" aria-hidden="true">{ghost}</div>'
+        "<h2>Speak and see the answer</h2>"
+        "<p>Record your voice, choose a file or click an example.</p>"
+    )
+    if prompt is not None:
+        shown = [label_tag("span", label) for label in prompt.labels[:LABELS_SHOWN]]
+        if len(prompt.labels) > LABELS_SHOWN:
+            shown.append(f"<em>and {len(prompt.labels) - LABELS_SHOWN} more</em>")
+        html += (
+            f'<div class="sp-labels"><p class="sp-eyebrow">{escape(prompt.title)} answers with one of</p>'
+            f"<p>{' '.join(shown)}</p></div>"
+        )
+    return html + "</section>"
+
+
+def alert(message: str) -> str:
+    """One sentence saying what went wrong and what to do; screen readers announce it."""
+    return (
+        '<section class="sp-card sp-alert" role="alert"><svg viewBox="0 0 24 24" aria-hidden="true">'
+        '<circle cx="12" cy="12" r="10"/><path d="M12 7v6M12 16.5v.5"/></svg>'
+        f"<div><h2>No answer</h2><p>{escape(message)}</p></div></section>"
+    )
+
+
+def note(message: str) -> str:
+    return f'<section class="sp-card sp-note"><p>{escape(message)}</p></section>'
+
+
+def label_tag(tag: str, label: str) -> str:
+    """A label may be in any script, so its direction is its own."""
+    return f'<{tag} dir="auto">{escape(label)}</{tag}>'
+
+
+def result(answer: Answer, prompt: Prompt, waveform: np.ndarray, facts: Iterable[str]) -> str:
+    """The whole answer: label and scores, the generated units, what was heard, how long it took."""
+    timing = [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
+    timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *facts]
+    return (
+        f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
+        f'<p class="sp-eyebrow">{escape(answer.title)}</p>'
+        f'<p class="sp-label">{label_tag("bdi", answer.label)} <data>{percent(answer.score)}</data></p>'
+        f'<p class="sp-score">{escape(track_record(prompt))}</p>'
+        f"{generated(answer, prompt)}</div>{score_bars(answer.scores)}</section>"
+        f"{timeline(answer.units, waveform)}"
+        f'<ul class="sp-facts" aria-label="How it ran">{"".join(f"<li>{escape(t)}</li>" for t in timing)}</ul>'
+    )
+
+
+def score_bars(scores: Mapping[str, float]) -> str:
+    """Labels with their probabilities, highest first; those after the tenth are folded away."""
+    rows = [
+        f'<li>{label_tag("span", label)}<i><b style="width:{100 * share:.1f}%"></b></i>'
+        f"<data>{percent(share)}</data></li>"
+        for label, share in scores.items()
+    ]
+    html = f'<ol class="sp-bars">{"".join(rows[:BARS_SHOWN])}</ol>'
+    if len(rows) > BARS_SHOWN:
+        html += (
+            f"<details><summary>{len(rows) - BARS_SHOWN} more labels</summary>"
+            f'<ol class="sp-bars" start="{BARS_SHOWN + 1}">{"".join(rows[BARS_SHOWN:])}</ol></details>'
+        )
+    return f'<div class="sp-scores"><p class="sp-eyebrow">Scores</p>{html}</div>'
+
+
+def unit_chip(unit: int) -> str:
+    colour = unit_colour(unit)
+    return f'<span class="sp-chip" style="background:{colour};color:{text_colour(colour)}">unit {unit}</span>'
+
+
+def generated(answer: Answer, prompt: Prompt) -> str:
+    """The verbalizer units that the LM generated, and the label that each maps to."""
+    steps = []
+    for unit, share in zip(answer.generated, answer.generated_scores, strict=True):
+        label = prompt.unit_label(unit)
+        target = "no label" if label is None else label
+        steps.append(
+            f'<li>{unit_chip(unit)} <span class="sp-share">{percent(share)}</span>'
+            f'<span class="sp-arrow" role="img" aria-label="stands for">→</span>{label_tag("bdi", target)}</li>'
+        )
+    if answer.verbalizer == "fixed":
+        text = "In this prompt each label is one unit."
+    elif prompt.unit_label(answer.generated[-1]) == answer.label:
+        text = "The unit it expects next, and the label that this unit speaks for most."
+    else:
+        text = "This unit speaks for another label, but all units together outweigh it."
+    return (
+        f'<div class="sp-generated"><p class="sp-eyebrow">The language model generated</p>'
+        f"<ol>{''.join(steps)}</ol><p>{text}</p></div>"
+    )
+
+
+def timeline(units: Units, waveform: np.ndarray) -> str:
+    """Waveform (float32 [T], 16 kHz) above its units: colour = unit, width = duration."""
+    seconds = max(len(waveform) / SAMPLE_RATE, units.n_frames * FRAME_SECONDS, FRAME_SECONDS)
+    runs = []
+    for i, (unit, start, length) in enumerate(zip(*_lists(units), strict=True)):
+        left, width = (100 * frames * FRAME_SECONDS / seconds for frames in (start, length))
+        colour = unit_colour(unit)
+        runs.append(
+            f'<i role="option" id="sp-unit-{i}" style="left:{left:.3f}%;width:{width:.3f}%;background:{colour};'
+            f'color:{text_colour(colour)}" aria-label="{run_text(unit, start, length)}"><b>{unit}</b></i>'
+        )
+    n = len(units)
+    summary = f"{seconds:.2f} s · {units.n_frames} frames of 20 ms · {n} unit{'s' * (n != 1)} without repeats"
+    ids = " ".join(str(unit) for unit in units.ids.tolist())
+    return (
+        '<section class="sp-card sp-heard" aria-label="What the model heard">'
+        f'<div class="sp-title"><p class="sp-eyebrow">What the model heard</p><p>{summary}</p></div>'
+        f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
+        f"{waveform_svg(waveform)}"
+        '<div class="sp-ribbon" role="listbox" tabindex="0" aria-label="Units in order; arrow keys move">'
+        f"{''.join(runs)}</div>{time_axis(seconds)}</div></div>"
+        '<p class="sp-readout" aria-hidden="true">Point at a unit, or focus the ribbon and use the arrow keys.</p>'
+        "<details><summary>Units as text</summary>"
+        f'<div class="sp-text"><code id="sp-ids">{ids}</code>'
+        '<button type="button" class="sp-copy" data-copy="sp-ids">Copy</button></div></details></section>'
+    )
+
+
+def run_text(unit: int, start: int, length: int) -> str:
+    """ "unit 417 · starts at 0.32 s · lasts 0.04 s"; start and length in frames."""
+    return f"unit {unit} · starts at {start * FRAME_SECONDS:.2f} s · lasts {length * FRAME_SECONDS:.2f} s"
+
+
+def waveform_svg(waveform: np.ndarray) -> str:
+    """The envelope of float32 [T] as one filled path, 1 high, scaled to its peak."""
+    edges = np.linspace(0, len(waveform), min(WAVEFORM_BINS, max(1, len(waveform))) + 1).astype(int)
+    scale = max(float(np.abs(waveform).max(initial=0)), 0.02)  # room noise must not look like speech
+    top = np.maximum.reduceat(waveform, edges[:-1]) / scale if len(waveform) else np.zeros(1)
+    low = np.minimum.reduceat(waveform, edges[:-1]) / scale if len(waveform) else np.zeros(1)
+    top, low = np.maximum(top, 0.012), np.minimum(low, -0.012)  # a line where there is no sound
+    points = [(x, -y) for x, y in enumerate(top)] + [(x, -y) for x, y in reversed(list(enumerate(low)))]
+    path = "M" + "L".join(f"{x} {y:.3f}" for x, y in points) + "Z"
+    return (
+        f'<svg class="sp-wave" viewBox="0 -1 {max(1, len(top) - 1)} 2" preserveAspectRatio="none" '
+        f'role="img" aria-label="Waveform of the recording"><path d="{path}"/></svg>'
+    )
+
+
+def time_axis(seconds: float) -> str:
+    """Ticks at a round step, at most about ten."""
+    step = next((s for s in (0.05, 0.1, 0.2, 0.5, 1, 2, 5) if seconds / s <= 11), 10)
+    marks = []
+    for i in range(math.floor(seconds / step + 1e-9) + 1):
+        left = 100 * i * step / seconds
+        at_end = ' class="sp-end"' if left > 97 else ""
+        marks.append(f'<span{at_end} style="left:{left:.2f}%">{i * step:g}{" s" if i == 0 else ""}</span>')
+    return f'<div class="sp-axis" aria-hidden="true">{"".join(marks)}</div>'
+
+
+def examples(entries: Iterable[Mapping[str, str]]) -> str:
+    """Buttons for the example clips: what is spoken and for which task."""
+    buttons = [
+        f'<button type="button" data-index="{escape(entry["index"])}" title="{escape(entry["about"])}">'
+        f'<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M2 1l7 4-7 4z"/></svg>'
+        f"<span>{label_tag('b', entry['spoken'])}<small>{escape(entry['task'])}</small></span></button>"
+        for entry in entries
+    ]
+    if not buttons:
+        return ""
+    return (
+        '<p class="sp-eyebrow" id="sp-examples-title">Or try an example</p>'
+        f'<div class="sp-examples" role="group" aria-labelledby="sp-examples-title">{"".join(buttons)}</div>'
+    )
+
+
+def _lists(units: Units) -> tuple[list[int], list[int], list[int]]:
+    return units.ids.tolist(), units.starts.tolist(), units.lengths.tolist()

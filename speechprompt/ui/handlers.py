@@ -1,0 +1,249 @@
+"""What the page does: from a click to the HTML that answers it, and the endpoint `/classify`.
+
+A `Desk` holds the models, loads each backbone when first asked for, and turns every failure into one
+sentence. It knows gradio only for its events and errors; the layout is in blocks.py.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+
+from speechprompt import audio
+from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.errors import SpeechPromptError
+from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
+from speechprompt.prompt import Prompt
+from speechprompt.ui import figures
+
+log = logging.getLogger(__name__)
+
+UNEXPECTED = "Something went wrong on our side: please try again, or try another recording."
+EXPIRED = "The recording is no longer on the server: record or choose it again."
+FIRST_TASK = "keyword_spotting"
+LANGUAGES = {"en": "English", "ar": "Arabic", "zh": "Mandarin", "lt": "Lithuanian", "de": "German"}
+Update = gr.HTML | dict[str, Any]  # the latter is gr.skip()
+
+
+class Desk:
+    """The backbones on offer, their pipelines once loaded, and the example clips.
+
+    default: a bundled backbone's name or the folder of one. examples: the folder of examples.json.
+    """
+
+    def __init__(
+        self, default: str | Path = "mini", examples: Path | None = None, device: str = "auto"
+    ) -> None:
+        self.device = choose_device(device)
+        first = Backbone.load(default, self.device)
+        others = [Backbone.load(name, self.device) for name in list_backbones() if name != first.name]
+        self.backbones: dict[str, Backbone] = {backbone.name: backbone for backbone in (first, *others)}
+        self.default = first.name
+        self.examples_folder = examples
+        self.clips: list[dict[str, Any]] = []
+        if examples is not None and (examples / "examples.json").is_file():
+            self.clips = json.loads((examples / "examples.json").read_text(encoding="utf-8"))
+        self._pipelines: dict[str, SpeechPrompt] = {}
+        self._lock = Lock()
+
+    # Models
+
+    def backbone(self, name: str) -> Backbone:
+        if name not in self.backbones:
+            known = ", ".join(self.backbones)
+            raise SpeechPromptError(f"There is no backbone {str(name)[:80]!r} here; choose one of: {known}.")
+        return self.backbones[name]
+
+    def pipeline(self, name: str) -> SpeechPrompt:
+        """The loaded models of a backbone; loading takes a moment the first time."""
+        backbone = self.backbone(name)
+        with self._lock:
+            if name not in self._pipelines:
+                self._pipelines[name] = SpeechPrompt(backbone, list(backbone.prompts.values()))
+            return self._pipelines[name]
+
+    def warm_up(self) -> Thread:
+        """Load the default backbone and run it once, beside the server's start."""
+
+        def run() -> None:
+            try:
+                pipeline = self.pipeline(self.default)
+                noise = np.random.default_rng(0).normal(0, 0.1, audio.SAMPLE_RATE).astype(np.float32)
+                pipeline.classify((audio.SAMPLE_RATE, noise), pipeline.tasks[:1])
+            except SpeechPromptError as error:  # the page tells whoever asks; the server goes on
+                log.warning("Backbone %s is not ready: %s", self.default, error)
+
+        thread = Thread(target=run, name="warm-up", daemon=True)
+        thread.start()
+        return thread
+
+    def classify(self, path: str | None, task: str, backbone: str) -> tuple[Answer, Prompt, np.ndarray]:
+        """Answer one task about the recording at `path`; also its prompt and waveform."""
+        if path is not None and not Path(path).is_file():
+            raise SpeechPromptError(EXPIRED)
+        if not self.backbone(backbone).has_encoder:
+            raise SpeechPromptError(units_only(self.backbone(backbone)))
+        pipeline = self.pipeline(backbone)
+        if task not in pipeline.prompts:  # said before a long recording is decoded
+            known = ", ".join(pipeline.tasks) or "none"
+            raise SpeechPromptError(
+                f"There is no task {str(task)[:80]!r} on {backbone}; its tasks are: {known}."
+            )
+        waveform = audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
+        answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
+        return answer, pipeline.prompts[task], waveform
+
+    # Endpoint
+
+    def api_classify(self, audio_file: str, task: str = FIRST_TASK, backbone: str = "mini") -> dict:
+        """Answer one task about a recording, with the units that the model heard and generated.
+
+        Args:
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            task: name of the task, for example keyword_spotting; an unknown name is answered with the known ones
+            backbone: name of the backbone, mini unless another one is here
+
+        Returns:
+            task, title, label, score (0 to 1), scores (label to probability, highest first), units (ids, starts
+            and lengths in frames of 20 ms), generated and generated_scores (the units that the language model
+            answered with), verbalizer and timing (seconds).
+        """
+        try:
+            return self.classify(audio_file, task, backbone)[0].to_dict()
+        except SpeechPromptError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:
+            log.exception("/classify failed")
+            raise gr.Error(UNEXPECTED, print_exception=False) from error
+
+    # Events of the page
+
+    def answer(self, path: str | None, task: str, backbone: str) -> gr.HTML:
+        """One task about one recording: the answer, or the sentence that says why there is none."""
+        try:
+            answer, prompt, waveform = self.classify(path, task, backbone)
+            html = figures.result(answer, prompt, waveform, self.facts(backbone))
+            return panel(html, f"{answer.title}: {answer.label}, {figures.percent(answer.score)}.")
+        except SpeechPromptError as error:
+            return panel(figures.alert(str(error)))
+        except Exception:
+            log.exception("The page could not answer task %r on backbone %r", task, backbone)
+            return panel(figures.alert(UNEXPECTED))
+
+    def choose_audio(
+        self, path: str | None, task: str, backbone: str, shown: int | None
+    ) -> tuple[Update, int | None]:
+        """The recording changed: recorded, uploaded, trimmed, cleared, or set by an example.
+
+        shown: the example whose answer is on the page already; setting it into the player comes here too.
+        """
+        if path is None:
+            return self.invite(task, backbone), None
+        if shown is not None and same_file(Path(path), self.clip_path(shown)):
+            return gr.skip(), shown
+        return self.answer(path, task, backbone), None
+
+    def choose_task(self, path: str | None, task: str, backbone: str) -> gr.HTML:
+        """Another task: answer it about the recording that is there, or invite one."""
+        return self.answer(path, task, backbone) if path else self.invite(task, backbone)
+
+    def choose_backbone(self, path: str | None, task: str, backbone: str) -> tuple[Update, Update, Update]:
+        """Another backbone: its tasks and examples, then as for another task."""
+        if backbone not in self.backbones:
+            return gr.skip(), gr.skip(), self.answer(path, task, backbone)
+        if task not in self.backbones[backbone].prompts:
+            task = self.first_task(backbone)
+        return (
+            gr.HTML(value=task, options=self.task_options(backbone)),
+            gr.HTML(self.example_buttons(backbone)),
+            self.choose_task(path, task, backbone),
+        )
+
+    def choose_example(self, backbone: str, event: gr.EventData) -> tuple[Any, Update, gr.HTML, int | None]:
+        """An example was clicked: put it into the player, choose its task and answer."""
+        index = event._data.get("index") if isinstance(event._data, dict) else None
+        if type(index) is not int or not 0 <= index < len(self.clips) or backbone not in self.backbones:
+            return gr.skip(), gr.skip(), panel(figures.alert(UNEXPECTED)), None
+        task = self.example_task(self.clips[index], backbone) or ""
+        path = str(self.clip_path(index))
+        return path, gr.HTML(value=task), self.answer(path, task, backbone), index
+
+    def invite(self, task: str, backbone: str) -> gr.HTML:
+        """Nothing recorded yet, or the recording was cleared."""
+        here = self.backbones.get(backbone, self.backbones[self.default])
+        if not here.has_encoder:
+            return panel(figures.note(units_only(here)))
+        return panel(figures.empty(here.prompts.get(task)))
+
+    # Contents
+
+    def facts(self, backbone: str) -> list[str]:
+        return [self.device_text(), self.backbones[backbone].title]
+
+    def device_text(self) -> str:
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        n = torch.get_num_threads()
+        return f"{self.device.type.upper()} · {n} thread{'s' * (n != 1)}"
+
+    def task_options(self, backbone: str) -> str:
+        """The backbone's tasks by group, each with its measured accuracy."""
+        groups: dict[str, list[tuple[str, str, str]]] = {}
+        for task, prompt in self.backbones[backbone].prompts.items():
+            text = f"{prompt.title} · {figures.measured(prompt)}"
+            groups.setdefault(prompt.group, []).append((task, text, figures.task_hint(prompt)))
+        return figures.options(groups or {"": [("", "No tasks yet", "")]})
+
+    def first_task(self, backbone: str) -> str:
+        """The task chosen at first: the one people expect, or whatever there is."""
+        prompts = self.backbones[backbone].prompts
+        return FIRST_TASK if FIRST_TASK in prompts else next(iter(prompts), "")
+
+    def backbone_options(self) -> str:
+        entries = [
+            (b.name, b.title + (" · units only" if not b.has_encoder else ""), b.info["description"])
+            for b in self.backbones.values()
+        ]
+        return figures.options({"": entries})
+
+    def clip_path(self, index: int) -> Path:
+        return Path(self.examples_folder or "", self.clips[index]["file"])
+
+    def example_task(self, clip: dict[str, Any], backbone: str) -> str | None:
+        """The first of the clip's tasks that the backbone has."""
+        return next((task for task in clip["labels"] if task in self.backbones[backbone].prompts), None)
+
+    def example_buttons(self, backbone: str) -> str:
+        here = self.backbones[backbone]
+        entries = []
+        for index, clip in enumerate(self.clips):
+            task = self.example_task(clip, backbone)
+            if task is not None and here.has_encoder:
+                language = LANGUAGES.get(clip["language"], clip["language"])
+                about = f"{language}. {clip['attribution']}"
+                entry = {"index": str(index), "spoken": clip["spoken"], "about": about}
+                entries.append(entry | {"task": here.prompts[task].title})
+        return figures.examples(entries)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    return one.is_file() and one.name == other.name and one.read_bytes() == other.read_bytes()
+
+
+def units_only(backbone: Backbone) -> str:
+    return (
+        f"{backbone.name} cannot listen here, because its encoder ({backbone.info['encoder']}) is not on this "
+        "machine: choose another backbone for audio, or give it units from Python with classify_units."
+    )
+
+
+def panel(html: str, summary: str = "") -> gr.HTML:
+    """The answer panel's new content; `summary` is what a screen reader says."""
+    return gr.HTML(value=html, summary=summary)
