@@ -185,7 +185,7 @@ class Desk:
     # Contents
 
     def facts(self, backbone: str) -> list[str]:
-        return [self.device_text(), self.backbones[backbone].title]
+        return [self.device_text(), f"Backbone {backbone}"]
 
     def device_text(self) -> str:
         if self.device.type == "cuda":
@@ -207,10 +207,7 @@ class Desk:
         return FIRST_TASK if FIRST_TASK in prompts else next(iter(prompts), "")
 
     def backbone_options(self) -> str:
-        entries = [
-            (b.name, b.title + (" · units only" if not b.has_encoder else ""), b.info["description"])
-            for b in self.backbones.values()
-        ]
+        entries = [(b.name, b.title, b.info["description"]) for b in self.backbones.values()]
         return figures.options({"": entries})
 
     def clip_path(self, index: int) -> Path:

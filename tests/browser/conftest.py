@@ -1,0 +1,130 @@
+"""The running app and a real browser, whose microphone plays what a test gives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import torchaudio
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+DESKTOP, PHONE = (1280, 860), (390, 844)
+START_SECONDS = 60  # a busy machine may take this long; the measured time is asserted elsewhere
+MICROPHONE_RATE = 48_000  # Chromium's fake device plays 16-bit WAV at its own rate
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`python app.py` on a free port, in another folder than the repository; yields its address."""
+    log_path = tmp_path_factory.mktemp("app") / "log"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(log_path.parent / "gradio"), "PYTHONUNBUFFERED": "1"}
+    with log_path.open("w") as log:
+        app = subprocess.Popen(
+            [sys.executable, str(ROOT / "app.py")],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=log_path.parent,
+            env=environment,
+        )
+    try:
+        yield wait_for_page(app, log_path)
+    finally:
+        app.terminate()
+        app.wait(20)
+
+
+def wait_for_page(app: subprocess.Popen, log_path: Path) -> str:
+    """The address that the app prints, once it answers."""
+    for _ in range(10 * START_SECONDS):
+        printed = re.search(r"http://127\.0\.0\.1:\d+", log_path.read_text())
+        if printed:
+            try:
+                urllib.request.urlopen(printed[0], timeout=5).close()
+                return printed[0]
+            except (urllib.error.URLError, OSError):
+                pass
+        if app.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError(f"app.py did not start:\n{log_path.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+def launch(playwright: Playwright, *more: str) -> Browser:
+    """The system's Chromium, allowed to use a fake microphone."""
+    names = ("chromium", "google-chrome", "chromium-browser")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        raise RuntimeError("The browser tests need Chromium or Chrome on the PATH.")
+    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    return playwright.chromium.launch(
+        executable_path=path, args=["--no-sandbox", "--disable-gpu", *fake, *more]
+    )
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    running = launch(playwright)
+    yield running
+    running.close()
+
+
+def open_page(browser: Browser, server: str, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> Page:
+    """A fresh page of the app, ready to use; a script error in it fails the test that opened it."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(server)
+    page.wait_for_selector("#sp-task")
+    page.wait_for_function("document.querySelector('#sp-task-hint').textContent")
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, server: str) -> Iterator[Page]:
+    opened = open_page(browser, server)
+    yield opened
+    opened.context.close()
+
+
+@pytest.fixture
+def page_hearing(playwright: Playwright, server: str, tmp_path: Path) -> Iterator[Callable[[Path], Page]]:
+    """Call it with a clip: a page whose microphone plays that clip once, with silence around it."""
+    with ExitStack() as stack:
+
+        def make(clip: Path, size: tuple[int, int] = DESKTOP) -> Page:
+            samples, rate = soundfile.read(clip, dtype="float32")
+            speech = torchaudio.functional.resample(torch.from_numpy(samples), rate, MICROPHONE_RATE).numpy()
+            pause = np.zeros(MICROPHONE_RATE // 2, np.float32)
+            sound = np.concatenate([pause, speech, pause, pause, pause, pause])
+            soundfile.write(tmp_path / "microphone.wav", sound, MICROPHONE_RATE, subtype="PCM_16")
+            flag = f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}%noloop"
+            running = launch(playwright, flag)
+            stack.callback(running.close)
+            return open_page(running, server, size)
+
+        yield make

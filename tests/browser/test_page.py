@@ -1,0 +1,166 @@
+"""A person at the page: speaks, uploads, chooses, makes mistakes. Real models, real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, expect
+
+from .conftest import DESKTOP, EXAMPLES, PHONE, open_page
+
+CLIPS = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+PANEL = "#sp-panel"
+
+
+def record(page: Page, seconds: float) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(1000 * seconds)
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def upload(page: Page, path: Path) -> None:
+    page.get_by_role("button", name="Upload file").click()
+    page.locator("#sp-audio input[type=file]").set_input_files(path)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_spoken_keyword_is_answered_when_the_recording_ends(
+    page_hearing: Callable[..., Page], size: tuple[int, int]
+) -> None:
+    page = page_hearing(EXAMPLES / "yes.flac", size)
+    record(page, 2.5)
+    expect(page.locator(".sp-label bdi")).to_have_text("yes")
+    expect(page.locator(".sp-answer")).to_be_in_viewport()
+    expect(page.locator(".sp-bars li").first).to_contain_text("yes")
+    expect(page.locator(".sp-generated .sp-chip")).to_have_text(re.compile(r"unit \d+"))
+    assert page.locator(".sp-ribbon > i").count() > 10
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"Keyword spotting: yes, "))
+
+
+def test_a_corrupt_file_gets_one_clear_sentence_and_nothing_is_lost(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.wav").write_text("These are my notes, not a recording.\n" * 40)
+    page.get_by_label("Task").select_option("spoken_digits")
+    upload(page, tmp_path / "notes.wav")
+    expect(page.get_by_role("alert")).to_contain_text("cannot be read as sound")
+    expect(page.get_by_role("alert")).to_contain_text("use WAV, FLAC, OGG, Opus or MP3")
+    expect(page.get_by_label("Task")).to_have_value("spoken_digits")
+    assert "Traceback" not in page.content()
+    page.locator(".sp-examples button").first.click()
+    expect(page.locator(".sp-label bdi")).to_have_text(next(iter(CLIPS[0]["labels"].values())))
+
+
+def test_every_example_gets_its_label(page: Page) -> None:
+    tasks = {option.get_attribute("value") for option in page.locator("#sp-task option").all()}
+    offered = [clip for clip in CLIPS if tasks & set(clip["labels"])]
+    buttons = page.locator(".sp-examples button")
+    assert buttons.count() == len(offered) >= 6
+    for button, clip in zip(buttons.all(), offered, strict=True):
+        button.click()
+        task = next(task for task in clip["labels"] if task in tasks)
+        expect(page.get_by_label("Task")).to_have_value(task)
+        expect(page.locator(".sp-verdict > .sp-eyebrow")).to_have_text(
+            page.locator(f"#sp-task option[value={task}]").inner_text().split(" · ")[0]
+        )
+        expect(page.locator(".sp-label bdi")).to_have_text(clip["labels"][task])
+
+
+def test_an_uploaded_file_is_answered_and_another_task_answers_it_again(page: Page) -> None:
+    upload(page, EXAMPLES / "seven.flac")
+    expect(page.locator(".sp-verdict > .sp-eyebrow")).to_have_text("Keyword spotting")
+    page.get_by_label("Task").select_option("spoken_digits")
+    expect(page.locator(".sp-verdict > .sp-eyebrow")).to_have_text("Spoken digits")
+    expect(page.locator(".sp-label bdi")).to_have_text("7")
+
+
+def test_clearing_brings_the_invitation_back(page: Page) -> None:
+    page.locator(".sp-examples button").first.click()
+    expect(page.locator(".sp-label bdi")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(PANEL)).to_contain_text("Speak and see the answer")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no recording")
+
+
+def test_trimming_answers_the_part_that_is_left(page: Page, tmp_path: Path) -> None:
+    speech, rate = soundfile.read(EXAMPLES / "yes.flac")
+    soundfile.write(tmp_path / "long.wav", np.concatenate([np.zeros(rate), speech, np.zeros(rate)]), rate)
+    upload(page, tmp_path / "long.wav")
+    expect(page.locator(".sp-title")).to_contain_text("3.00 s")
+    page.get_by_role("button", name="Trim audio to selection").click()
+    page.locator("#sp-audio").get_by_role("button", name="Trim", exact=True).click()
+    expect(page.locator(".sp-title")).not_to_contain_text("3.00 s")
+
+
+def test_a_backbone_without_its_encoder_explains_itself(page: Page) -> None:
+    page.get_by_label("Backbone").select_option("hubert-mini")
+    expect(page.locator(PANEL)).to_contain_text("choose another backbone for audio")
+    expect(page.locator(".sp-examples button")).to_have_count(0)
+    page.get_by_label("Backbone").select_option("mini")
+    expect(page.locator(PANEL)).to_contain_text("Speak and see the answer")
+    page.locator(".sp-examples button").first.click()
+    expect(page.locator(".sp-label bdi")).to_be_visible()
+
+
+def test_tasks_are_grouped_and_carry_their_measured_accuracy(page: Page) -> None:
+    for option in page.locator("#sp-task optgroup > option").all():
+        assert re.search(r" · [\d<>]+\s% of \d+$", option.inner_text()), option.inner_text()
+    assert page.locator("#sp-task > option").count() == 0
+
+
+def test_units_can_be_read_by_pointer_by_keyboard_and_as_text(page: Page) -> None:
+    page.locator(".sp-examples button").first.click()
+    runs = page.locator(".sp-ribbon > i")
+    expect(runs.first).to_be_visible()
+    labels = [run.get_attribute("aria-label") for run in runs.all()]
+    readout = page.locator(".sp-readout")
+    runs.nth(3).hover()
+    expect(readout).to_have_text(labels[3])
+    page.locator(".sp-ribbon").focus()
+    page.keyboard.press("ArrowRight")
+    expect(readout).to_have_text(labels[4])
+    page.keyboard.press("End")
+    expect(readout).to_have_text(labels[-1])
+    page.keyboard.press("ArrowRight")
+    expect(readout).to_have_text(labels[-1])
+    page.keyboard.press("Home")
+    expect(readout).to_have_text(labels[0])
+    page.get_by_text("Units as text").click()
+    assert page.locator("#sp-ids").inner_text().split() == [label.split()[1] for label in labels]
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator(".sp-copy")).to_have_text(re.compile("Copied|Selected"))
+
+
+def test_an_example_runs_by_keyboard_alone(page: Page) -> None:
+    page.locator(".sp-examples button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".sp-label bdi")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_page_fits_and_nothing_is_asked_of_other_hosts(
+    browser: Browser, server: str, size: tuple[int, int], scheme: str
+) -> None:
+    page = open_page(browser, server, size, scheme)
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.reload()
+    page.wait_for_selector("#sp-task")
+    page.locator(".sp-examples button").nth(1).click()
+    expect(page.locator(".sp-label bdi")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+    page.wait_for_timeout(500)  # fonts and the player's waveform; the queue's own stream never ends
+    hosts = {urlparse(url).netloc for url in asked if urlparse(url).scheme not in ("data", "blob")}
+    assert hosts == {urlparse(server).netloc}
+    assert not faults
+    page.context.close()
