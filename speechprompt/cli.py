@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--task", required=True, metavar="T")
     evaluate.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
-    evaluate.add_argument("--split", default="test", help="default: test")
+    evaluate.add_argument("--split", help="default: test, or valid where there is no test")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     evaluate.add_argument(
         "--record", action="store_true", help="write the figures into the prompt and its card"
@@ -190,8 +190,12 @@ def evaluate(args: argparse.Namespace) -> int:
 
     backbone = load_backbone(args.backbone)
     prompt = backbone.prompt(args.task)
-    figures = measure(backbone, prompt, dataset.read(args.data, prompt.label_rule, args.split))
-    figures |= {"split": args.split}
+    examples = dataset.read(args.data, prompt.label_rule, args.split)
+    if args.split is None:
+        there = {example.split for example in examples}
+        args.split = next((split for split in ("test", "valid") if split in there), examples[0].split)
+        examples = [example for example in examples if example.split == args.split]
+    figures = measure(backbone, prompt, examples) | {"split": args.split}
     if args.record:
         folder = backbone.prompt_folder(args.task)
         command = f"# measured by\n{spoken_command(sys.argv[1:])}"
@@ -220,8 +224,8 @@ def record(prompt: Prompt, figures: dict[str, Any], folder: Path, command: str) 
 
 
 def spoken_command(argv: list[str]) -> str:
-    """The command as anyone may type it: paths cut to file names."""
-    return "python -m speechprompt " + shlex.join(Path(a).name if a.endswith(".parquet") else a for a in argv)
+    """The command as anyone may type it: without the folders of one machine."""
+    return "python -m speechprompt " + shlex.join(Path(a).name if "/" in a else a for a in argv)
 
 
 def tune(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -181,9 +181,14 @@ def tune(
     tuner = Tuner(frozen, config, units, n_labels)
     optimizer = torch.optim.Adam(tuner.parameters(), lr=config.lr, betas=(0.9, 0.98))
     state: dict[str, Any] = {"step": 0, "best": -1.0, "tensors": {}, "since": 0}
+    settings = {**asdict(config), "n_labels": n_labels, "n_train": len(train), "n_valid": len(valid)}
     checkpoint = run / "tune.pt" if run else None
     if checkpoint and checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
+        if state.pop("settings") != settings:
+            raise SpeechPromptError(
+                "The run folder holds another tuning (other settings or data): choose an empty one."
+            )
         tuner.load_state_dict(state.pop("model"))
         optimizer.load_state_dict(state.pop("optimizer"))
     warm_up = min(100, config.steps // 5 + 1)
@@ -216,10 +221,8 @@ def tune(
                     bar.set_postfix(loss=round(progress.loss, 3), valid=f"{found:.1%}")
                     losses = []
                     if checkpoint:
-                        save_checkpoint(
-                            checkpoint,
-                            {**state, "model": tuner.state_dict(), "optimizer": optimizer.state_dict()},
-                        )
+                        trained = {"model": tuner.state_dict(), "optimizer": optimizer.state_dict()}
+                        save_checkpoint(checkpoint, {**state, **trained, "settings": settings})
                     if report:
                         report(progress)
     except KeyboardInterrupt:

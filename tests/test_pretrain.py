@@ -88,6 +88,9 @@ def test_encoder_then_centroids_then_unit_lm(data, tmp_path) -> None:
     log = [json.loads(line) for line in (tmp_path / "lm" / "unit_lm.jsonl").read_text().splitlines()]
     assert len(log) == 6 and log[-1]["valid_perplexity"] < log[0]["valid_perplexity"]
     assert main([*stage, *sizes, "--n-units", "5", "--run", str(tmp_path / "lm2")]) == 2
+    assert main([*stage, *sizes, "--n-units", "12", "--epochs", "7", "--tokens-per-batch", "128"]) == 2
+    missing = ["pretrain", "unit-lm", "--units", "none.parquet", "--out", str(lm_folder), "--n-units", "12"]
+    assert main([*missing, "--run", str(tmp_path / "lm3")]) == 2
 
 
 def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch) -> None:
@@ -106,6 +109,9 @@ def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch)
     monkeypatch.setattr(encoder_stage.Run, "train_step", step)
     parts = pretrain(data, tmp_path / "parts", 4)
     assert parts["step"] == 4
+    sizes = ["--dim", "32", "--layers", "2", "--workers", "0", "--steps", "4"]
+    other = ["pretrain", "encoder", "--data", str(data), "--run", str(tmp_path / "parts"), *sizes]
+    assert main(other) == 2  # the folder holds a run with other settings
     # Dropout alone is drawn in order rather than by step, and its state is kept in the checkpoint.
     for name, value in whole["average"].items():
         torch.testing.assert_close(parts["average"][name], value, atol=1e-5, rtol=1e-4)

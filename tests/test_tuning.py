@@ -72,6 +72,8 @@ def test_resuming_equals_never_having_stopped(tmp_path) -> None:
     assert [p.step for p in resumed] == [80, 120]
     for name in whole:
         torch.testing.assert_close(parts[name], whole[name], atol=1e-5, rtol=1e-4)
+    with pytest.raises(SpeechPromptError, match="holds another tuning"):
+        tune(make_lm(), TRAIN, VALID, 3, replace(config, lr=0.01), tmp_path)
 
 
 def test_ctrl_c_keeps_the_best_so_far() -> None:

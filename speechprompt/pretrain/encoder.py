@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from speechprompt import augment
 from speechprompt.encoder import FRAME_HOP, EncoderConfig, LogMel, SpeechEncoder
+from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of, read_corpus
 from speechprompt.pretrain.kmeans import kmeans, nearest
 
@@ -198,6 +199,8 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=args.lr, weight_decay=0.05, betas=(0.9, 0.98), fused=True
         )
+        names = ("steps", "dim", "layers", "lr", "second_round", "seed")
+        self.settings = {name: getattr(args, name) for name in names}
         self.teacher: SpeechEncoder | None = None
         self.clusters: dict[str, Tensor] = {}
 
@@ -207,6 +210,7 @@ class Run:
 
     def save(self) -> None:
         state = {
+            "settings": self.settings,
             "step": self.step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -224,6 +228,8 @@ class Run:
         if not self.checkpoint.is_file():
             return
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if state["settings"] != self.settings:
+            raise SpeechPromptError("The run folder holds another training: choose an empty one with --run.")
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])

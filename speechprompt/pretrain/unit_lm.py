@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
@@ -33,7 +34,12 @@ def read_transcripts(paths: Sequence[Path], split: str) -> list[list[int]]:
     """Distinct token sequences `</s> u1 … uN </s>` of one split, long ones cut into pieces."""
     distinct: dict[tuple[int, ...], None] = {}
     for path in paths:
-        table = pq.read_table(path, columns=["split", "units"])
+        try:
+            table = pq.read_table(path, columns=["split", "units"])
+        except (OSError, pa.ArrowException) as error:
+            raise SpeechPromptError(
+                f"{path.name} cannot be read as a parquet file with the columns split and units."
+            ) from error
         for row in table.filter(pc.field("split") == split).to_pylist():
             for at in range(0, len(row["units"]), MAX_TOKENS):
                 distinct[tuple(row["units"][at : at + MAX_TOKENS])] = None
@@ -118,9 +124,13 @@ def run(args: argparse.Namespace) -> None:
         betas=(0.9, 0.98),
         fused=True,
     )
+    names = ("n_units", "epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
+    settings = {name: getattr(args, name) for name in names} | {"n_train": len(train)}
     checkpoint, first, best = args.run / "unit_lm.pt", 0, math.inf
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["settings"] != settings:
+            raise SpeechPromptError("The run folder holds another training: choose an empty one with --run.")
         lm.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first, best = state["epoch"], state["best"]
@@ -159,6 +169,7 @@ def run(args: argparse.Namespace) -> None:
             best = found
             unit_lm.save(lm, args.out)
         state = {
+            "settings": settings,
             "epoch": epoch + 1,
             "best": best,
             "model": lm.state_dict(),
