@@ -31,6 +31,7 @@ def prompt_card(prompt: Prompt, command: str) -> str:
         f"- {truth!r} answered as {answer!r}: {count} times"
         for truth, answer, count in metrics["confusions"][:5]
     )
+    chosen = " The best step of the tuning was chosen on this split." if metrics["split"] == "valid" else ""
     return f"""---
 library_name: speechprompt
 pipeline_tag: audio-classification
@@ -48,7 +49,7 @@ A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "inp
 
 ## Accuracy
 
-{accuracy_line(metrics)}.
+{accuracy_line(metrics)}.{chosen}
 
 | label | n | recall | precision |
 |---|---|---|---|
