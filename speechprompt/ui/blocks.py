@@ -98,16 +98,29 @@ def build(desk: Desk) -> gr.Blocks:
                 )
 
         asked = [audio, task, backbone]
+        shown = gr.State(None)  # index of the example that was clicked last
+        private: dict[str, Any] = {"api_visibility": "private"}
         # always_last: a choice made while an answer is on its way must not be lost
-        latest: dict[str, Any] = {"trigger_mode": "always_last", **DEVICE_QUEUE}
-        latest |= {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": panel}
-        shown = gr.State(None)  # index of the example that the panel answers
+        latest: dict[str, Any] = {**private, **DEVICE_QUEUE, "trigger_mode": "always_last"}
+        latest |= {"show_progress": "minimal", "show_progress_on": panel}
+        # At once, and only then the answer: it takes what the page holds when its turn is set.
+        at_once: dict[str, Any] = {
+            **private,
+            "queue": False,
+            "trigger_mode": "multiple",
+            "show_progress": "hidden",
+        }
+
         # change, because a trimmed recording announces itself in no other way
         audio.change(desk.choose_audio, [*asked, shown], [panel, shown], **latest)
         button.click(desk.answer, asked, panel, **latest)
         task.input(desk.choose_task, asked, panel, **latest)
-        backbone.input(desk.choose_backbone, asked, [task, examples, panel], **latest)
-        examples.click(desk.choose_example, backbone, [audio, task, panel, shown], **latest)
+        backbone.input(desk.choose_backbone, [task, backbone], [task, examples], **at_once).then(
+            desk.choose_task, asked, panel, **latest
+        )
+        examples.click(desk.choose_example, backbone, [audio, task, shown], **at_once).then(
+            desk.answer, asked, panel, **latest
+        )
         endpoint(desk)
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)
 

@@ -142,7 +142,7 @@ class Desk:
     ) -> tuple[Update, int | None]:
         """The recording changed: recorded, uploaded, trimmed, cleared, or set by an example.
 
-        shown: the example whose answer is on the page already; setting it into the player comes here too.
+        shown: the example that was clicked last; it is answered already, and its way into the player leads here too.
         """
         if path is None:
             return self.invite(task, backbone), None
@@ -154,26 +154,23 @@ class Desk:
         """Another task: answer it about the recording that is there, or invite one."""
         return self.answer(path, task, backbone) if path else self.invite(task, backbone)
 
-    def choose_backbone(self, path: str | None, task: str, backbone: str) -> tuple[Update, Update, Update]:
-        """Another backbone: its tasks and examples, then as for another task."""
+    def choose_backbone(self, task: str, backbone: str) -> tuple[Update, Update]:
+        """Another backbone: its tasks and examples."""
         if backbone not in self.backbones:
-            return gr.skip(), gr.skip(), self.answer(path, task, backbone)
+            return gr.skip(), gr.skip()
         if task not in self.backbones[backbone].prompts:
             task = self.first_task(backbone)
-        return (
-            gr.HTML(value=task, options=self.task_options(backbone)),
-            gr.HTML(self.example_buttons(backbone)),
-            self.choose_task(path, task, backbone),
+        return gr.HTML(value=task, options=self.task_options(backbone)), gr.HTML(
+            self.example_buttons(backbone)
         )
 
-    def choose_example(self, backbone: str, event: gr.EventData) -> tuple[Any, Update, gr.HTML, int | None]:
-        """An example was clicked: put it into the player, choose its task and answer."""
+    def choose_example(self, backbone: str, event: gr.EventData) -> tuple[Any, Update, int | None]:
+        """An example was clicked: put it into the player and choose its task."""
         index = event._data.get("index") if isinstance(event._data, dict) else None
         if type(index) is not int or not 0 <= index < len(self.clips) or backbone not in self.backbones:
-            return gr.skip(), gr.skip(), panel(figures.alert(UNEXPECTED)), None
+            return gr.skip(), gr.skip(), None
         task = self.example_task(self.clips[index], backbone) or ""
-        path = str(self.clip_path(index))
-        return path, gr.HTML(value=task), self.answer(path, task, backbone), index
+        return str(self.clip_path(index)), gr.HTML(value=task), index
 
     def invite(self, task: str, backbone: str) -> gr.HTML:
         """Nothing recorded yet, or the recording was cleared."""
