@@ -16,9 +16,14 @@ from speechprompt import unit_lm
 from speechprompt.cli import main
 from speechprompt.encoder import UnitEncoder
 from speechprompt.pretrain import encoder as encoder_stage
+from speechprompt.pretrain import unit_lm as unit_lm_stage
 from speechprompt.pretrain.kmeans import kmeans, nearest
 from speechprompt.pretrain.phones import phones_of, spell_out
 from tests.tiny import make_waveform
+
+
+class Stopped(Exception):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +105,11 @@ def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch)
     def stop_at_two(self, batch):
         if self.step == 2:
             self.save()
-            raise InterruptedError
+            raise Stopped
         return step(self, batch)
 
     monkeypatch.setattr(encoder_stage.Run, "train_step", stop_at_two)
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Stopped):
         pretrain(data, tmp_path / "parts", 4)
     monkeypatch.setattr(encoder_stage.Run, "train_step", step)
     parts = pretrain(data, tmp_path / "parts", 4)
@@ -115,6 +120,53 @@ def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch)
     # Dropout alone is drawn in order rather than by step, and its state is kept in the checkpoint.
     for name, value in whole["average"].items():
         torch.testing.assert_close(parts["average"][name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_a_stopped_unit_lm_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"split": "valid" if i % 5 == 4 else "train", "units": rng.integers(0, 12, 9).tolist()}
+        for i in range(60)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "units.parquet")
+
+    def stage(name: str) -> dict:
+        sizes = [
+            "--dim",
+            "16",
+            "--layers",
+            "1",
+            "--heads",
+            "2",
+            "--threads",
+            "1",
+            "--tokens-per-batch",
+            "128",
+        ]
+        files = ["--units", str(tmp_path / "units.parquet"), "--out", str(tmp_path / name / "unit_lm")]
+        run = ["--run", str(tmp_path / name), "--n-units", "12", "--epochs", "4", "--lr", "0.02"]
+        assert main(["pretrain", "unit-lm", *files, *sizes, *run]) == 0
+        return torch.load(tmp_path / name / "unit_lm.pt", weights_only=True)
+
+    whole = stage("whole")
+    perplexity, epochs = unit_lm_stage.perplexity, []
+
+    def stop_in_the_third_epoch(lm, sequences):
+        epochs.append(1)
+        if len(epochs) == 3:
+            raise Stopped
+        return perplexity(lm, sequences)
+
+    monkeypatch.setattr(unit_lm_stage, "perplexity", stop_in_the_third_epoch)
+    with pytest.raises(Stopped):
+        stage("parts")
+    monkeypatch.setattr(unit_lm_stage, "perplexity", perplexity)
+    parts = stage("parts")
+    assert parts["epoch"] == 4 and parts["settings"] == whole["settings"]
+    log = (tmp_path / "parts" / "unit_lm.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2, 3, 4]
+    for name, value in whole["model"].items():
+        torch.testing.assert_close(parts["model"][name], value, atol=1e-5, rtol=1e-4)
 
 
 def test_kmeans_finds_clouds() -> None:

@@ -146,8 +146,8 @@ def run(args: argparse.Namespace) -> None:
                 step = epoch * per_epoch + number
                 warm = min(1, (step + 1) / 150)
                 rate = args.lr * warm * (0.03 + 0.97 * (1 + math.cos(math.pi * min(1, step / total))) / 2)
-                for settings in optimizer.param_groups:
-                    settings["lr"] = rate
+                for parameters in optimizer.param_groups:
+                    parameters["lr"] = rate
                 loss = next_unit_loss(lm, pad([train[i] for i in group]).to(device))
                 optimizer.zero_grad()
                 loss.backward()
