@@ -106,16 +106,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     tune.add_argument("--label-smoothing", type=float, default=0.0)
     tune.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
-    tune.add_argument("--patience", type=int, default=8, help="checks without a better one before stopping")
+    tune.add_argument(
+        "--patience", type=int, default=8, help="checks in a row worse than the best before stopping"
+    )
     tune.add_argument("--seed", type=int, default=0)
     tune.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
 
     pretrain = commands.add_parser(
         "pretrain",
         help="Make the weights of a backbone: encoder, centroids, unit-lm.",
-        add_help=False,
+        description="Make the weights of a backbone in three stages: encoder, centroids, unit-lm.\n"
+        "Each explains itself: speechprompt pretrain encoder --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    pretrain.add_argument("rest", nargs=argparse.REMAINDER)
+    pretrain.add_argument("rest", nargs=argparse.REMAINDER, metavar="STAGE ...")
     return parser
 
 
@@ -198,7 +202,7 @@ def evaluate(args: argparse.Namespace) -> int:
     figures = measure(backbone, prompt, examples) | {"split": args.split}
     if args.record:
         folder = backbone.prompt_folder(args.task)
-        command = f"# measured by\n{spoken_command(sys.argv[1:])}"
+        command = f"# measured by\n{spoken_command(args.argv)}"
         old = (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""
         made = (
             old.split("## How it was made", 1)[-1].split("```")[1].split("# measured by")[0].strip()
@@ -225,7 +229,12 @@ def record(prompt: Prompt, figures: dict[str, Any], folder: Path, command: str) 
 
 def spoken_command(argv: list[str]) -> str:
     """The command as anyone may type it: without the folders of one machine."""
-    return "python -m speechprompt " + shlex.join(Path(a).name if "/" in a else a for a in argv)
+
+    def without_folder(argument: str) -> str:
+        option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        return option + equals + (Path(value).name if "/" in value else value)
+
+    return "python -m speechprompt " + shlex.join(map(without_folder, argv))
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -237,6 +246,8 @@ def tune(args: argparse.Namespace) -> int:
     from speechprompt.prompt import Prompt
     from speechprompt.tasks import TASKS, Task
 
+    if not 0 <= args.augment <= 100:
+        raise SpeechPromptError("augment must be between 0 and 100.")
     own = f"{args.data.stem}, tuned by the user"
     task = TASKS.get(args.task) or Task(
         args.task, args.title or args.task, args.group or "Other", own, "not stated"
@@ -295,7 +306,7 @@ def tune(args: argparse.Namespace) -> int:
     prompt = Prompt(**{**facts, **tensors})
     out = args.out or backbone.prompt_folder(task.name)
     figures = measure(backbone, prompt, valid) | {"split": "valid"}
-    record(prompt, figures, out, spoken_command(sys.argv[1:]))
+    record(prompt, figures, out, spoken_command(args.argv))
     print(
         f"valid accuracy {figures['accuracy']:.1%} of {figures['n']}; {prompt.n_parameters:,} parameters in {out}"
     )
@@ -305,10 +316,7 @@ def tune(args: argparse.Namespace) -> int:
 def pretrain(args: argparse.Namespace) -> int:
     stages = {"encoder": "encoder", "centroids": "centroids", "unit-lm": "unit_lm"}
     if not args.rest or args.rest[0] not in stages:
-        print(
-            "usage: speechprompt pretrain {encoder,centroids,unit-lm} …\n\nStages, in this order; each has --help."
-        )
-        return 0 if args.rest[:1] in (["-h"], ["--help"]) else 2
+        raise SpeechPromptError("Choose a stage of pretraining: encoder, centroids or unit-lm.")
     module = importlib.import_module(f"speechprompt.pretrain.{stages[args.rest[0]]}")
     parser = argparse.ArgumentParser(
         prog=f"speechprompt pretrain {args.rest[0]}",
@@ -325,11 +333,16 @@ def complain(sentence: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
+    args.argv = argv  # the card of a prompt quotes it
     try:
         return globals()[args.command](args)
     except SpeechPromptError as error:
         complain(str(error))
+        return 2
+    except OSError as error:  # a folder that cannot be written, a full disk
+        complain(f"{Path(str(error.filename or 'A file')).name} cannot be used: {error.strerror or error}.")
         return 2
     except KeyboardInterrupt:
         complain("stopped before there was anything to keep.")

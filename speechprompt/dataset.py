@@ -51,7 +51,7 @@ def read(path: Path, rule: dict[str, Any], split: str | None = None) -> list[Exa
     if not names & {"audio", "units"} or "split" not in names:
         raise SpeechPromptError(f"{Path(path).name} needs the columns split and audio (or units).")
     rows = table.to_pylist()
-    splits = sorted({row["split"] for row in rows})
+    splits = sorted({str(row["split"]) for row in rows})
     rows = [row for row in rows if split is None or row["split"] == split]
     if not rows:
         raise SpeechPromptError(f"{Path(path).name} has no split {split!r}; it has {', '.join(splits)}.")

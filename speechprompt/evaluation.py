@@ -22,8 +22,8 @@ BATCH = 64
 
 def waveform_of(example: Example) -> np.ndarray:
     """Decode one example; a bad recording is named by its id."""
-    if example.audio is None:
-        raise SpeechPromptError(f"{example.id} has no audio.")
+    if not isinstance(example.audio, bytes):  # data must not make us open a path that it names
+        raise SpeechPromptError(f"{example.id} has no audio: the column must hold the bytes of sound files.")
     try:
         return audio.load(example.audio)
     except SpeechPromptError as error:

@@ -35,7 +35,7 @@ class TuneConfig:
 
     prompt_length: vectors per layer. steps: optimiser steps. tokens_per_batch: padded tokens.
     unit_noise: share of units dropped or replaced in training, against small data. keep_best: answer
-    with the step that was best on valid. patience: checks without a better one before stopping.
+    with the step that was best on valid. patience: checks in a row, each worse than the best, that end it.
     """
 
     prompt_length: int = 20
@@ -60,6 +60,7 @@ class TuneConfig:
             ("label_smoothing", 0.0, 0.9),
             ("check_every", 1, 1_000_000),
             ("patience", 1, 1_000_000),
+            ("seed", 0, 2**31 - 1),
         ):
             if not low <= getattr(self, name) <= high:
                 raise SpeechPromptError(f"{name} must be between {low} and {high}.")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from speechprompt.cli import main
+from speechprompt.cli import main, spoken_command
 from speechprompt.prompt import Prompt
 from tests.tiny import make_backbone, make_waveform
 
@@ -49,6 +49,9 @@ def test_every_command_explains_itself(capsys) -> None:
         with pytest.raises(SystemExit, match="0"):
             main([command, "--help"])
         assert "--backbone" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["pretrain", "--help"])
+    assert "encoder, centroids, unit-lm" in capsys.readouterr().out
     for stage in ("encoder", "centroids", "unit-lm"):
         with pytest.raises(SystemExit, match="0"):
             main(["pretrain", stage, "--help"])
@@ -84,6 +87,7 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
+        (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "augment must be"),
     ],
 )
 def test_bad_input_exits_with_2_and_one_sentence(arguments, said, backbone: str, clip: str, capsys) -> None:
@@ -126,6 +130,8 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
     prompt = kept.prompt("sizes")
     assert prompt.metrics["split"] == "test" and prompt.metrics["accuracy"] == figures["accuracy"]
     card = (kept.prompt_folder("sizes") / "README.md").read_text()
+    assert "speechprompt tune --task sizes" in card and "--data sizes.parquet" in card
+    assert str(tmp_path) not in card
     assert "speechprompt" in card and f"of {figures['n']} utterances of the test split" in card
     assert Prompt.load(kept.prompt_folder("sizes")).label_rule == {"column": "size"}
     assert main(["tasks", "--backbone", backbone]) == 0
@@ -140,6 +146,38 @@ def test_a_bad_task_name_is_said_before_tuning(backbone: str, tmp_path, capsys, 
         main(["tune", "--task", "../up", "--data", str(tmp_path / "d.parquet"), "--backbone", backbone]) == 2
     )
     assert "name has 1 to 64 of a-z" in capsys.readouterr().err
+
+
+def write_pairs(path, **change) -> None:
+    rows = [{"split": s, "units": [i], "label": "ab"[i]} for s in ("train", "valid") for i in (0, 1)]
+    pq.write_table(pa.Table.from_pylist([row | change for row in rows]), path)
+
+
+def test_data_cannot_make_us_open_a_path(backbone: str, clip: str, tmp_path, capsys) -> None:
+    write_pairs(tmp_path / "d.parquet", audio=clip)
+    assert main(["tune", "--task", "x", "--data", str(tmp_path / "d.parquet"), "--backbone", backbone]) == 2
+    assert "must hold the bytes of sound files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--out", "--run"])
+def test_a_folder_that_cannot_be_written_is_said(backbone: str, tmp_path, capsys, option: str) -> None:
+    write_pairs(tmp_path / "d.parquet")
+    (tmp_path / "file").write_text("not a folder")
+    data = ["--data", str(tmp_path / "d.parquet"), "--backbone", backbone, "--steps", "2"]
+    assert main(["tune", "--task", "x", *data, option, str(tmp_path / "file" / "x")]) == 2
+    error = capsys.readouterr().err
+    assert "cannot be used" in error and "Traceback" not in error and str(tmp_path) not in error
+
+
+def test_pretraining_has_stages(capsys) -> None:
+    for arguments in (["pretrain"], ["pretrain", "everything"]):
+        assert main(arguments) == 2
+        assert "encoder, centroids or unit-lm" in capsys.readouterr().err
+
+
+def test_a_recorded_command_names_no_folder() -> None:
+    spoken = spoken_command(["tune", "--data=/home/me/words.parquet", "--out", "a/b", "--title", "My words"])
+    assert spoken == "python -m speechprompt tune --data=words.parquet --out b --title 'My words'"
 
 
 def test_labels_the_prompt_does_not_know_are_named(backbone: str, tmp_path, capsys) -> None:

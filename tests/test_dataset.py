@@ -37,10 +37,12 @@ def test_audio_comes_before_units(tmp_path) -> None:
 def test_what_is_wrong_is_named(tmp_path) -> None:
     write(tmp_path / "d.parquet", ROWS)
     write(tmp_path / "bare.parquet", [{"id": "a", "label": "x"}])
+    write(tmp_path / "null.parquet", [ROWS[0], {**ROWS[1], "split": None}])
     (tmp_path / "text.parquet").write_text("no table")
     rule = {"column": "label"}
     for name, this_rule, split, said in (
         ("d.parquet", rule, "test", "no split 'test'; it has train, valid"),
+        ("null.parquet", rule, "test", "no split 'test'; it has None, train"),
         ("d.parquet", {"column": "age"}, None, "no column 'age'"),
         ("d.parquet", {"formula": "x"}, None, "not known"),
         ("bare.parquet", rule, None, "needs the columns"),

@@ -113,6 +113,7 @@ def test_unit_noise_never_empties_an_utterance() -> None:
         ({"prompt_length": 0}, "prompt_length must be between 1 and 200"),
         ({"steps": 0}, "steps must be"),
         ({"lr": float("nan")}, "lr must be"),
+        ({"seed": -1}, "seed must be"),
     ],
 )
 def test_settings_are_checked(change, said) -> None:
