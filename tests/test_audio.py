@@ -151,6 +151,33 @@ def test_a_header_that_lies_about_the_length_does_not_matter() -> None:
     assert_is_tone(audio.load(bytes(content)))
 
 
+def test_a_header_without_a_length_is_one_sentence() -> None:
+    content = bytearray(encoded(tone(16_000), 16_000, "WAV", "PCM_16"))
+    for said in (0, 1):
+        content[40:44] = said.to_bytes(4, "little")
+        with pytest.raises(SpeechPromptError, match=r"0\.00 s long; at least 0\.1 s"):
+            audio.load(bytes(content))
+
+
+@pytest.mark.parametrize(("container", "subtype"), [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+def test_damage_anywhere_gives_sound_or_one_sentence(container: str, subtype: str) -> None:
+    content = encoded(tone(48_000), 48_000, container, subtype)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        damaged = bytearray(content[: rng.integers(1, len(content))])
+        for at in rng.integers(0, len(damaged), 8):
+            damaged[at] = rng.integers(256)
+        try:
+            waveform = audio.load(bytes(damaged))
+        except SpeechPromptError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(error).endswith(".")
+        else:
+            assert np.isfinite(waveform).all() and 0.1 <= len(waveform) / 16_000 <= 60
+    assert refused > 0
+
+
 def test_a_truncated_file_gives_what_is_there() -> None:
     content = encoded(tone(16_000, 1.0), 16_000, "WAV", "PCM_16")
     assert_is_tone(audio.load(content[: len(content) // 2]))
