@@ -32,7 +32,8 @@ MICROPHONE_RATE = 48_000  # Chromium's fake device plays 16-bit WAV at its own r
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`python app.py` on a free port, in another folder than the repository; yields its address."""
     log_path = tmp_path_factory.mktemp("app") / "log"
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(log_path.parent / "gradio"), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(log_path.parent / "gradio")}
+    environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     with log_path.open("w") as log:
         app = subprocess.Popen(
             [sys.executable, str(ROOT / "app.py")],

@@ -79,6 +79,22 @@ def test_an_uploaded_file_is_answered_and_another_task_answers_it_again(page: Pa
     expect(page.locator(".sp-label bdi")).to_have_text("7")
 
 
+@pytest.mark.parametrize("width", [320, 390, 820, 1280])
+def test_a_long_recording_scrolls_in_its_card_and_not_the_page(
+    browser: Browser, server: str, tmp_path: Path, width: int
+) -> None:
+    speech, rate = soundfile.read(EXAMPLES / "yes.flac")
+    soundfile.write(tmp_path / "long.wav", np.tile(speech, 12), rate)
+    page = open_page(browser, server, (width, 900))
+    upload(page, tmp_path / "long.wav")
+    expect(page.locator(".sp-answer")).to_be_visible()
+    cards = [card.bounding_box() for card in page.locator(".sp-card").all()]
+    assert len(cards) == 2 and all(card and card["x"] + card["width"] <= width for card in cards)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".sp-scroll").evaluate("box => box.scrollWidth > box.clientWidth")
+    page.context.close()
+
+
 def test_clearing_brings_the_invitation_back(page: Page) -> None:
     page.locator(".sp-examples button").first.click()
     expect(page.locator(".sp-label bdi")).to_be_visible()
