@@ -232,7 +232,8 @@ def spoken_command(argv: list[str]) -> str:
 
     def without_folder(argument: str) -> str:
         option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-        return option + equals + (Path(value).name if "/" in value else value)
+        is_path = value.startswith(("/", ".", "~")) or value.endswith(".parquet")  # not a title like "Yes/no"
+        return option + equals + (Path(value).name if is_path else value)
 
     return "python -m speechprompt " + shlex.join(map(without_folder, argv))
 
