@@ -1,0 +1,72 @@
+"""The bundled weights on real clips: the main path, as a newcomer meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speechprompt import SpeechPrompt, SpeechPromptError
+from speechprompt.backbone import list_backbones
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CASES = [
+    (example["file"], task, label)
+    for example in json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    for task, label in example["labels"].items()
+    if task in ("keyword_spotting", "arabic_commands", "spoken_digits")
+]
+
+
+@pytest.fixture(scope="module")
+def sp() -> SpeechPrompt:
+    return SpeechPrompt.from_pretrained("mini", device="cpu")
+
+
+def test_what_is_bundled(sp: SpeechPrompt) -> None:
+    assert list_backbones() == ["mini", "hubert-mini"]
+    assert {"keyword_spotting", "arabic_commands", "spoken_digits"} <= set(sp.tasks)
+    assert all(p.n_parameters < 150_000 and p.metrics["n"] >= 100 for p in sp.prompts.values())
+    root = Path(__file__).parent.parent / "backbones" / "mini"
+    assert sum(f.stat().st_size for f in root.rglob("*.safetensors")) < 40e6
+
+
+@pytest.mark.parametrize(("file", "task", "label"), CASES)
+def test_examples_get_their_labels(sp: SpeechPrompt, file: str, task: str, label: str) -> None:
+    (answer,) = sp.classify(EXAMPLES / file, [task])
+    assert answer.label == label
+    assert answer.score == max(answer.scores.values()) and sum(answer.scores.values()) == pytest.approx(
+        1, abs=1e-3
+    )
+    assert 3 < len(answer.units) <= answer.units.n_frames
+    assert sp.prompts[task].unit_label(answer.generated[0]) in answer.scores
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-5, 3e-4])
+def test_nothing_recorded(sp: SpeechPrompt, level: float) -> None:
+    """A task with a label for silence says so by itself; the others do not make one up."""
+    nothing = (level * np.random.default_rng(0).standard_normal(16_000)).clip(-9e-4, 9e-4)
+    (answer,) = sp.classify((16_000, nothing), ["keyword_spotting"])
+    assert answer.label == "silence"
+    with pytest.raises(SpeechPromptError, match="Nothing was recorded"):
+        sp.classify((16_000, nothing), ["keyword_spotting", "spoken_digits"])
+
+
+def test_tasks_together_answer_as_alone(sp: SpeechPrompt) -> None:
+    clip = EXAMPLES / CASES[0][0]
+    together = sp.classify(clip)
+    for answer in together:
+        (alone,) = sp.classify(clip, [answer.task])
+        assert alone.label == answer.label and alone.score == pytest.approx(answer.score, abs=1e-4)
+
+
+def test_hubert_mini_answers_on_units_and_says_what_audio_needs() -> None:
+    hubert = SpeechPrompt.from_pretrained("hubert-mini", device="cpu")
+    # A published transcript of "go" (train split, utterance 0).
+    go = [71, 12, 57, 56, 57, 40, 57, 40, 93, 66, 89, 78, 87, 24, 97, 19, 81, 83, 84, 22, 40, 20]
+    ((answer,),) = hubert.classify_units([go], ["keyword_spotting"])
+    assert answer.label == "go" and answer.score > 0.5
+    with pytest.raises(SpeechPromptError, match="encoder of backbone hubert-mini"):
+        hubert.classify(EXAMPLES / CASES[0][0], ["keyword_spotting"])
