@@ -41,7 +41,7 @@ def test_a_spoken_keyword_is_answered_when_the_recording_ends(
     expect(page.locator(".sp-bars li").first).to_contain_text("yes")
     expect(page.locator(".sp-generated .sp-chip")).to_have_text(re.compile(r"unit \d+"))
     assert page.locator(".sp-ribbon > i").count() > 10
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Keyword spotting: yes, "))
+    expect(page.locator(".sp-said[role=status]")).to_have_text(re.compile(r"^Keyword spotting: yes, "))
 
 
 def test_a_corrupt_file_gets_one_clear_sentence_and_nothing_is_lost(page: Page, tmp_path: Path) -> None:
