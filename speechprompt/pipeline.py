@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +45,7 @@ class Answer:
     units: Units
     generated: list[int]
     generated_scores: list[float]
-    unit_probabilities: np.ndarray
+    unit_probabilities: np.ndarray = field(repr=False)
     verbalizer: Literal["fixed", "learned"]
     timing: dict[str, float]
 
