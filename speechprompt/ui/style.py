@@ -14,10 +14,12 @@ FOLDER = Path(__file__).parent
 CSS = FOLDER / "page.css"
 
 # A unit shows its id where there is room for it: upright when wide, turned when narrow, else not at all.
-CONTAINER_RULES = """
+# On a phone gradio hides the footer's first link, but not the dot after it.
+HEAD_RULES = """
 .sp-ribbon i { container-type: inline-size; }
 @container (max-width: 9.5px) { .sp-ribbon b { visibility: hidden; } }
 @container (min-width: 30px) { .sp-ribbon b { writing-mode: horizontal-tb !important; rotate: none !important; } }
+@media (max-width: 640px) { footer .divider { display: none !important; } }
 """
 
 INK = colors.Color(
@@ -73,4 +75,4 @@ def theme() -> gr.themes.Base:
 def head() -> str:
     """Our script and those rules that gradio's `css` would lose, for the document's head."""
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
-    return f"<style>{CONTAINER_RULES}</style><script>{script}</script>"
+    return f"<style>{HEAD_RULES}</style><script>{script}</script>"
