@@ -227,15 +227,19 @@ def record(prompt: Prompt, figures: dict[str, Any], folder: Path, command: str) 
     prompt.save(folder, prompt_card(prompt, command))
 
 
+PATH_OPTIONS = ("--data", "--out", "--run", "--backbone")
+
+
 def spoken_command(argv: list[str]) -> str:
     """The command as anyone may type it: without the folders of one machine."""
-
-    def without_folder(argument: str) -> str:
-        option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-        is_path = value.startswith(("/", ".", "~")) or value.endswith(".parquet")  # not a title like "Yes/no"
-        return option + equals + (Path(value).name if is_path else value)
-
-    return "python -m speechprompt " + shlex.join(map(without_folder, argv))
+    spoken = []
+    for before, argument in zip(["", *argv], argv, strict=False):
+        option, equals, value = (
+            argument.partition("=") if argument.startswith("--") else (before, "", argument)
+        )
+        name = Path(value).name if option in PATH_OPTIONS else value
+        spoken.append(option + equals + name if equals else name if before == option else argument)
+    return "python -m speechprompt " + shlex.join(spoken)
 
 
 def tune(args: argparse.Namespace) -> int:
