@@ -125,6 +125,24 @@ def test_nothing_from_outside_becomes_markup() -> None:
         assert HOSTILE in page.text
 
 
+@pytest.mark.parametrize("verbalizer", ["fixed", "learned"])
+def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
+    prompt = tiny.make_prompt("t", ("red", "green", "blue"), verbalizer=verbalizer)
+    unit = 7 if verbalizer == "learned" else int(prompt.verbalizer_units[1])  # type: ignore[index]
+    odds = np.full((1, 20), 0.02, np.float32)
+    odds[0, [unit, 11, 15]] = 0.4, 0.16, 0.14
+    answer = Answer(
+        "t", "T", "green", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, Units.from_frames([1]), [unit], [0.4],
+        odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
+    )  # fmt: skip
+    text = Elements(figures.generated(answer, prompt)).text.replace("\u00a0", " ")
+    if verbalizer == "fixed":
+        assert f"unit {unit} 40 %→ green" in text and "each label is one unit" in text
+    else:
+        assert "unit 7 40 %11 16 %15 14 %… → green" in text
+        assert f"unit 7 alone weighs most for {prompt.unit_label(7)}." in text
+
+
 def test_long_tasks_are_folded() -> None:
     many = figures.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
     assert many.count("<li>") == 40 and "30 more labels" in many

@@ -30,6 +30,7 @@ INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
 WAVEFORM_BINS = 400
 BARS_SHOWN = 10
 LABELS_SHOWN = 40
+UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 PIXELS_PER_SECOND = 200  # a timeline narrower than this scrolls
 
 
@@ -190,27 +191,42 @@ def score_bars(scores: Mapping[str, float]) -> str:
     return f'<div class="sp-scores"><p class="sp-eyebrow">Scores</p>{html}</div>'
 
 
-def unit_chip(unit: int) -> str:
+def unit_chip(unit: int, word: str = "") -> str:
     colour = unit_colour(unit)
-    return f'<span class="sp-chip" style="background:{colour};color:{text_colour(colour)}">unit {unit}</span>'
+    style = f"background:{colour};color:{text_colour(colour)}"
+    return f'<span class="sp-chip" style="{style}" title="unit {unit}">{word}{unit}</span>'
 
 
 def generated(answer: Answer, prompt: Prompt) -> str:
-    """The verbalizer units that the LM generated, and the label that each maps to."""
+    """The verbalizer units that the LM generated, and what they map to.
+
+    With a fixed verbalizer each unit is one label. A learned one weighs the odds of all units, so the
+    likeliest are shown together, with the label that the first one weighs for when it is alone.
+    """
+    fixed = answer.verbalizer == "fixed"
     steps = []
-    for unit, share in zip(answer.generated, answer.generated_scores, strict=True):
-        label = prompt.unit_label(unit)
-        target = "no label" if label is None else label
-        steps.append(
-            f'<li>{unit_chip(unit)} <span class="sp-share">{percent(share)}</span>'
-            f'<span class="sp-arrow" role="img" aria-label="stands for">→</span>{label_tag("bdi", target)}</li>'
+    for unit, share, odds in zip(
+        answer.generated, answer.generated_scores, answer.unit_probabilities, strict=True
+    ):
+        others = [] if fixed else [u for u in np.argsort(-odds).tolist() if u != unit][: UNITS_SHOWN - 1]
+        chips = "".join(
+            f'<span>{unit_chip(u, word)} <span class="sp-share">{percent(p)}</span></span>'
+            for u, p, word in [(unit, share, "unit "), *((u, float(odds[u]), "") for u in others)]
         )
-    if answer.verbalizer == "fixed":
+        target = prompt.unit_label(unit) if fixed else answer.label
+        steps.append(
+            f'<li>{chips}<span class="sp-to">{"" if fixed else "… "}'
+            f'<span class="sp-arrow" role="img" aria-label="becomes">→</span> '
+            f"{label_tag('bdi', target or 'no label')}</span></li>"
+        )
+    if fixed:
         text = "In this prompt each label is one unit."
-    elif prompt.unit_label(answer.generated[-1]) == answer.label:
-        text = "The unit it expects next, and the label that this unit speaks for most."
     else:
-        text = "This unit speaks for another label, but all units together outweigh it."
+        alone = prompt.unit_label(answer.generated[-1]) or "no label"
+        text = (
+            f"The verbalizer weighs the odds of all {answer.unit_probabilities.shape[-1]} units; "
+            f"unit {answer.generated[-1]} alone weighs most for {label_tag('bdi', alone)}."
+        )
     return (
         f'<div class="sp-generated"><p class="sp-eyebrow">The language model generated</p>'
         f"<ol>{''.join(steps)}</ol><p>{text}</p></div>"
