@@ -39,7 +39,8 @@ TASKS = {
             "arabic_commands",
             "Arabic commands",
             KEYWORDS,
-            "AR Speech Commands (Benamer & Alkishriwo 2020), 16 words and digits",
+            "AR Speech Commands (Benamer & Alkishriwo 2020), 16 words and digits; "
+            "speakers recur across its splits, and words and digits differ in bandwidth, so figures on it flatter",
             "the recordings carry no stated licence; none is included",
         ),
         Task(
