@@ -8,7 +8,6 @@ our own network). Knows nothing of language models, tasks or training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchaudio
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import FRAME_RATE, Units
 
 SAMPLE_RATE = 16_000
@@ -30,6 +28,9 @@ FRAME_HOP = SAMPLE_RATE // FRAME_RATE  # samples between encoder frames: 20 ms
 WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it
 MARGIN_FRAMES = 50  # 1 s of context on each inner side of a window, encoded and thrown away
 FORMAT_VERSION = 1
+CONFIG_NAME = "encoder.json"
+WEIGHTS_NAME = "model.safetensors"
+MAX_BYTES = 256 << 20  # 8 M parameters take 32 MB in fp32
 
 
 @dataclass(frozen=True)
@@ -229,48 +230,41 @@ class UnitEncoder(nn.Module):
         return self.batch([waveform])[0]
 
     def save(self, folder: Path) -> None:
-        """Write encoder.json and model.safetensors (fp16; centroids and scales fp32)."""
-        folder.mkdir(parents=True, exist_ok=True)
-        exact = ("mean", "std", "centroids")
+        """Write encoder.json and model.safetensors: the network in fp16, centroids and scales in fp32."""
+        settings = {"format_version": FORMAT_VERSION, "n_units": self.n_units, **asdict(self.network.config)}
         tensors = {
-            name: (value.float() if name in exact else value.half()).contiguous()
+            name: value.half() if name.startswith("network.") else value.float()
             for name, value in self.state_dict().items()
-            if not name.startswith("log_mel.")
+            if not name.startswith("log_mel.")  # mel filters follow from the config
         }
-        config = {"format_version": FORMAT_VERSION, "n_units": self.n_units, **asdict(self.network.config)}
-        aside = folder / "model.safetensors.part"
-        save_file(tensors, aside)
-        aside.replace(folder / "model.safetensors")
-        (folder / "encoder.json").write_text(json.dumps(config, indent=2) + "\n")
+        with replaced_folder(folder) as aside:
+            write_json(aside / CONFIG_NAME, settings)
+            write_tensors(aside / WEIGHTS_NAME, tensors, "Encoder")
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> UnitEncoder:
         """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else."""
-        try:
-            settings = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-            version, n_units = settings.pop("format_version"), settings.pop("n_units")
-            config = EncoderConfig(**settings)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, SpeechPromptError):
-                raise
-            raise SpeechPromptError("Encoder: encoder.json is missing or not a valid config.") from error
+        settings = read_json(folder, CONFIG_NAME, "Encoder")
+        version, n_units = settings.pop("format_version", None), settings.pop("n_units", None)
         if version != FORMAT_VERSION:
             raise SpeechPromptError(
-                f"Encoder: format version {version} is not {FORMAT_VERSION}; update speechprompt."
+                f"Encoder: {CONFIG_NAME} has format version {str(version)[:20]}, "
+                f"this program reads version {FORMAT_VERSION}; update speechprompt."
             )
-        if not isinstance(n_units, int) or not 2 <= n_units <= 5000:
-            raise SpeechPromptError(f"Encoder: {n_units!r} units; expected 2 to 5000.")
-        encoder = cls(config, n_units)
+        if type(n_units) is not int or not 2 <= n_units <= 5000:
+            raise SpeechPromptError("Encoder: n_units must be a whole number from 2 to 5000.")
         try:
-            tensors = load_file(folder / "model.safetensors")
-        except (OSError, SafetensorError) as error:
-            raise SpeechPromptError("Encoder: model.safetensors is missing or damaged.") from error
-        expected = {k: v.shape for k, v in encoder.state_dict().items() if not k.startswith("log_mel.")}
-        if {k: v.shape for k, v in tensors.items()} != expected:
-            raise SpeechPromptError("Encoder: the tensors of model.safetensors do not fit encoder.json.")
-        if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
-            raise SpeechPromptError("Encoder: model.safetensors holds values that are not finite.")
-        encoder.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
+            config = EncoderConfig(**settings)
+        except TypeError as error:
+            raise SpeechPromptError(f"Encoder: {CONFIG_NAME} holds an unknown entry.") from error
+        file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
+        with torch.device("meta"):  # the shapes are compared before any memory is taken
+            network = SpeechEncoder(config)
+        shapes = {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
+        shapes |= {"mean": (config.dim,), "std": (config.dim,), "centroids": (n_units, config.dim)}
+        file.expect(shapes, {})
+        encoder = cls(config, n_units)
+        encoder.load_state_dict(file.read(torch.float32), strict=False)  # all but the mel filters
         return encoder.requires_grad_(False).eval().to(device)
 
 

@@ -112,8 +112,8 @@ def damaged(change: str, folder) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("missing tensor", "do not fit"),
-        ("shape", "do not fit"),
+        ("missing tensor", "lacks the tensor 'centroids'"),
+        ("shape", "centroids has the shape"),
         ("not finite", "not finite"),
         ("sizes", "dim is 1000000000"),
         ("version", "version 99"),
