@@ -8,6 +8,7 @@ our own network). Knows nothing of language models, tasks or training.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,9 +83,11 @@ class LogMel(nn.Module):
     @staticmethod
     def filter_bank(n_mels: int, warp: float = 1.0) -> Tensor:
         """Mel filters [257, n_mels]; warp shifts all formants by that factor (vocal-tract length)."""
-        return torchaudio.functional.melscale_fbanks(
-            257, 30.0, 7600.0, n_mels, round(SAMPLE_RATE * warp), norm="slaney", mel_scale="slaney"
-        )
+        with warnings.catch_warnings():  # a warp may push the top filters past half the rate: they stay empty
+            warnings.simplefilter("ignore", UserWarning)
+            return torchaudio.functional.melscale_fbanks(
+                257, 30.0, 7600.0, n_mels, round(SAMPLE_RATE * warp), norm="slaney", mel_scale="slaney"
+            )
 
     def forward(self, waveform: Tensor, bands: Tensor | None = None) -> Tensor:
         power = self.spectrum(waveform).transpose(1, 2) / 400.0

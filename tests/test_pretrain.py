@@ -15,6 +15,7 @@ import torch
 from speechprompt import unit_lm
 from speechprompt.cli import main
 from speechprompt.encoder import UnitEncoder
+from speechprompt.pretrain import batches
 from speechprompt.pretrain import encoder as encoder_stage
 from speechprompt.pretrain import unit_lm as unit_lm_stage
 from speechprompt.pretrain.kmeans import kmeans, nearest
@@ -42,14 +43,13 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def small_batches():
     patch = pytest.MonkeyPatch()
-    for name, value in {
-        "WORD_BATCH": 4,
-        "LONG_BATCH": 2,
-        "FIRST_CLUSTERS": 10,
-        "SECOND_CLUSTERS": 20,
-        "TEACHER_LAYERS": 1,
-    }.items():
-        patch.setattr(encoder_stage, name, value)
+    sizes = {
+        batches: {"WORD_BATCH": 4, "LONG_BATCH": 2},
+        encoder_stage: {"FIRST_CLUSTERS": 10, "SECOND_CLUSTERS": 20, "TEACHER_LAYERS": 1},
+    }
+    for module, values in sizes.items():
+        for name, value in values.items():
+            patch.setattr(module, name, value)
     yield
     patch.undo()
 
