@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SAMPLE_RATE = 16_000
+from speechprompt.audio import SAMPLE_RATE
 
 
 def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
@@ -68,3 +68,10 @@ def simulate(
         waveform = add_noise(waveform, voices[int(rng.integers(len(voices)))], rng.uniform(6, 20), rng)
     waveform = waveform * np.float32(10 ** (rng.uniform(-20, 6) / 20))
     return np.clip(waveform, -1, 1)
+
+
+def another_recording(
+    waveform: np.ndarray, rng: np.random.Generator, noises: Sequence[np.ndarray] = ()
+) -> np.ndarray:
+    """The same words said faster or slower, then heard as `simulate` does: [T] -> about [T]."""
+    return simulate(change_speed(waveform, rng.uniform(0.9, 1.12)), rng, noises)

@@ -19,11 +19,11 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from speechprompt.audio import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import FRAME_RATE, Units
 
-SAMPLE_RATE = 16_000
 MEL_HOP = 160  # samples between log-mel frames: 10 ms
 FRAME_HOP = SAMPLE_RATE // FRAME_RATE  # samples between encoder frames: 20 ms
 WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it

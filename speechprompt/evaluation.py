@@ -52,8 +52,7 @@ def to_units(
                 waveform = waveform_of(examples[i])
                 if copy:
                     rng = np.random.default_rng([seed, copy, i])
-                    waveform = augment.change_speed(waveform, rng.uniform(0.9, 1.12))
-                    waveform = augment.simulate(waveform, rng)
+                    waveform = augment.another_recording(waveform, rng)
                 waveforms.append(waveform)
             for item, units in zip(work[at : at + BATCH], backbone.encoder.batch(waveforms), strict=True):
                 found[item] = units.ids.tolist()

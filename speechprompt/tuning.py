@@ -24,6 +24,7 @@ from transformers import XGLMForCausalLM
 from speechprompt.dataset import batches_by_length
 from speechprompt.decoding import forward_prompted, label_logits, project_prompts, to_batch
 from speechprompt.errors import SpeechPromptError
+from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
 from speechprompt.units import EOS, UNIT_OFFSET
 
 Labelled = tuple[Sequence[int], int]  # unit ids of one utterance, index of its label
@@ -184,14 +185,11 @@ def tune(
     state: dict[str, Any] = {"step": 0, "best": -1.0, "tensors": {}, "since": 0}
     settings = {**asdict(config), "n_labels": n_labels, "n_train": len(train), "n_valid": len(valid)}
     checkpoint = run / "tune.pt" if run else None
-    if checkpoint and checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        if state.pop("settings") != settings:
-            raise SpeechPromptError(
-                "The run folder holds another tuning (other settings or data): choose an empty one."
-            )
-        tuner.load_state_dict(state.pop("model"))
-        optimizer.load_state_dict(state.pop("optimizer"))
+    resumed = load_checkpoint(checkpoint, settings) if checkpoint else None
+    if resumed:
+        tuner.load_state_dict(resumed.pop("model"))
+        optimizer.load_state_dict(resumed.pop("optimizer"))
+        state = resumed
     warm_up = min(100, config.steps // 5 + 1)
     losses: list[float] = []
     try:
@@ -202,8 +200,7 @@ def tune(
                 step = state["step"]
                 rng = random.Random(config.seed * 1_000_003 + step)
                 batch = [with_noise(train[i][0], config.unit_noise, n_units, rng) for i in group]
-                rate = min(1, (step + 1) / warm_up) * (1 + math.cos(math.pi * step / config.steps)) / 2
-                optimizer.param_groups[0]["lr"] = config.lr * rate
+                optimizer.param_groups[0]["lr"] = learning_rate(step, config.steps, config.lr, warm_up)
                 truth = torch.tensor([train[i][1] for i in group], device=lm.device)
                 loss = F.cross_entropy(tuner(frozen, batch), truth, label_smoothing=config.label_smoothing)
                 optimizer.zero_grad()
@@ -223,7 +220,7 @@ def tune(
                     losses = []
                     if checkpoint:
                         trained = {"model": tuner.state_dict(), "optimizer": optimizer.state_dict()}
-                        save_checkpoint(checkpoint, {**state, **trained, "settings": settings})
+                        save_checkpoint(checkpoint, settings, {**state, **trained})
                     if report:
                         report(progress)
     except KeyboardInterrupt:
@@ -244,10 +241,3 @@ def epochs(train: Sequence[Labelled], config: TuneConfig, done: int):
                 yield group
             number += 1
         epoch += 1
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    torch.save(state, aside)
-    aside.replace(path)

@@ -78,8 +78,7 @@ def transcribe(
             waveform = clip.waveform
             if copy:
                 rng = np.random.default_rng([seed, at + i])
-                waveform = augment.change_speed(waveform, rng.uniform(0.9, 1.12))
-                waveform = augment.simulate(waveform, rng, noises)
+                waveform = augment.another_recording(waveform, rng, noises)
             waveforms.append(waveform)
         for (clip, copy), units in zip(work[at : at + BATCH_CLIPS], encoder.batch(waveforms), strict=True):
             row_id = f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else "")

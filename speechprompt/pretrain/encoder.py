@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +25,10 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from speechprompt.encoder import EncoderConfig, SpeechEncoder
-from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.batches import Batches
 from speechprompt.pretrain.corpus import read_corpus
 from speechprompt.pretrain.kmeans import kmeans, nearest
+from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
 
 FIRST_CLUSTERS, SECOND_CLUSTERS, TEACHER_LAYERS = 100, 500, 3
 HUBERT_UNITS = 100
@@ -92,10 +91,6 @@ def ctc(logits: Tensor, targets: Sequence[list[int] | None]) -> Tensor:
     )
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    return peak * min(1, (step + 1) / 200) * (0.03 + 0.97 * (1 + math.cos(math.pi * step / steps)) / 2)
-
-
 class Run:
     """Everything that a stopped run needs to go on."""
 
@@ -120,7 +115,6 @@ class Run:
 
     def save(self) -> None:
         state = {
-            "settings": self.settings,
             "step": self.step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -130,16 +124,12 @@ class Run:
             "rng": torch.get_rng_state(),
             "config": vars(self.model.encoder.config),
         }
-        aside = self.checkpoint.with_suffix(".part")
-        torch.save(state, aside)
-        aside.replace(self.checkpoint)
+        save_checkpoint(self.checkpoint, self.settings, state)
 
     def resume(self) -> None:
-        if not self.checkpoint.is_file():
+        state = load_checkpoint(self.checkpoint, self.settings, self.device)
+        if state is None:
             return
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["settings"] != self.settings:
-            raise SpeechPromptError("The run folder holds another training: choose an empty one with --run.")
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
@@ -184,7 +174,7 @@ class Run:
         phone_loss, hubert_loss = ctc(phones, batch["phones"]), ctc(hubert, batch["hubert"])
         loss = masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.args.steps, self.args.lr)
+            group["lr"] = learning_rate(self.step, self.args.steps, self.args.lr, 200, 0.03)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -25,6 +25,7 @@ from transformers import XGLMForCausalLM
 from speechprompt import unit_lm
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
+from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
 
 MAX_TOKENS = 256  # longer transcripts are cut into pieces of this many units
@@ -127,10 +128,7 @@ def run(args: argparse.Namespace) -> None:
     names = ("n_units", "epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
     settings = {name: getattr(args, name) for name in names} | {"n_train": len(train)}
     checkpoint, first, best = args.run / "unit_lm.pt", 0, math.inf
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        if state["settings"] != settings:
-            raise SpeechPromptError("The run folder holds another training: choose an empty one with --run.")
+    if state := load_checkpoint(checkpoint, settings, device):
         lm.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first, best = state["epoch"], state["best"]
@@ -144,8 +142,7 @@ def run(args: argparse.Namespace) -> None:
         with tqdm(groups, desc=f"unit LM, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
             for number, group in enumerate(progress):
                 step = epoch * per_epoch + number
-                warm = min(1, (step + 1) / 150)
-                rate = args.lr * warm * (0.03 + 0.97 * (1 + math.cos(math.pi * min(1, step / total))) / 2)
+                rate = learning_rate(step, total, args.lr, 150, 0.03)
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = rate
                 loss = next_unit_loss(lm, pad([train[i] for i in group]).to(device))
@@ -169,12 +166,9 @@ def run(args: argparse.Namespace) -> None:
             best = found
             unit_lm.save(lm, args.out)
         state = {
-            "settings": settings,
             "epoch": epoch + 1,
             "best": best,
             "model": lm.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
-        aside = checkpoint.with_suffix(".part")
-        torch.save(state, aside)
-        aside.replace(checkpoint)
+        save_checkpoint(checkpoint, settings, state)
