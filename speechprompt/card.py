@@ -12,12 +12,34 @@ def percent(value: float | None) -> str:
 
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
+    """The figures that a prompt is judged by, in one sentence."""
     low, high = metrics["interval95"]
+    further = []
+    if "unweighted_recall" in metrics:
+        further.append(f"mean recall of the classes {percent(metrics['unweighted_recall'])}")
+    for slot, share in metrics.get("slot_accuracy", {}).items():
+        further.append(f"{slot} {percent(share)}")
+    if "slot_f1" in metrics:
+        further.append(f"F1 of single slots {percent(metrics['slot_f1'])}")
+    if "character_error_rate" in metrics:
+        further.append(f"character error rate {percent(metrics['character_error_rate'])}")
+        further.append(f"word error rate {percent(metrics['word_error_rate'])}")
+    whole = "" if "unweighted_recall" in metrics else " with every label right"
     return (
-        f"**{percent(metrics['accuracy'])}** of {metrics['n']} utterances of the {metrics['split']} split "
-        f"(95 % interval {percent(low)} to {percent(high)}; mean recall of the classes "
-        f"{percent(metrics['unweighted_recall'])})"
+        f"**{percent(metrics['accuracy'])}** of {metrics['n']} utterances of the {metrics['split']} split{whole} "
+        f"(95 % interval {percent(low)} to {percent(high)}; {', '.join(further)})"
     )
+
+
+def answer_text(prompt: Prompt) -> str:
+    """What the LM is made to answer with."""
+    if prompt.answer == "slots":
+        slots = ", ".join(f"{slot} ({n})" for slot, n in prompt.slots.items())
+        return f"one label for each of {len(prompt.slots)} slots: {slots}"
+    if prompt.answer == "sequence":
+        search = f"beam search, {prompt.beams} hypotheses" if prompt.beams > 1 else "greedy"
+        return f"a sequence of up to {prompt.max_steps} of {len(prompt.labels)} labels ({search})"
+    return f"one of {len(prompt.labels)} labels"
 
 
 def prompt_card(prompt: Prompt, command: str) -> str:
@@ -27,6 +49,7 @@ def prompt_card(prompt: Prompt, command: str) -> str:
         f"| {label} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
         for label, row in metrics["per_class"].items()
     )
+    table = f"| label | n | recall | precision |\n|---|---|---|---|\n{rows}" if rows else ""
     mistakes = "\n".join(
         f"- {truth!r} answered as {answer!r}: {count} times"
         for truth, answer, count in metrics["confusions"][:5]
@@ -40,8 +63,8 @@ pipeline_tag: audio-classification
 # {prompt.title} (`{prompt.task}`, backbone `{prompt.backbone}`)
 
 A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "input"} prompt of length
-{prompt.length}, {prompt.verbalizer} verbalizer) that makes the frozen unit LM answer with one of
-{len(prompt.labels)} labels.
+{prompt.length}, {prompt.verbalizer} verbalizer) that makes the frozen unit LM answer with
+{answer_text(prompt)}.
 
 - Data: {prompt.data}
 - Licence of the data: {prompt.licence}
@@ -51,9 +74,7 @@ A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "inp
 
 {accuracy_line(metrics)}.{chosen}
 
-| label | n | recall | precision |
-|---|---|---|---|
-{rows}
+{table}
 
 ## Where it fails
 

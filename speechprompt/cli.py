@@ -1,4 +1,8 @@
-"""The command line: classify, units, tasks, tune, evaluate, pretrain. Exit code 2 for what a user can put right."""
+"""The command line. Exit code 2 for what a user can put right.
+
+classify, units, tasks, evaluate and tune are here; pretrain, convert and fetch hand on to the module
+that does the work, which explains itself.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,32 @@ from speechprompt.errors import SpeechPromptError
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it, so that --help is instant
     from speechprompt.backbone import Backbone
+    from speechprompt.pipeline import Answer
     from speechprompt.prompt import Prompt
+
+# Command -> summary, and its kinds with the module that does each.
+HANDED_ON: dict[str, tuple[str, dict[str, str]]] = {
+    "pretrain": (
+        "Make the weights of a backbone:",
+        {
+            "encoder": "pretrain.encoder",
+            "centroids": "pretrain.centroids",
+            "unit-lm": "pretrain.unit_lm",
+            "prosody-lm": "pretrain.prosody_lm",
+        },
+    ),
+    "convert": (
+        "Turn the papers' files into folders of this package:",
+        {
+            "unit-lm": "convert.unit_lm",
+            "prompt": "convert.prompt",
+            "kmeans": "convert.kmeans",
+            "prosody-lm": "convert.prosody_lm",
+        },
+    ),
+    "fetch": ("Get the original models of a backbone from the network", {"": "fetch"}),
+}
+MAX_LETTERS = 200  # of a spelled answer
 
 EPILOG = """examples:
   python -m speechprompt tasks
@@ -93,17 +122,41 @@ def build_parser() -> argparse.ArgumentParser:
     tune.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
     tune.add_argument("--title", help="shown to people; default: the task's own")
     tune.add_argument("--group", help="heading in the task list")
-    tune.add_argument("--label-column", help="default: label")
+    tune.add_argument("--label-column", help="one label per recording (default: label)")
+    tune.add_argument("--text-column", help="spell the text in this column, letter by letter, instead")
     tune.add_argument("--silence-label", help="label that a recording of nothing deserves")
-    tune.add_argument("--augment", type=int, default=4, help="simulated recordings per clip (default 4)")
+    tune.add_argument(
+        "--augment", dest="copies", type=int, default=4, help="simulated recordings per clip (default 4)"
+    )
     tune.add_argument("--prompt-length", type=int, default=20, help="vectors per layer (default 20)")
     tune.add_argument("--input-prompts", action="store_true", help="prompt the input instead of every layer")
-    tune.add_argument("--verbalizer", choices=("learned", "fixed"), default="learned")
+    tune.add_argument(
+        "--verbalizer",
+        choices=("learned", "frequency", "random"),
+        default="learned",
+        help="learned, or one unit per label: the most frequent ones, or drawn at random",
+    )
+    tune.add_argument(
+        "--start",
+        choices=("normal", "units"),
+        default="normal",
+        help="random prompts, or embeddings of units",
+    )
+    tune.add_argument(
+        "--feedback",
+        choices=("trained", "units"),
+        default="trained",
+        help="answers of several labels: feed them back through trained embeddings, or as units (the papers)",
+    )
+    tune.add_argument(
+        "--loss", choices=("labels", "reference"), default="labels", help="reference: as the papers' code"
+    )
     tune.add_argument("--steps", type=int, default=2000)
     tune.add_argument("--lr", type=float, default=0.06)
     tune.add_argument(
         "--unit-noise", type=float, default=0.05, help="share of units disturbed (default 0.05)"
     )
+    tune.add_argument("--prompt-dropout", type=float, default=0.0, help="the papers' code has 0.1")
     tune.add_argument("--label-smoothing", type=float, default=0.0)
     tune.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
     tune.add_argument(
@@ -112,14 +165,17 @@ def build_parser() -> argparse.ArgumentParser:
     tune.add_argument("--seed", type=int, default=0)
     tune.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
 
-    pretrain = commands.add_parser(
-        "pretrain",
-        help="Make the weights of a backbone: encoder, centroids, unit-lm.",
-        description="Make the weights of a backbone in three stages: encoder, centroids, unit-lm.\n"
-        "Each explains itself: speechprompt pretrain encoder --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    pretrain.add_argument("rest", nargs=argparse.REMAINDER, metavar="STAGE ...")
+    for name, (summary, stages) in HANDED_ON.items():
+        kinds = ", ".join(kind for kind in stages if kind)
+        detail = f"One of: {kinds}. Each explains itself: speechprompt {name} {next(iter(stages))} --help"
+        handed = commands.add_parser(
+            name,
+            help=f"{summary} {kinds}".strip() + ".",
+            description=f"{summary}\n{detail if kinds else ''}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=bool(kinds),
+        )
+        handed.add_argument("rest", nargs=argparse.REMAINDER, metavar="KIND ..." if kinds else "...")
     return parser
 
 
@@ -145,12 +201,19 @@ def classify(args: argparse.Namespace) -> int:
             print(json.dumps({"file": file, "answers": [a.to_dict() for a in answers]}))
             continue
         for a in answers:
-            runner_up = ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
-            heard = (
-                f"{len(a.units)} units in {a.units.n_frames / 50:.2f} s, answered with unit {a.generated[0]}"
-            )
-            print(f"{file}  {a.task}: {a.label} {a.score:.0%}  (then {runner_up}; {heard})")
+            print(f"{file}  {a.task}: {a.label or '(nothing)'} {a.score:.0%}  ({spoken_details(a)})")
     return 2 if failed else 0
+
+
+def spoken_details(a: Answer) -> str:
+    """What stood second, or the score of every step; and how the answer came about."""
+    if len(a.steps) == 1:
+        told = "then " + ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
+    else:
+        steps = [(f"{s.slot} " if a.slots else "") + f"{s.label or 'end'} {s.score:.0%}" for s in a.steps]
+        told = "steps " + ", ".join(steps)
+    generated = " ".join(map(str, a.generated)) or "none"
+    return f"{told}; {len(a.units)} units in {a.units.n_frames / 50:.2f} s, answered with units {generated}"
 
 
 def units(args: argparse.Namespace) -> int:
@@ -243,93 +306,50 @@ def spoken_command(argv: list[str]) -> str:
 
 
 def tune(args: argparse.Namespace) -> int:
-    import torch
+    from dataclasses import fields, replace
 
-    from speechprompt import dataset, tuning
-    from speechprompt.evaluation import evaluate as measure
-    from speechprompt.evaluation import nothing_recorded, to_units
-    from speechprompt.prompt import Prompt
+    from speechprompt import dataset
+    from speechprompt.card import prompt_card
+    from speechprompt.recipe import tune_task
     from speechprompt.tasks import TASKS, Task
+    from speechprompt.trainable import TuneConfig
 
-    if not 0 <= args.augment <= 100:
-        raise SpeechPromptError("augment must be between 0 and 100.")
     own = f"{args.data.stem}, tuned by the user"
-    task = TASKS.get(args.task) or Task(
-        args.task, args.title or args.task, args.group or "Other", own, "not stated"
-    )
-    rule = {"column": args.label_column} if args.label_column else task.label_rule
-    silence = args.silence_label or task.silence_label
-    config = tuning.TuneConfig(
-        prompt_length=args.prompt_length,
-        deep=not args.input_prompts,
-        verbalizer=args.verbalizer,
-        steps=args.steps,
-        lr=args.lr,
-        unit_noise=args.unit_noise,
-        label_smoothing=args.label_smoothing,
-        check_every=args.check_every,
-        patience=args.patience,
-        seed=args.seed,
-    )
+    task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
+    changes: dict[str, Any] = {"title": args.title, "group": args.group, "silence_label": args.silence_label}
+    if args.label_column:
+        changes["label_rule"] = {"column": args.label_column}
+    elif args.text_column:
+        changes |= {"label_rule": {"text": args.text_column}, "answer": "sequence", "joiner": ""}
+        changes["max_steps"] = MAX_LETTERS
+    task = replace(task, **{name: value for name, value in changes.items() if value})
+    chosen = {f.name: getattr(args, f.name) for f in fields(TuneConfig) if hasattr(args, f.name)}
+    config = TuneConfig(deep=not args.input_prompts, **chosen)
     backbone = load_backbone(args.backbone)
-    train, valid = (dataset.read(args.data, rule, split) for split in ("train", "valid"))
-    labels = sorted({e.label for e in train})
-    missing = sorted({e.label for e in valid} - set(labels))
-    if missing:
-        raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
-
-    facts: dict[str, Any] = {
-        "task": task.name,
-        "title": args.title or task.title,
-        "labels": labels,
-        "backbone": backbone.name,
-        "unit_lm_sha256": backbone.unit_lm_sha256,
-        "group": args.group or task.group,
-        "label_rule": rule,
-        "silence_label": silence if silence in labels else None,
-        "data": task.data,
-        "licence": task.licence,
-    }
-    # A name or label that no prompt may have is said now, not after minutes of tuning.
-    Prompt(
-        **facts,
-        separator=torch.zeros(4),
-        input_prompts=torch.zeros(1, 4),
-        verbalizer_units=torch.arange(len(labels)),
-    )
-
-    def labelled(examples: list[dataset.Example], copies: int) -> list[tuning.Labelled]:
-        utterances = to_units(backbone, examples, copies, args.seed)
-        return [(ids, labels.index(examples[i % len(examples)].label)) for i, ids in enumerate(utterances)]
-
-    known, held_out = labelled(train, args.augment), labelled(valid, 0)
-    if silence in labels and train[0].audio is not None:
-        known += [
-            (ids, labels.index(silence)) for ids in nothing_recorded(backbone, len(known) // 40, args.seed)
-        ]
-    tensors, _ = tuning.tune(backbone.lm, known, held_out, len(labels), config, args.run)
-    prompt = Prompt(**{**facts, **tensors})
+    train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
+    prompt = tune_task(backbone, task, train, valid, config, args.run)
     out = args.out or backbone.prompt_folder(task.name)
-    figures = measure(backbone, prompt, valid) | {"split": "valid"}
-    record(prompt, figures, out, spoken_command(args.argv))
+    prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))
+    figures = prompt.metrics
     print(
         f"valid accuracy {figures['accuracy']:.1%} of {figures['n']}; {prompt.n_parameters:,} parameters in {out}"
     )
     return 0
 
 
-def pretrain(args: argparse.Namespace) -> int:
-    stages = {"encoder": "encoder", "centroids": "centroids", "unit-lm": "unit_lm"}
-    if not args.rest or args.rest[0] not in stages:
-        raise SpeechPromptError("Choose a stage of pretraining: encoder, centroids or unit-lm.")
-    module = importlib.import_module(f"speechprompt.pretrain.{stages[args.rest[0]]}")
+def hand_on(args: argparse.Namespace) -> int:
+    stages = HANDED_ON[args.command][1]
+    kind, rest = ("", args.rest) if "" in stages else (args.rest[0] if args.rest else "", args.rest[1:])
+    if kind not in stages:
+        raise SpeechPromptError(f"Say what to {args.command}: {', '.join(stages)}.")
+    module = importlib.import_module(f"speechprompt.{stages[kind]}")
     parser = argparse.ArgumentParser(
-        prog=f"speechprompt pretrain {args.rest[0]}",
+        prog=f"speechprompt {args.command} {kind}".strip(),
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    module.run(parser.parse_args(args.rest[1:]))
+    module.run(parser.parse_args(rest))
     return 0
 
 
@@ -342,7 +362,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     args.argv = argv  # the card of a prompt quotes it
     try:
-        return globals()[args.command](args)
+        return hand_on(args) if args.command in HANDED_ON else globals()[args.command](args)
     except SpeechPromptError as error:
         complain(str(error))
         return 2

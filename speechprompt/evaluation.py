@@ -11,8 +11,8 @@ from tqdm import tqdm
 from speechprompt import audio, augment
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import Example
-from speechprompt.decoding import PromptedLM
 from speechprompt.errors import SpeechPromptError
+from speechprompt.generation import PromptedLM
 from speechprompt.metrics import measure
 from speechprompt.prompt import Prompt
 from speechprompt.units import Units, check_unit_ids
@@ -73,16 +73,22 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[list[int]]:
 
 def evaluate(backbone: Backbone, prompt: Prompt, examples: Sequence[Example]) -> dict[str, Any]:
     """Answer every example through the same path as the app; see metrics.measure for what comes back."""
-    unknown = sorted({e.label for e in examples} - set(prompt.labels))
+    unknown = sorted({label for e in examples for label in e.labels} - set(prompt.labels))
     if unknown:
         raise SpeechPromptError(
             f"The data has the label {unknown[0]!r}, which the prompt {prompt.task} cannot answer; "
             f"its labels are {', '.join(prompt.labels[:20])}."
         )
+    if prompt.answer != "sequence" and any(len(e.labels) != prompt.n_steps for e in examples):
+        raise SpeechPromptError(
+            f"The prompt {prompt.task} answers with {prompt.n_steps} labels, the data with others."
+        )
     utterances = to_units(backbone, examples)
     prompted = PromptedLM(backbone.lm, [prompt])
-    answers: list[str] = []
-    for at in range(0, len(utterances), 512):
-        for (raw,) in prompted.answer(utterances[at : at + 512], [0]):
-            answers.append(prompt.labels[int(raw.probabilities.argmax())])
-    return {"task": prompt.task, **measure([e.label for e in examples], answers, prompt.labels)}
+    answers: list[tuple[str, ...]] = []
+    with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:
+        for at in range(0, len(utterances), 512):
+            found = prompted.answer(utterances[at : at + 512], [0])
+            answers += [tuple(prompt.labels[i] for i in raw.labels) for (raw,) in found]
+            progress.update(len(found))
+    return {"task": prompt.task, **measure(prompt, [e.labels for e in examples], answers)}

@@ -8,7 +8,9 @@ LM it belongs to, but imports no model.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
@@ -19,7 +21,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG_NAME = "prompt_config.json"
 WEIGHTS_NAME = "prompt.safetensors"
 CARD_NAME = "README.md"
@@ -27,6 +29,9 @@ MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
 MAX_LENGTH = 200  # prompt vectors per layer
 MAX_LABELS = 1000
 MAX_LABEL_CHARACTERS = 80
+MAX_SLOTS = 16
+MAX_STEPS = 400  # labels in one answer: what a minute of speech may spell
+MAX_BEAMS = 16
 
 TASK_PATTERN = re.compile(r"[a-z0-9_]{1,64}")
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
@@ -40,6 +45,7 @@ TENSOR_NAMES = {
     "value_prompts": "value_prompts",
     "input_prompts": "input_prompts",
     "separator": "separator",
+    "label_embeddings": "label_embeddings",
     "verbalizer_weight": "verbalizer.weight",
     "verbalizer_units": "verbalizer.units",
 }
@@ -51,8 +57,17 @@ class Prompt:
 
     Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d], input prompts hold
     input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
-    c + 4 is label c; the first four are the specials' and never answered); a fixed one has
+    c + 4 is label c, row 2 ends a sequence; the other specials' are never answered); a fixed one has
     verbalizer_units int64 [C], the unit that stands for each label.
+
+    label_embeddings [C, d], of answers with several labels alone: what an answered label is fed back as
+    (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's own
+    in a fixed verbalizer, unit c for label c in a learned one.
+
+    answer says what the LM generates (SpeechPrompt, section 3): one "label"; one label for each of
+    `slots` (name -> how many of `labels` are its own, in order); or a "sequence" of labels up to `</s>`,
+    at most max_steps long, searched with `beams` hypotheses. joiner stands between the labels of an
+    answer that is shown as text; a label `name=value` of a sequence fills the slot `name`.
     """
 
     task: str
@@ -64,8 +79,14 @@ class Prompt:
     key_prompts: Tensor | None = None
     value_prompts: Tensor | None = None
     input_prompts: Tensor | None = None
+    label_embeddings: Tensor | None = None
     verbalizer_weight: Tensor | None = None
     verbalizer_units: Tensor | None = None
+    answer: Literal["label", "slots", "sequence"] = "label"
+    slots: dict[str, int] = field(default_factory=dict)
+    max_steps: int = 1
+    beams: int = 1
+    joiner: str = ", "
     group: str = "Other"
     label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
     silence_label: str | None = None  # the label that a recording of nothing deserves, if the task has one
@@ -96,6 +117,17 @@ class Prompt:
         return cast(Tensor, prompts).shape[-2]
 
     @property
+    def n_steps(self) -> int:
+        """The most labels that an answer can have."""
+        return len(self.slots) or self.max_steps
+
+    @property
+    def slot_spans(self) -> list[tuple[str, int, int]]:
+        """(slot, index of its first label, index after its last) in the order of the answer."""
+        ends = list(accumulate(self.slots.values()))
+        return [(name, end - size, end) for (name, size), end in zip(self.slots.items(), ends, strict=True)]
+
+    @property
     def n_parameters(self) -> int:
         """Trained numbers: prompts, separator and a learned verbalizer."""
         return sum(t.numel() for t in self.tensors().values() if t.is_floating_point())
@@ -104,6 +136,21 @@ class Prompt:
         """The tensors that are there, under the names they are stored with."""
         named = {stored: getattr(self, name) for name, stored in TENSOR_NAMES.items()}
         return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def fill_slots(self, labels: Sequence[str]) -> dict[str, str]:
+        """Slot -> value of an answer, for tasks that have slots; a slot that is named twice adds up."""
+        if self.answer == "slots":
+            return dict(zip(self.slots, labels, strict=True))
+        filled: dict[str, str] = {}
+        for name, equals, value in (label.partition("=") for label in labels):
+            if equals:
+                filled[name] = f"{filled[name]} {value}" if name in filled else value
+        return filled
+
+    def text(self, labels: Sequence[str]) -> str:
+        """An answer as people read it: the label, the spelled text, or what fills the slots."""
+        filled = self.fill_slots(labels) if self.answer == "sequence" else {}
+        return self.joiner.join([f"{name}: {value}" for name, value in filled.items()] or labels).strip()
 
     def unit_label(self, unit: int) -> str | None:
         """What a generated unit maps to: its label if fixed; if learned, the label it speaks for most."""
@@ -129,6 +176,14 @@ class Prompt:
                     f"{what}: {name} has the shape {shapes.get(name)}, expected {expected.get(name)}."
                 )
         check_config(self.config(), what)
+        if self.label_embeddings is not None and self.answer == "label":
+            raise SpeechPromptError(f"{what}: an answer of one label needs no label_embeddings.")
+        if self.verbalizer_weight is not None and self.label_embeddings is None and self.answer != "label":
+            n_units = self.verbalizer_weight.shape[1] - UNIT_OFFSET
+            if len(self.labels) > n_units:  # label c is fed back as unit c
+                raise SpeechPromptError(
+                    f"{what}: a learned verbalizer can feed back at most {n_units} labels, one for each unit."
+                )
         if self.verbalizer_units is not None:
             units = self.verbalizer_units
             if units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0:
@@ -232,6 +287,8 @@ def expected_shapes(
         expected["key_prompts"] = expected["value_prompts"] = (n_layers, length, d)
     else:
         expected["input_prompts"] = (length, d)
+    if "label_embeddings" in shapes:
+        expected["label_embeddings"] = (n_labels, d)
     if "verbalizer.weight" in shapes:
         vocab_size = shapes["verbalizer.weight"][-1] if shapes["verbalizer.weight"] else 0
         expected["verbalizer.weight"] = (n_labels + UNIT_OFFSET, vocab_size)
@@ -267,17 +324,36 @@ def check_config(config: dict[str, Any], what: str) -> None:
 
 
 def _check_labels(config: dict[str, Any], what: str) -> None:
-    labels = config["labels"]
+    labels, answer, slots = config["labels"], config["answer"], config["slots"]
+    if answer not in ("label", "slots", "sequence"):
+        raise SpeechPromptError(f"{what}: answer must be label, slots or sequence.")
+    for name, high in (("max_steps", MAX_STEPS), ("beams", MAX_BEAMS)):
+        if type(config[name]) is not int or not 1 <= config[name] <= (high if answer == "sequence" else 1):
+            raise SpeechPromptError(f"{what}: {name} must be 1, or up to {high} for a sequence.")
+    if not _is_text(config["joiner"], 8):
+        raise SpeechPromptError(f"{what}: joiner must be plain text of at most 8 characters.")
     if not isinstance(labels, list) or not 2 <= len(labels) <= MAX_LABELS:
         raise SpeechPromptError(f"{what}: labels must be a list of 2 to {MAX_LABELS}.")
     for label in labels:
-        if not _is_text(label, MAX_LABEL_CHARACTERS) or not label.strip():
+        # Spelled answers have the space for a letter.
+        if not _is_text(label, MAX_LABEL_CHARACTERS) or not (
+            label.strip() or (label and answer == "sequence")
+        ):
             raise SpeechPromptError(
                 f"{what}: every label must be text of 1 to {MAX_LABEL_CHARACTERS} printable characters."
             )
-    if len(set(labels)) != len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise SpeechPromptError(f"{what}: the label {twice!r} is there twice.")
+    if not isinstance(slots, dict) or bool(slots) != (answer == "slots") or len(slots) > MAX_SLOTS:
+        raise SpeechPromptError(f"{what}: an answer in slots, and no other, names 1 to {MAX_SLOTS} slots.")
+    if not all(_is_text(name, 40) and name.strip() and type(n) is int and n > 0 for name, n in slots.items()):
+        raise SpeechPromptError(f"{what}: slots must map each slot's name to the number of its labels.")
+    if slots and sum(slots.values()) != len(labels):
+        raise SpeechPromptError(f"{what}: the slots hold {sum(slots.values())} of {len(labels)} labels.")
+    ends = list(accumulate(slots.values())) or [len(labels)]
+    for first, end in zip([0, *ends], ends, strict=False):  # slots may share a label such as "none"
+        own = labels[first:end]
+        if len(set(own)) != len(own):
+            twice = next(label for label in own if own.count(label) > 1)
+            raise SpeechPromptError(f"{what}: the label {twice!r} is there twice.")
     if config["silence_label"] is not None and config["silence_label"] not in labels:
         raise SpeechPromptError(f"{what}: silence_label must be one of the labels, or null.")
 

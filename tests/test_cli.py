@@ -87,7 +87,7 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
-        (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "augment must be"),
+        (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "copies must be"),
     ],
 )
 def test_bad_input_exits_with_2_and_one_sentence(arguments, said, backbone: str, clip: str, capsys) -> None:
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_written_is_said(backbone: str, tmp_path, capsys
 def test_pretraining_has_stages(capsys) -> None:
     for arguments in (["pretrain"], ["pretrain", "everything"]):
         assert main(arguments) == 2
-        assert "encoder, centroids or unit-lm" in capsys.readouterr().err
+        assert "encoder, centroids, unit-lm" in capsys.readouterr().err
 
 
 def test_a_recorded_command_names_no_folder() -> None:

@@ -24,8 +24,44 @@ def write(path, rows) -> None:
 def test_reads_one_split_by_rule(tmp_path) -> None:
     write(tmp_path / "d.parquet", ROWS)
     (example,) = dataset.read(tmp_path / "d.parquet", {"column": "gender"}, "valid")
-    assert (example.id, example.label, example.units, example.audio) == ("b", "m", [3], None)
+    assert (example.id, example.labels, example.units, example.audio) == ("b", ("m",), [3], None)
     assert len(dataset.read(tmp_path / "d.parquet", {"column": "label"})) == 2
+
+
+def test_rules_of_every_kind() -> None:
+    names = ["on", "off", "lamp", "music"]
+    assert dataset.labels_of({"x": [1, 3]}, {"ids": "x", "names": names}) == ("off", "music")
+    order = {"slots": "x", "order": ["size", "milk"], "amounts": ["a lot of"]}
+    row = {"x": '{"milk": "a lot of soy milk", "size": "large"}'}
+    assert dataset.labels_of(row, order) == ("size=large", "milk=a lot of", "milk=soy milk")
+    assert dataset.labels_of({"x": "IT'S  No. 5"}, {"text": "x"}) == tuple("it's no ")
+    for clip, word in (
+        ("_unknown_/house_1a_nohash_0.wav", "house"),
+        ("yes/1a.wav", "yes"),
+        ("_silence_/1.wav", ""),
+    ):
+        assert "".join(dataset.labels_of({"id": clip}, {"keyword": "id"})) == word
+
+
+@pytest.mark.parametrize(
+    ("row", "rule", "said"),
+    [
+        ({"x": [4]}, {"ids": "x", "names": ["a", "b"]}, "lists of ids below 2"),
+        ({"x": 1}, {"ids": "x", "names": ["a", "b"]}, "lists of ids"),
+        ({"x": [1]}, {"ids": "x", "names": "ab"}, "names must be a list of texts"),
+        ({"x": "{"}, {"slots": "x", "order": ["a"], "amounts": []}, "not a JSON object of the slots a"),
+        (
+            {"x": '{"b": 1}'},
+            {"slots": "x", "order": ["a"], "amounts": []},
+            "not a JSON object of the slots a",
+        ),
+        ({"x": "a"}, {"column": "x", "names": []}, "not known"),
+        ({"x": None}, {"text": "x"}, "no column 'x' or an empty value"),
+    ],
+)
+def test_rules_that_do_not_fit_are_named(row, rule, said) -> None:
+    with pytest.raises(SpeechPromptError, match=said):
+        dataset.labels_of(row, rule)
 
 
 def test_audio_comes_before_units(tmp_path) -> None:

@@ -99,7 +99,7 @@ def test_check_fits_names_the_facts():
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"format_version": 2}, "format version 2.*update speechprompt"),
+        ({"format_version": 1}, "format version 1.*update speechprompt"),
         ({"format_version": None}, "format version None"),
         ({"surprise": 1}, "holds an unknown entry 'surprise'"),
         ({"task": "../../etc"}, "task's name"),
@@ -119,6 +119,19 @@ def test_check_fits_names_the_facts():
         ({"labels": ["red", "\ud800", "blue"]}, "every label"),
         ({"labels": ["red", 2, "blue"]}, "every label"),
         ({"labels": ["red", "green"]}, r"verbalizer.weight has the shape \[7, 24\], expected \[6, 24\]"),
+        ({"answer": "poem"}, "answer must be label, slots or sequence"),
+        ({"answer": "sequence", "max_steps": 0}, "max_steps must be 1"),
+        ({"answer": "sequence", "max_steps": 10**6}, "up to 400 for a sequence"),
+        ({"max_steps": 2}, "max_steps must be 1"),
+        ({"answer": "sequence", "beams": 17}, "beams must be 1, or up to 16"),
+        ({"joiner": "x" * 9}, "joiner must be plain text"),
+        ({"joiner": None}, "joiner must be plain text"),
+        ({"answer": "slots"}, "names 1 to 16 slots"),
+        ({"slots": {"a": 3}}, "names 1 to 16 slots"),
+        ({"answer": "slots", "slots": [3]}, "names 1 to 16 slots"),
+        ({"answer": "slots", "slots": {"a": 1, "b": 1}}, "slots hold 2 of 3 labels"),
+        ({"answer": "slots", "slots": {"a": 4, "b": -1}}, "slots must map"),
+        ({"answer": "slots", "slots": {"a": True, "b": 2}}, "slots must map"),
         ({"silence_label": "quiet"}, "silence_label"),
         ({"label_rule": "label"}, "label_rule"),
         ({"metrics": []}, "metrics must be an object"),
@@ -239,3 +252,33 @@ def test_a_prompt_that_makes_no_sense_cannot_be_made():
         prompt.validate()
     with pytest.raises(SpeechPromptError, match="separator as wide"):
         Prompt("t", "T", ["a", "b"], "tiny", NO_SHA256, separator=torch.zeros(WIDTH))
+
+
+def test_slots_may_share_a_label_but_hold_none_twice(tmp_path):
+    slots = {"do": 2, "what": 3}
+    prompt = make_prompt(labels=("on", "none", "none", "lamp", "heat"), answer="slots", slots=slots)
+    prompt.save(tmp_path / "p")
+    back = Prompt.load(tmp_path / "p")
+    assert back.slot_spans == [("do", 0, 2), ("what", 2, 5)] and back.n_steps == 2
+    assert back.fill_slots(["on", "lamp"]) == {"do": "on", "what": "lamp"}
+    assert back.text(["on", "lamp"]) == "on, lamp"
+    with pytest.raises(SpeechPromptError, match="'none' is there twice"):
+        make_prompt(labels=("on", "off", "none", "none", "heat"), answer="slots", slots=slots)
+
+
+def test_a_sequence_reads_as_slots_or_as_text():
+    labels = ("size=large", "milk=a bit of", "milk=cream")
+    order = make_prompt(labels=labels, answer="sequence", max_steps=9)
+    assert order.text(labels) == "size: large, milk: a bit of cream" and order.text([]) == ""
+    word = make_prompt(labels=tuple("ab "), answer="sequence", max_steps=9, joiner="")
+    assert word.text(["a", "b", " ", "a"]) == "ab a"
+
+
+def test_labels_that_are_fed_back_need_a_unit_each():
+    many = tuple(f"label {i}" for i in range(N_UNITS + 1))
+    make_prompt(labels=many)  # one label is never fed back
+    with pytest.raises(SpeechPromptError, match="at most 20 labels, one for each unit"):
+        make_prompt(labels=many, answer="sequence", max_steps=2)
+    make_prompt(labels=many, answer="sequence", max_steps=2, own_embeddings=True)
+    with pytest.raises(SpeechPromptError, match="one label needs no label_embeddings"):
+        make_prompt(own_embeddings=True)

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.tuning import Labelled, Progress, TuneConfig, frequent_units, tune, with_noise
+from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units, frequent_units
+from speechprompt.tuning import Progress, accuracy, tune, with_noise
 from tests.tiny import N_UNITS, make_lm
 
+GOAL = Goal(3)
 QUICK = TuneConfig(prompt_length=4, steps=120, tokens_per_batch=512, check_every=40, unit_noise=0.0)
 
 
@@ -21,7 +23,7 @@ def utterances(n: int, seed: int) -> list[Labelled]:
     made = []
     for _ in range(n):
         label = rng.randrange(3)
-        made.append(([rng.randrange(N_UNITS) for _ in range(rng.randint(3, 8))] + [label], label))
+        made.append(([rng.randrange(N_UNITS) for _ in range(rng.randint(3, 8))] + [label], (label,)))
     return made
 
 
@@ -29,13 +31,13 @@ TRAIN, VALID = utterances(300, 1), utterances(90, 2)
 
 
 @pytest.mark.parametrize("deep", [True, False])
-@pytest.mark.parametrize("verbalizer", ["learned", "fixed"])
+@pytest.mark.parametrize("verbalizer", ["learned", "frequency", "random"])
 def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
     lm = make_lm()
     before = {name: value.clone() for name, value in lm.state_dict().items()}
     seen: list[Progress] = []
     config = replace(QUICK, deep=deep, verbalizer=verbalizer)
-    tensors, best = tune(lm, TRAIN, VALID, 3, config, report=seen.append)
+    tensors, best = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append)
     chance = 1 / 3
     assert best > chance + (0.25 if deep else 0.12)  # input prompts learn more slowly
     assert best == max(p.valid_accuracy for p in seen)
@@ -48,7 +50,7 @@ def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
 
 def test_same_seed_same_prompt() -> None:
     first, again, other = (
-        tune(make_lm(), TRAIN, VALID, 3, replace(QUICK, steps=20, check_every=20, seed=s))[0]
+        tune(make_lm(), TRAIN, VALID, GOAL, replace(QUICK, steps=20, check_every=20, seed=s))[0]
         for s in (5, 5, 6)
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -64,39 +66,47 @@ def test_resuming_equals_never_having_stopped(tmp_path) -> None:
             raise Stopped
 
     config = replace(QUICK, unit_noise=0.1)
-    whole, _ = tune(make_lm(), TRAIN, VALID, 3, config)
+    whole, _ = tune(make_lm(), TRAIN, VALID, GOAL, config)
     with pytest.raises(Stopped):
-        tune(make_lm(), TRAIN, VALID, 3, config, tmp_path, stop)
+        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop)
     resumed: list[Progress] = []
-    parts, _ = tune(make_lm(), TRAIN, VALID, 3, config, tmp_path, resumed.append)
+    parts, _ = tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, resumed.append)
     assert [p.step for p in resumed] == [80, 120]
     for name in whole:
         torch.testing.assert_close(parts[name], whole[name], atol=1e-5, rtol=1e-4)
     with pytest.raises(SpeechPromptError, match="holds another tuning"):
-        tune(make_lm(), TRAIN, VALID, 3, replace(config, lr=0.01), tmp_path)
+        tune(make_lm(), TRAIN, VALID, GOAL, replace(config, lr=0.01), tmp_path)
 
 
 def test_ctrl_c_keeps_the_best_so_far() -> None:
     def interrupt(progress: Progress) -> None:
         raise KeyboardInterrupt
 
-    tensors, best = tune(make_lm(), TRAIN, VALID, 3, QUICK, report=interrupt)
+    tensors, best = tune(make_lm(), TRAIN, VALID, GOAL, QUICK, report=interrupt)
     assert best > 0 and tensors["separator"].isfinite().all()
 
 
 def test_stops_when_nothing_improves() -> None:
     seen: list[Progress] = []
-    noise = [(ids, random.Random(i).randrange(3)) for i, (ids, _) in enumerate(VALID[:7])]
+    noise = [(ids, (random.Random(i).randrange(3),)) for i, (ids, _) in enumerate(VALID[:7])]
     tune(
-        make_lm(), TRAIN, noise, 3, replace(QUICK, steps=4000, check_every=5, patience=3), report=seen.append
+        make_lm(),
+        TRAIN,
+        noise,
+        GOAL,
+        replace(QUICK, steps=4000, check_every=5, patience=3),
+        report=seen.append,
     )
     assert seen[-1].step < 4000
 
 
 def test_fixed_verbalizer_takes_the_most_frequent_units() -> None:
-    assert frequent_units([([3, 3, 3, 1, 1, 2], 0)], 2).tolist() == [3, 1]
+    data = [([3, 3, 3, 1, 1, 2], (0,))]
+    assert fixed_units(data, 2, "frequency", seed=0).tolist() == [3, 1]
+    drawn = {tuple(fixed_units(data, 2, "random", seed).tolist()) for seed in range(20)}
+    assert len(drawn) > 2 and all(set(units) <= {1, 2, 3} and len(set(units)) == 2 for units in drawn)
     with pytest.raises(SpeechPromptError, match="needs 4 different units and the data holds 3"):
-        frequent_units([([3, 3, 3, 1, 1, 2], 0)], 4)
+        frequent_units([([3, 3, 3, 1, 1, 2], (0,))], 4)
 
 
 def test_unit_noise_never_empties_an_utterance() -> None:
@@ -114,6 +124,7 @@ def test_unit_noise_never_empties_an_utterance() -> None:
         ({"steps": 0}, "steps must be"),
         ({"lr": float("nan")}, "lr must be"),
         ({"seed": -1}, "seed must be"),
+        ({"verbalizer": "fixed"}, "verbalizer must be one of learned, frequency, random"),
     ],
 )
 def test_settings_are_checked(change, said) -> None:
@@ -123,6 +134,56 @@ def test_settings_are_checked(change, said) -> None:
 
 def test_data_is_checked() -> None:
     with pytest.raises(SpeechPromptError, match="at least two labels"):
-        tune(make_lm(), [([1, 2], 0)], VALID, 3, QUICK)
+        tune(make_lm(), [([1, 2], (0,))], VALID, GOAL, QUICK)
     with pytest.raises(SpeechPromptError, match="one validation utterance"):
-        tune(make_lm(), TRAIN, [], 3, QUICK)
+        tune(make_lm(), TRAIN, [], GOAL, QUICK)
+
+
+def sequences(n: int, seed: int) -> list[Labelled]:
+    """The answer is the last two units, when they are among 0, 1, 2: their number varies."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        tail = [rng.randrange(3) for _ in range(rng.randint(0, 2))]
+        made.append(([*(rng.randrange(3, N_UNITS) for _ in range(rng.randint(3, 6))), *tail], tuple(tail)))
+    return made
+
+
+def test_learns_sequences_with_their_end() -> None:
+    seen: list[Progress] = []
+    config = replace(QUICK, steps=240, start="units", prompt_dropout=0.05)
+    goal = Goal(3, sequence=True)
+    tune(make_lm(), sequences(300, 1), sequences(90, 2), goal, config, report=seen.append)
+    assert seen[-1].loss < 0.75 * seen[0].loss
+    assert max(p.valid_accuracy for p in seen) > 0.55  # four outcomes at each step
+
+
+def test_learns_slots() -> None:
+    train, valid = (
+        [(ids, (label, 3 + ids[0] % 2)) for ids, (label,) in utterances(n, seed)]
+        for n, seed in ((300, 1), (90, 2))
+    )
+    seen: list[Progress] = []
+    tune(make_lm(), train, valid, Goal(5, (3, 2)), QUICK, report=seen.append)
+    assert seen[-1].loss < seen[0].loss and seen[-1].valid_accuracy > 0.28  # chance: 1 / 6
+
+
+def test_accuracy_is_that_of_greedy_answers() -> None:
+    """Right throughout, given the true labels before, is right when answered label by label."""
+    from speechprompt.generation import PromptedLM
+    from speechprompt.prompt import Prompt
+
+    lm, goal = make_lm(), Goal(5, (3, 2))
+    trained = TrainablePrompt(lm, QUICK, None, goal)
+    rng = random.Random(0)
+    data = [
+        ([rng.randrange(N_UNITS) for _ in range(5)], (rng.randrange(3), rng.randrange(3, 5)))
+        for _ in range(60)
+    ]
+    prompt = Prompt(
+        "t", "T", list("abcde"), "tiny", "0" * 64, answer="slots", slots={"x": 3, "y": 2}, **trained.tensors()
+    )
+    answers = PromptedLM(lm, [prompt]).answer([ids for ids, _ in data], [0])
+    right = sum(tuple(a.labels) == labels for (a,), (_, labels) in zip(answers, data, strict=True))
+    assert accuracy(lm, trained, data) == pytest.approx(right / 60)
+    assert 0 < right < 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechprompt.pipeline import Answer
-from speechprompt.ui import Desk, build, figures, handlers
+from speechprompt.pipeline import Answer, Step
+from speechprompt.ui import answers, Desk, build, figures, handlers
 from speechprompt.units import Units
 from tests import tiny
 
@@ -106,13 +107,18 @@ def test_waveform_stays_inside_its_box(length: int) -> None:
 
 def test_nothing_from_outside_becomes_markup() -> None:
     prompt = tiny.make_prompt("t", (HOSTILE, "b"), title=HOSTILE, group=HOSTILE)
+    step = Step(HOSTILE, HOSTILE, 0.7, {HOSTILE: 0.7, "b": 0.3}, 3, 0.5)
     answer = Answer(
-        "t", HOSTILE, HOSTILE, 0.7, {HOSTILE: 0.7, "b": 0.3}, Units.from_frames([1, 2]), [3], [0.5],
+        "t", HOSTILE, HOSTILE, 0.7, [step], {HOSTILE: HOSTILE}, Units.from_frames([1, 2]),
         np.zeros((1, 20), np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
+    slots = tiny.make_prompt("s", (HOSTILE, "b"), answer="slots", slots={HOSTILE: 2})
+    sequence = tiny.make_prompt("q", (f"{HOSTILE}={HOSTILE}", "b"), answer="sequence", max_steps=4)
     example = {"index": "0", "spoken": HOSTILE, "about": HOSTILE, "task": HOSTILE}
     for html in (
-        figures.result(answer, prompt, np.zeros(640, np.float32), [HOSTILE]),
+        answers.result(answer, prompt, np.zeros(640, np.float32), [HOSTILE]),
+        answers.result(answer, slots, np.zeros(640, np.float32), [HOSTILE]),
+        answers.result(answer, sequence, np.zeros(640, np.float32), [HOSTILE]),
         figures.empty(prompt),
         figures.alert(HOSTILE),
         figures.note(HOSTILE),
@@ -131,11 +137,12 @@ def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
     unit = 7 if verbalizer == "learned" else int(prompt.verbalizer_units[1])  # type: ignore[index]
     odds = np.full((1, 20), 0.02, np.float32)
     odds[0, [unit, 11, 15]] = 0.4, 0.16, 0.14
+    step = Step("green", "", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, unit, 0.4)
     answer = Answer(
-        "t", "T", "green", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, Units.from_frames([1]), [unit], [0.4],
+        "t", "T", "green", 0.7, [step], {}, Units.from_frames([1]),
         odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
-    text = Elements(figures.generated(answer, prompt)).text.replace("\u00a0", " ")
+    text = Elements(answers.generated(answer, prompt)).text.replace("\u00a0", " ")
     if verbalizer == "fixed":
         assert f"unit {unit} 40 %→ green" in text and "each label is one unit" in text
     else:
@@ -143,10 +150,35 @@ def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
         assert f"unit 7 alone weighs most for {prompt.unit_label(7)}." in text
 
 
+def test_slots_and_sequences_show_every_step() -> None:
+    steps = [
+        Step("size=large", "size", 0.9, {"size=large": 0.9, "": 0.1}, 4, 0.3),
+        Step("drink=mocha", "drink", 0.8, {"drink=mocha": 0.8, "": 0.2}, 5, 0.2),
+        Step(None, "", 0.7, {"": 0.7, "size=large": 0.3}, None, 0.0),
+    ]
+    answer = Answer(
+        "t", "T", "size: large, drink: mocha", 0.5, steps, {"size": "large", "drink": "mocha"},
+        Units.from_frames([1]), np.full((3, 20), 0.05, np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
+    )  # fmt: skip
+    sequence = tiny.make_prompt("q", ("size=large", "drink=mocha"), answer="sequence", max_steps=4)
+    html = answers.result(answer, sequence, np.zeros(640, np.float32), [])
+    text = Elements(html).text.replace("\u00a0", " ")
+    for part in ("size: large90 %", "drink: mocha80 %", "end70 %", "unit 4 30 %", "unit 5 20 %"):
+        assert part in text
+    slots = tiny.make_prompt("s", ("on", "off", "lamp", "heat"), answer="slots", slots={"do": 2, "what": 2})
+    steps = [
+        Step("on", "do", 0.9, {"on": 0.9, "off": 0.1}, 4, 0.3),
+        Step("heat", "what", 0.6, {"heat": 0.6, "lamp": 0.4}, 5, 0.2),
+    ]
+    answer = replace(answer, steps=steps, unit_probabilities=answer.unit_probabilities[:2])
+    text = Elements(answers.scores(answer, slots)).text.replace("\u00a0", " ")
+    assert "doon90 %off10 %whatheat60 %lamp40 %" in text
+
+
 def test_long_tasks_are_folded() -> None:
-    many = figures.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
+    many = answers.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
     assert many.count("<li>") == 40 and "30 more labels" in many
-    assert "more labels" not in figures.score_bars({"a": 0.6, "b": 0.4})
+    assert "more labels" not in answers.score_bars({"a": 0.6, "b": 0.4})
 
 
 @pytest.mark.parametrize(

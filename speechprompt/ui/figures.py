@@ -17,7 +17,6 @@ from speechprompt.audio import SAMPLE_RATE
 from speechprompt.units import FRAME_SECONDS, Units
 
 if TYPE_CHECKING:
-    from speechprompt.pipeline import Answer
     from speechprompt.prompt import Prompt
 
 # Sixteen colours that stay at least 0.08 apart in OKLab for normal vision and for protan, deutan and
@@ -28,9 +27,7 @@ PALETTE = (
 )  # fmt: skip
 INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
 WAVEFORM_BINS = 400
-BARS_SHOWN = 10
 LABELS_SHOWN = 40
-UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 PIXELS_PER_SECOND = 200  # a timeline narrower than this scrolls
 
 
@@ -158,79 +155,6 @@ def note(message: str) -> str:
 def label_tag(tag: str, label: str) -> str:
     """A label may be in any script, so its direction is its own."""
     return f'<{tag} dir="auto">{escape(label)}</{tag}>'
-
-
-def result(answer: Answer, prompt: Prompt, waveform: np.ndarray, facts: Iterable[str]) -> str:
-    """The whole answer: label and scores, the generated units, what was heard, how long it took."""
-    timing = [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
-    timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *facts]
-    return (
-        f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
-        f'<p class="sp-eyebrow">{escape(answer.title)}</p>'
-        f'<p class="sp-label">{label_tag("bdi", answer.label)} <data>{percent(answer.score)}</data></p>'
-        f'<p class="sp-score">{escape(track_record(prompt))}</p>'
-        f"{generated(answer, prompt)}</div>{score_bars(answer.scores)}</section>"
-        f"{timeline(answer.units, waveform)}"
-        f'<ul class="sp-facts" aria-label="How it ran">{"".join(f"<li>{escape(t)}</li>" for t in timing)}</ul>'
-    )
-
-
-def score_bars(scores: Mapping[str, float]) -> str:
-    """Labels with their probabilities, highest first; those after the tenth are folded away."""
-    rows = [
-        f'<li>{label_tag("span", label)}<i><b style="width:{100 * share:.1f}%"></b></i>'
-        f"<data>{percent(share)}</data></li>"
-        for label, share in scores.items()
-    ]
-    html = f'<ol class="sp-bars">{"".join(rows[:BARS_SHOWN])}</ol>'
-    if len(rows) > BARS_SHOWN:
-        html += (
-            f"<details><summary>{len(rows) - BARS_SHOWN} more labels</summary>"
-            f'<ol class="sp-bars" start="{BARS_SHOWN + 1}">{"".join(rows[BARS_SHOWN:])}</ol></details>'
-        )
-    return f'<div class="sp-scores"><p class="sp-eyebrow">Scores</p>{html}</div>'
-
-
-def unit_chip(unit: int, word: str = "") -> str:
-    colour = unit_colour(unit)
-    style = f"background:{colour};color:{text_colour(colour)}"
-    return f'<span class="sp-chip" style="{style}" title="unit {unit}">{word}{unit}</span>'
-
-
-def generated(answer: Answer, prompt: Prompt) -> str:
-    """The verbalizer units that the LM generated, and what they map to.
-
-    With a fixed verbalizer each unit is one label. A learned one weighs the odds of all units, so the
-    likeliest are shown together, with the label that the first one weighs for when it is alone.
-    """
-    fixed = answer.verbalizer == "fixed"
-    steps = []
-    for unit, share, odds in zip(
-        answer.generated, answer.generated_scores, answer.unit_probabilities, strict=True
-    ):
-        others = [] if fixed else [u for u in np.argsort(-odds).tolist() if u != unit][: UNITS_SHOWN - 1]
-        chips = "".join(
-            f'<span>{unit_chip(u, word)} <span class="sp-share">{percent(p)}</span></span>'
-            for u, p, word in [(unit, share, "unit "), *((u, float(odds[u]), "") for u in others)]
-        )
-        target = prompt.unit_label(unit) if fixed else answer.label
-        steps.append(
-            f'<li>{chips}<span class="sp-to">{"" if fixed else "… "}'
-            f'<span class="sp-arrow" role="img" aria-label="becomes">→</span> '
-            f"{label_tag('bdi', target or 'no label')}</span></li>"
-        )
-    if fixed:
-        text = "In this prompt each label is one unit."
-    else:
-        alone = prompt.unit_label(answer.generated[-1]) or "no label"
-        text = (
-            f"The verbalizer weighs the odds of all {answer.unit_probabilities.shape[-1]} units; "
-            f"unit {answer.generated[-1]} alone weighs most for {label_tag('bdi', alone)}."
-        )
-    return (
-        f'<div class="sp-generated"><p class="sp-eyebrow">The language model generated</p>'
-        f"<ol>{''.join(steps)}</ol><p>{text}</p></div>"
-    )
 
 
 def timeline(units: Units, waveform: np.ndarray) -> str:

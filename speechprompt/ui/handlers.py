@@ -21,7 +21,7 @@ from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
-from speechprompt.ui import figures
+from speechprompt.ui import answers, figures
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +111,10 @@ class Desk:
             backbone: name of the backbone, mini unless another one is here
 
         Returns:
-            task, title, label, score (0 to 1), scores (label to probability, highest first), units (ids, starts
-            and lengths in frames of 20 ms), generated and generated_scores (the units that the language model
-            answered with), verbalizer and timing (seconds).
+            task, title, label, score (0 to 1), scores (label to probability, highest first), slots (slot to
+            value, of tasks that fill slots), steps (label, slot, score, scores, unit and unit_score of every
+            label that was answered), units (ids, starts and lengths in frames of 20 ms), generated and
+            generated_scores (the units that the language model answered with), verbalizer and timing (seconds).
         """
         try:
             return self.classify(audio_file, task, backbone)[0].to_dict()
@@ -129,7 +130,7 @@ class Desk:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
             answer, prompt, waveform = self.classify(path, task, backbone)
-            html = figures.result(answer, prompt, waveform, self.facts(backbone))
+            html = answers.result(answer, prompt, waveform, self.facts(backbone))
             return panel(html, f"{answer.title}: {answer.label}, {figures.percent(answer.score)}.")
         except SpeechPromptError as error:
             return panel(figures.alert(str(error)))

@@ -1,0 +1,105 @@
+"""The recipe: labelled recordings (or units) of a task -> a measured prompt for a backbone.
+
+Puts together what the other modules do: recordings become units, once as they are and again as other
+rooms and microphones would have delivered them; a prompt is tuned; the valid split measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from speechprompt.backbone import Backbone
+from speechprompt.dataset import LETTERS, Example
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation import evaluate, nothing_recorded, to_units
+from speechprompt.prompt import Prompt
+from speechprompt.tasks import Task
+from speechprompt.trainable import Goal, Labelled, TuneConfig
+from speechprompt.tuning import Progress, tune
+
+NOTHING_SHARE = 40  # one recording of nothing for so many others
+
+
+def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
+    """The labels that a prompt answers with: the task's own, or those of the data, sorted."""
+    found = {label for example in examples for label in example.labels}
+    if task.labels:
+        return list(task.labels)
+    if "order" in task.label_rule:  # slots as people say them
+        order = task.label_rule["order"]
+        return sorted(found, key=lambda label: (order.index(label.partition("=")[0]), label))
+    if task.answer == "sequence":
+        return [letter for letter in LETTERS if letter in found]
+    return sorted(found)
+
+
+def tune_task(
+    backbone: Backbone,
+    task: Task,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    config: TuneConfig,
+    run: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Prompt:
+    """Tune a prompt for a task and measure it on valid (prompt.metrics).
+
+    run: folder of the checkpoint that a stopped run
+    resumes from. SpeechPromptError when the data does not fit the task, before anything is tuned.
+    """
+    labels = labels_in_order(task, train)
+    if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
+        raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
+    facts: dict[str, Any] = {
+        "task": task.name,
+        "title": task.title,
+        "labels": labels,
+        "backbone": backbone.name,
+        "unit_lm_sha256": backbone.unit_lm_sha256,
+        "answer": task.answer,
+        "slots": task.slots,
+        "max_steps": task.max_steps,
+        "beams": task.beams,
+        "joiner": task.joiner,
+        "group": task.group,
+        "label_rule": task.label_rule,
+        "silence_label": task.silence_label if task.silence_label in labels else None,
+        "data": task.data,
+        "licence": task.licence,
+    }
+    # A name or label that no prompt may have is said now, not after minutes of tuning.
+    draft = Prompt(
+        **facts,
+        separator=torch.zeros(4),
+        input_prompts=torch.zeros(1, 4),
+        verbalizer_units=torch.arange(len(labels)),
+    )
+    longest = max(len(example.labels) for example in (*train, *valid))
+    if longest > draft.n_steps:
+        raise SpeechPromptError(f"An answer of the data has {longest} labels, more than {draft.n_steps}.")
+
+    def index(example: Example) -> tuple[int, ...]:
+        if draft.slots:
+            spans = zip(example.labels, draft.slot_spans, strict=True)
+            return tuple(labels.index(label, first, end) for label, (_, first, end) in spans)
+        return tuple(labels.index(label) for label in example.labels)
+
+    def labelled(examples: Sequence[Example], copies: int) -> list[Labelled]:
+        utterances = to_units(backbone, examples, copies, config.seed)
+        answers = [index(example) for example in examples]
+        return [(ids, answers[i % len(answers)]) for i, ids in enumerate(utterances)]
+
+    known, held_out = labelled(train, config.copies), labelled(valid, 0)
+    if draft.silence_label is not None and train[0].audio is not None:
+        nothing = nothing_recorded(backbone, len(known) // NOTHING_SHARE, config.seed)
+        known += [(ids, (labels.index(draft.silence_label),)) for ids in nothing]
+    goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
+    tensors, _ = tune(backbone.lm, known, held_out, goal, config, run, report)
+    prompt = Prompt(**{**facts, **tensors})
+    figures = evaluate(backbone, prompt, valid)
+    prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | {"split": "valid"}
+    return prompt

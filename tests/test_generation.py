@@ -1,0 +1,211 @@
+"""Answers: a batch says what single rows say, slots and ends constrain it, beams search, specials never win."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from tiny import N_UNITS, make_lm, make_prompt
+
+from speechprompt import generation
+from speechprompt.decoding import forward_prompted, label_logits, project_prompts, to_batch
+from speechprompt.generation import PromptedLM
+from speechprompt.prompt import Prompt
+from speechprompt.units import UNIT_OFFSET
+
+UTTERANCES = [[3, 1, 4], [15, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9], [0], [19, 18], [2, 7, 1, 8, 2, 8]]
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return make_lm()
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    """Every kind: deep and input, both verbalizers, three lengths."""
+    return [
+        make_prompt("a", length=1, seed=1),
+        make_prompt("b", labels=("x", "y"), length=5, verbalizer="fixed", seed=2),
+        make_prompt("c", length=2, deep=False, seed=3),
+        make_prompt("d", labels=tuple("pqrstu"), length=4, deep=False, verbalizer="fixed", seed=4),
+    ]
+
+
+@pytest.fixture(scope="module")
+def long_answers():
+    """Slots and sequences, deep and input, both verbalizers, greedy and beam."""
+    slots = {"answer": "slots", "slots": {"colour": 3, "fruit": 2}}
+    spelled = {"answer": "sequence", "max_steps": 6}
+    return [
+        make_prompt("e", labels=("red", "none", "blue", "none", "plum"), seed=5, **slots),
+        make_prompt("f", labels=tuple("abcde"), deep=False, verbalizer="fixed", seed=6, **slots),
+        make_prompt("g", labels=tuple("pqrstu"), length=5, seed=7, **spelled),
+        make_prompt("i", labels=tuple("uvwxyz"), seed=9, own_embeddings=True, **spelled),
+        make_prompt("h", labels=tuple("xyz"), verbalizer="fixed", seed=8, **spelled, beams=3),
+    ]
+
+
+def assert_same(one, other):
+    np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+    np.testing.assert_allclose(one.vocabulary_logits, other.vocabulary_logits, atol=1e-4)
+
+
+def test_one_batch_answers_as_single_rows(lm, prompts):
+    together = PromptedLM(lm, prompts).answer(UTTERANCES, [0, 1, 2, 3])
+    for ids, per_prompt in zip(UTTERANCES, together, strict=True):
+        for prompt, answer in zip(prompts, per_prompt, strict=True):
+            assert_same(answer, PromptedLM(lm, [prompt]).answer([ids], [0])[0][0])
+
+
+def test_answers_come_in_the_order_asked(lm, prompts):
+    prompted = PromptedLM(lm, prompts)
+    straight, turned = prompted.answer(UTTERANCES, [0, 1, 3]), prompted.answer(UTTERANCES[::-1], [3, 1, 0])
+    for row, other in zip(straight, turned[::-1], strict=True):
+        for answer, same in zip(row, other[::-1], strict=True):
+            assert_same(answer, same)
+
+
+def test_small_chunks_give_the_same_answers(lm, prompts, monkeypatch):
+    prompted = PromptedLM(lm, prompts)
+    whole = prompted.answer(UTTERANCES, [0, 1, 2, 3])
+    sizes = []
+    forward = generation.forward_prompted
+    monkeypatch.setattr(generation, "MAX_TOKENS", 40)
+    monkeypatch.setattr(
+        generation,
+        "forward_prompted",
+        lambda *args, **more: sizes.append(args[1].numel()) or forward(*args, **more),
+    )
+    chunked = prompted.answer(UTTERANCES, [0, 1, 2, 3])
+    assert len(sizes) > 5
+    assert max(sizes) <= 40
+    for row, other in zip(whole, chunked, strict=True):
+        for answer, same in zip(row, other, strict=True):
+            assert_same(answer, same)
+
+
+def test_long_rows_are_chunked_by_attention_too(lm, prompts, monkeypatch):
+    monkeypatch.setattr(generation, "MAX_WEIGHTS", 1)
+    prompted = PromptedLM(lm, prompts)
+    chunks = list(prompted._chunks([(0, 0), (0, 1), (0, 2)], [50]))
+    assert chunks == [[(0, 0)], [(0, 1)], [(0, 2)]]
+
+
+def test_more_units_than_the_position_table_holds():
+    lm = make_lm()
+    long = [i % N_UNITS for i in range(3000)]  # 60 s of units that all differ from their neighbours
+    prompted = PromptedLM(lm, [make_prompt()])
+    answer = prompted.answer([long], [0])[0][0]
+    assert np.isfinite(answer.vocabulary_logits).all()
+    assert answer.probabilities.sum() == pytest.approx(1)
+    separator = prompted.prompts[0].separator.clone().requires_grad_()
+    forward_prompted(lm, *to_batch([[1]]), None, None, separator).sum().backward()  # training still works
+    assert separator.grad is not None
+
+
+def test_probabilities_cover_the_labels_only(lm):
+    prompt = make_prompt(labels=("yes", "no"))
+    prompt.verbalizer_weight[:UNIT_OFFSET] += 1e3  # the specials' outputs would win any argmax
+    (answer,) = PromptedLM(lm, [prompt]).answer([[1, 2, 3]], [0])[0]
+    assert answer.probabilities.shape == (1, 2)
+    assert answer.probabilities.sum() == pytest.approx(1)
+    assert answer.vocabulary_logits.shape == (1, N_UNITS + UNIT_OFFSET)
+
+
+def test_no_utterances_give_no_answers(lm, prompts):
+    assert PromptedLM(lm, prompts).answer([], [0]) == []
+
+
+def log_probabilities(lm, prompt: Prompt, ids: list[int], labels: list[int]) -> torch.Tensor:
+    """What may be said at the separator and after each label, by one pass without a cache: [S + 1, C (+ 1)]."""
+    units = prompt.verbalizer_units
+    fed = [UNIT_OFFSET + (c if units is None else int(units[c])) for c in labels]
+    if prompt.label_embeddings is not None:
+        fed = [lm.config.vocab_size + c for c in labels]
+    tokens, lengths = to_batch([ids], answers=[fed])
+    keys = values = None
+    if prompt.deep:
+        keys, values = (t[:, None] for t in project_prompts(lm, prompt.key_prompts, prompt.value_prompts))
+    at = lengths[:, None] - 1 + torch.arange(len(labels) + 1)
+    logits = forward_prompted(
+        lm,
+        tokens,
+        lengths,
+        keys,
+        values,
+        prompt.separator,
+        inputs=prompt.input_prompts,
+        positions=at,
+        label_embeddings=prompt.label_embeddings,
+    )[0]
+    found = label_logits(logits, prompt.verbalizer_weight, units, end=prompt.answer == "sequence")
+    for row, (_, first, end) in zip(found, prompt.slot_spans, strict=False):
+        row[:first] = row[end:] = -torch.inf
+    return found.log_softmax(-1)
+
+
+def test_answers_equal_a_full_pass_for_every_label(lm, prompts, long_answers):
+    """As the reference answers: no cache, batch of one, the whole row again for every label."""
+    mixed = [*prompts, *long_answers[:4]]
+    together = PromptedLM(lm, mixed).answer(UTTERANCES, list(range(len(mixed))))
+    lengths = set()
+    for ids, per_prompt in zip(UTTERANCES, together, strict=True):
+        for prompt, answer in zip(mixed, per_prompt, strict=True):
+            said: list[int] = []
+            while len(said) < prompt.n_steps:
+                expected = log_probabilities(lm, prompt, ids, said)[len(said)]
+                found = answer.probabilities[len(said)]
+                np.testing.assert_allclose(found, expected.exp().numpy(), atol=1e-5)
+                choice = int(expected.argmax())
+                if choice == len(prompt.labels):
+                    break
+                said.append(choice)
+            assert answer.labels == said
+            lengths.add(len(said))
+    assert len(lengths) > 2  # sequences that end by themselves and such that are cut
+
+
+def test_every_slot_gets_one_of_its_own_labels(lm, long_answers):
+    for (answer,) in PromptedLM(lm, long_answers[:1]).answer(UTTERANCES, [0]):
+        colour, fruit = answer.labels
+        assert colour < 3 <= fruit
+        np.testing.assert_allclose(answer.probabilities.sum(-1), 1, atol=1e-5)
+        assert not answer.probabilities[0, 3:].any() and not answer.probabilities[1, :3].any()
+        expected = answer.probabilities[0, colour] * answer.probabilities[1, fruit]
+        assert answer.score == pytest.approx(float(expected))
+
+
+def test_a_beam_as_wide_as_everything_finds_the_likeliest_answer(lm):
+    prompt = make_prompt("b", labels=("x", "y"), answer="sequence", max_steps=2, beams=9, seed=11)
+    (answer,) = PromptedLM(lm, [prompt]).answer([UTTERANCES[1]], [0])[0]
+    best = {}
+    for labels in [(), *itertools.product(range(2)), *itertools.product(range(2), repeat=2)]:
+        table = log_probabilities(lm, prompt, UTTERANCES[1], list(labels))
+        steps = [float(table[i, label]) for i, label in enumerate(labels)]
+        if len(labels) < 2:  # shorter ones must end
+            steps.append(float(table[len(labels), 2]))
+        best[labels] = sum(steps) / len(steps)
+    assert tuple(answer.labels) == max(best, key=best.get)
+
+
+def test_beams_do_not_mix_rows(lm, long_answers):
+    together = PromptedLM(lm, long_answers).answer(UTTERANCES, [0, 1, 2, 3, 4])
+    for ids, per_prompt in zip(UTTERANCES, together, strict=True):
+        for prompt, answer in zip(long_answers, per_prompt, strict=True):
+            alone = PromptedLM(lm, [prompt]).answer([ids], [0])[0][0]
+            assert alone.labels == answer.labels
+            assert_same(alone, answer)
+
+
+def test_specials_are_never_answered(lm):
+    prompt = make_prompt("s", labels=("a", "b"), answer="sequence", max_steps=5)
+    prompt.verbalizer_weight[[0, 1, 3]] += 1e3  # separator, pad, unknown
+    for (answer,) in PromptedLM(lm, [prompt]).answer(UTTERANCES, [0]):
+        assert set(answer.labels) <= {0, 1} and answer.probabilities.shape[1] == 3
+    prompt.verbalizer_weight[2] = 1e3 * lm.model.embed_tokens.weight.sum(1).sign()
+    prompt.verbalizer_weight[2, :] = 0.0
+    prompt.verbalizer_weight[UNIT_OFFSET:] = -1.0
+    assert all(len(a.labels) <= 5 for (a,) in PromptedLM(lm, [prompt]).answer(UTTERANCES, [0]))
