@@ -81,7 +81,14 @@ def build_parser() -> argparse.ArgumentParser:
         "The recording becomes units once; all tasks are answered in one batch.\n"
         "Reads WAV, FLAC, OGG, Opus and MP3 of 0.1 to 60 s.",
     )
-    classify.add_argument("files", nargs="+", metavar="FILE")
+    classify.add_argument("files", nargs="*", metavar="FILE")
+    classify.add_argument(
+        "--units",
+        action="append",
+        default=[],
+        metavar="IDS",
+        help='units instead of a file: "71 12 63"; repeatable',
+    )
     classify.add_argument(
         "--task", action="append", dest="tasks", metavar="T", help="repeatable; default: all"
     )
@@ -187,21 +194,27 @@ def load_backbone(name: str) -> Backbone:
 
 def classify(args: argparse.Namespace) -> int:
     from speechprompt.pipeline import SpeechPrompt
+    from speechprompt.units import parse_units
 
+    if not args.files and not args.units:
+        raise SpeechPromptError("Give a recording, or --units.")
     sp = SpeechPrompt.from_pretrained(args.backbone)
     failed = 0
-    for file in args.files:
+    for name in (*args.files, *args.units):
         try:
-            answers = sp.classify(file, tasks=args.tasks)
+            if name in args.files:
+                answers = sp.classify(name, tasks=args.tasks)
+            else:
+                answers = sp.classify_units([parse_units(name)], tasks=args.tasks)[0]
         except SpeechPromptError as error:
             failed += 1
-            complain(f"{file}: {error}" if len(args.files) > 1 else str(error))
+            complain(f"{name}: {error}" if len(args.files) + len(args.units) > 1 else str(error))
             continue
         if args.json:
-            print(json.dumps({"file": file, "answers": [a.to_dict() for a in answers]}))
+            print(json.dumps({"file": name, "answers": [a.to_dict() for a in answers]}))
             continue
         for a in answers:
-            print(f"{file}  {a.task}: {a.label or '(nothing)'} {a.score:.0%}  ({spoken_details(a)})")
+            print(f"{name}  {a.task}: {a.label or '(nothing)'} {a.score:.0%}  ({spoken_details(a)})")
     return 2 if failed else 0
 
 
@@ -212,8 +225,7 @@ def spoken_details(a: Answer) -> str:
     else:
         steps = [(f"{s.slot} " if a.slots else "") + f"{s.label or 'end'} {s.score:.0%}" for s in a.steps]
         told = "steps " + ", ".join(steps)
-    generated = " ".join(map(str, a.generated)) or "none"
-    return f"{told}; {len(a.units)} units in {a.units.n_frames / 50:.2f} s, answered with units {generated}"
+    return f"{told}; {len(a.units)} units heard, answered with {' '.join(map(str, a.generated)) or 'none'}"
 
 
 def units(args: argparse.Namespace) -> int:

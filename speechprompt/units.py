@@ -5,6 +5,7 @@ Knows the vocabulary of the unit LM and how runs of equal units collapse; knows 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,12 +26,14 @@ class Units:
     """Deduplicated units of one recording.
 
     ids, starts, lengths: int64 [N]; run i is unit ids[i], begins at frame starts[i] and lasts
-    lengths[i] frames of 20 ms.
+    lengths[i] frames of 20 ms. log_f0: float32 [N], natural-log F0 of each run less the speaker's mean
+    (prosody.py), None where it was not asked for.
     """
 
     ids: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
+    log_f0: np.ndarray | None = None
 
     @classmethod
     def from_frames(cls, frame_ids: Sequence[int] | np.ndarray) -> Units:
@@ -70,3 +73,14 @@ def check_unit_ids(ids: Sequence[int] | np.ndarray, n_units: int) -> np.ndarray:
 def to_tokens(ids: Sequence[int] | np.ndarray) -> list[int]:
     """Unit ids -> token ids of the unit LM, without the leading EOS or the separator."""
     return [int(i) + UNIT_OFFSET for i in ids]
+
+
+def parse_units(text: str) -> list[int]:
+    """Unit ids as people paste them: whole numbers with spaces, commas or brackets between."""
+    words = re.sub(r"[\s,;\[\]()]+", " ", text).split()
+    for word in words:
+        if not re.fullmatch(r"[0-9]{1,9}", word):
+            raise SpeechPromptError(
+                f"{word[:40]!r} is no unit: write whole numbers with spaces between them."
+            )
+    return [int(word) for word in words]

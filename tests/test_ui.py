@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from speechprompt.pipeline import Answer, Step
-from speechprompt.ui import answers, Desk, build, figures, handlers
+from speechprompt.ui import Desk, answers, build, figures, handlers
 from speechprompt.units import Units
 from tests import tiny
 
@@ -193,7 +193,7 @@ def test_percent_never_rounds_to_certainty(share: float, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An examples folder: one clip for each task, and one for a task that nobody has."""
+    """An examples folder: one clip for each task, one for a task that nobody has, and some units."""
     folder = tmp_path_factory.mktemp("examples")
     listed = []
     for i, (name, task) in enumerate((("a", "colours"), ("b", "fruit"), ("c", "nobody"))):
@@ -201,6 +201,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / f"{name}.wav", noise, 16_000)
         facts = {"spoken": name, "language": "en", "labels": {task: "red"}, "attribution": "noise"}
         listed.append({"file": f"{name}.wav", **facts})
+    facts = {"spoken": "d", "language": "en", "labels": {"colours": "red"}, "attribution": "numbers"}
+    listed.append({"units": [1, 2, 3], "backbone": "deaf", **facts})
     (folder / "examples.json").write_text(json.dumps(listed))
     return folder
 
@@ -316,17 +318,32 @@ def test_another_task_answers_the_recording_or_invites_one(desk: Desk, clips: Pa
 
 
 def test_another_backbone_brings_its_tasks_and_explains_itself(desk: Desk) -> None:
-    select, examples = desk.choose_backbone("unknown", "deaf")
+    select, examples, recorder, field = desk.choose_backbone("unknown", "deaf")
     assert select.value == "colours" and "fruit" in select.props["options"]
-    assert examples.value == "" and "hubert-base" in shown(desk.choose_task(None, "colours", "deaf"))
-    select, examples = desk.choose_backbone("fruit", "tiny")
+    assert not recorder["visible"] and field["visible"]
+    assert examples.value.count("<button") == 1
+    assert "hubert-base" in shown(desk.choose_task(None, "colours", "deaf"))
+    select, examples, recorder, field = desk.choose_backbone("fruit", "tiny")
     assert select.value == "fruit" and examples.value.count("<button") == 2
-    assert desk.choose_backbone("fruit", "unknown") == (gr.skip(), gr.skip())
+    assert recorder["visible"] and not field["visible"]
+    assert desk.choose_backbone("fruit", "unknown") == (gr.skip(),) * 4
+
+
+def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:
+    assert "give it units" in shown(desk.answer(None, "colours", "deaf", " "))
+    panel = desk.answer(None, "colours", "deaf", "[1, 1, 2] 3")
+    text = shown(panel)
+    assert "3 units without repeats" in text and "The language model generated" in text
+    assert "Encoder" not in text and "svg" not in {tag for tag, _ in Elements(panel.value).tags}
+    assert "'x' is no unit" in shown(desk.answer(None, "colours", "deaf", "1 x 2"))
+    assert "Unit 99 does not exist" in shown(desk.answer(None, "colours", "deaf", "1 99"))
 
 
 def test_an_example_brings_its_task_and_is_answered_once(desk: Desk, clips: Path, tmp_path: Path) -> None:
-    path, select, index = desk.choose_example("tiny", SimpleNamespace(_data={"index": 1}))
-    assert (Path(path), select.value, index) == (clips / "b.wav", "fruit", 1)
+    path, select, index, field = desk.choose_example("tiny", SimpleNamespace(_data={"index": 1}))
+    assert (Path(path), select.value, index, field) == (clips / "b.wav", "fruit", 1, gr.skip())
+    path, select, index, field = desk.choose_example("deaf", SimpleNamespace(_data={"index": 3}))
+    assert (path, select.value, index, field) == (gr.skip(), "colours", None, "1 2 3")
     cached = tmp_path / "b.wav"
     cached.write_bytes((clips / "b.wav").read_bytes())
     assert desk.choose_audio(str(cached), "fruit", "tiny", 1) == (gr.skip(), 1)
@@ -341,7 +358,8 @@ def test_an_example_brings_its_task_and_is_answered_once(desk: Desk, clips: Path
     "data", [{"index": 99}, {"index": -1}, {"index": "0"}, {"index": True}, {}, None, "x"]
 )
 def test_an_example_that_is_not_there_changes_nothing(desk: Desk, data: Any) -> None:
-    assert desk.choose_example("tiny", SimpleNamespace(_data=data)) == (gr.skip(), gr.skip(), None)
+    nothing = (gr.skip(), gr.skip(), None, gr.skip())
+    assert desk.choose_example("tiny", SimpleNamespace(_data=data)) == nothing
 
 
 def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
@@ -367,8 +385,13 @@ def test_only_classify_is_public(desk: Desk) -> None:
 def test_bundled_examples_are_there_and_credited() -> None:
     folder = Path(__file__).parent.parent / "examples"
     listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
-    assert {clip["file"] for clip in listed} == {path.name for path in folder.glob("*.flac")}
+    assert {clip["file"] for clip in listed if "file" in clip} == {
+        path.name for path in folder.glob("*.flac")
+    }
     credits = (folder / "README.md").read_text(encoding="utf-8")
     for clip in listed:
+        assert clip["attribution"] in credits
+        if "file" not in clip:
+            continue
         assert soundfile.info(folder / clip["file"]).samplerate == 16_000
         assert clip["file"] in credits and clip["attribution"] in credits

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.units import Units, check_unit_ids, to_tokens
+from speechprompt.units import Units, check_unit_ids, parse_units, to_tokens
 
 
 def test_runs_collapse() -> None:
@@ -49,3 +49,10 @@ def test_tokens_leave_room_for_the_specials() -> None:
 def test_bad_ids(ids: object, said: str) -> None:
     with pytest.raises(SpeechPromptError, match=said):
         check_unit_ids(ids, 20)
+
+
+def test_units_are_read_as_people_paste_them():
+    assert parse_units("71, 12  63\n[40;5]") == [71, 12, 63, 40, 5] and parse_units(" ") == []
+    for text in ("1 x", "-4", "1.5", "١", "1" * 10):
+        with pytest.raises(SpeechPromptError, match="is no unit"):
+            parse_units(text)

@@ -30,9 +30,12 @@ RIVALS_SHOWN = 3  # labels shown of every slot
 UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 
 
-def result(answer: Answer, prompt: Prompt, waveform: np.ndarray, facts: Iterable[str]) -> str:
-    """The whole answer: label and scores, the generated units, what was heard, how long it took."""
-    timing = [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
+def result(answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: Iterable[str]) -> str:
+    """The whole answer: label and scores, the generated units, what was heard, how long it took.
+
+    waveform: float32 [T] at 16 kHz, or None when units were given.
+    """
+    timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *facts]
     return (
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'

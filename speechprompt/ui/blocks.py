@@ -76,11 +76,21 @@ def build(desk: Desk) -> gr.Blocks:
                     sources=["microphone", "upload"],
                     type="filepath",
                     label="Your recording",
+                    visible=desk.backbones[name].has_encoder,
                     buttons=["download"],
                     elem_id="sp-audio",
                     waveform_options=gr.WaveformOptions(
                         waveform_color="#9a9ca3", waveform_progress_color="#4a68e0", sample_rate=48_000
                     ),
+                )
+                units = gr.Textbox(
+                    label="Units",
+                    info="The repeats may be left in. Press Enter to classify.",
+                    placeholder="71 12 63 40 …",
+                    lines=1,
+                    max_lines=6,
+                    visible=not desk.backbones[name].has_encoder,
+                    elem_id="sp-units",
                 )
                 examples = gr.HTML(
                     desk.example_buttons(name), apply_default_css=False, js_on_load=EXAMPLES_SCRIPT
@@ -113,13 +123,14 @@ def build(desk: Desk) -> gr.Blocks:
 
         # change, because a trimmed recording announces itself in no other way
         audio.change(desk.choose_audio, [*asked, shown], [panel, shown], **latest)
-        button.click(desk.answer, asked, panel, **latest)
-        task.input(desk.choose_task, asked, panel, **latest)
-        backbone.input(desk.choose_backbone, [task, backbone], [task, examples], **at_once).then(
-            desk.choose_task, asked, panel, **latest
-        )
-        examples.click(desk.choose_example, backbone, [audio, task, shown], **at_once).then(
-            desk.answer, asked, panel, **latest
+        button.click(desk.answer, [*asked, units], panel, **latest)
+        units.submit(desk.answer, [*asked, units], panel, **latest)
+        task.input(desk.choose_task, [*asked, units], panel, **latest)
+        backbone.input(
+            desk.choose_backbone, [task, backbone], [task, examples, audio, units], **at_once
+        ).then(desk.choose_task, [*asked, units], panel, **latest)
+        examples.click(desk.choose_example, backbone, [audio, task, shown, units], **at_once).then(
+            desk.answer, [*asked, units], panel, **latest
         )
         endpoint(desk)
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)

@@ -157,27 +157,34 @@ def label_tag(tag: str, label: str) -> str:
     return f'<{tag} dir="auto">{escape(label)}</{tag}>'
 
 
-def timeline(units: Units, waveform: np.ndarray) -> str:
-    """Waveform (float32 [T], 16 kHz) above its units: colour = unit, width = duration."""
-    seconds = max(len(waveform) / SAMPLE_RATE, units.n_frames * FRAME_SECONDS, FRAME_SECONDS)
+def timeline(units: Units, waveform: np.ndarray | None) -> str:
+    """Waveform (float32 [T], 16 kHz) above its units: colour = unit, width = duration.
+
+    Units that were given without a recording have no durations: they stand side by side.
+    """
+    samples = 0 if waveform is None else len(waveform)
+    seconds = max(samples / SAMPLE_RATE, units.n_frames * FRAME_SECONDS, FRAME_SECONDS)
     runs = []
     for i, (unit, start, length) in enumerate(zip(*_lists(units), strict=True)):
         left, width = (100 * frames * FRAME_SECONDS / seconds for frames in (start, length))
         colour = unit_colour(unit)
+        text = f"unit {unit}" if waveform is None else run_text(unit, start, length)
         runs.append(
             f'<i role="option" id="sp-unit-{i}" style="left:{left:.3f}%;width:{width:.3f}%;background:{colour};'
-            f'color:{text_colour(colour)}" aria-label="{run_text(unit, start, length)}"><b>{unit}</b></i>'
+            f'color:{text_colour(colour)}" aria-label="{text}"><b>{unit}</b></i>'
         )
     n = len(units)
-    summary = f"{seconds:.2f} s · {units.n_frames} frames of 20 ms · {n} unit{'s' * (n != 1)} without repeats"
+    summary = f"{n} unit{'s' * (n != 1)} without repeats"
+    if waveform is not None:
+        summary = f"{seconds:.2f} s · {units.n_frames} frames of 20 ms · {summary}"
     ids = " ".join(str(unit) for unit in units.ids.tolist())
     return (
         '<section class="sp-card sp-heard" aria-label="What the model heard">'
         f'<div class="sp-title"><p class="sp-eyebrow">What the model heard</p><p>{summary}</p></div>'
         f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
-        f"{waveform_svg(waveform)}"
+        f"{'' if waveform is None else waveform_svg(waveform)}"
         '<div class="sp-ribbon" role="listbox" tabindex="0" aria-label="Units in order; arrow keys move">'
-        f"{''.join(runs)}</div>{time_axis(seconds)}</div></div>"
+        f"{''.join(runs)}</div>{'' if waveform is None else time_axis(seconds)}</div></div>"
         '<p class="sp-readout" aria-hidden="true">Point at a unit, or focus the ribbon and use the arrow keys.</p>'
         "<details><summary>Units as text</summary>"
         f'<div class="sp-text"><code id="sp-ids">{ids}</code>'

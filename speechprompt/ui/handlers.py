@@ -22,6 +22,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
 from speechprompt.ui import answers, figures
+from speechprompt.units import parse_units
 
 log = logging.getLogger(__name__)
 
@@ -84,18 +85,27 @@ class Desk:
         thread.start()
         return thread
 
-    def classify(self, path: str | None, task: str, backbone: str) -> tuple[Answer, Prompt, np.ndarray]:
-        """Answer one task about the recording at `path`; also its prompt and waveform."""
+    def classify(
+        self, path: str | None, task: str, backbone: str, ids: str = ""
+    ) -> tuple[Answer, Prompt, np.ndarray | None]:
+        """Answer one task about the recording at `path`, or where nothing can listen about units as text.
+
+        Also its prompt, and its waveform where there is one.
+        """
+        here = self.backbone(backbone)
         if path is not None and not Path(path).is_file():
             raise SpeechPromptError(EXPIRED)
-        if not self.backbone(backbone).has_encoder:
-            raise SpeechPromptError(units_only(self.backbone(backbone)))
+        if not here.has_encoder and not ids.strip():
+            raise SpeechPromptError(units_only(here))
         pipeline = self.pipeline(backbone)
         if task not in pipeline.prompts:  # said before a long recording is decoded
             known = ", ".join(pipeline.tasks) or "none"
             raise SpeechPromptError(
                 f"There is no task {str(task)[:80]!r} on {backbone}; its tasks are: {known}."
             )
+        if not here.has_encoder:
+            answer = pipeline.classify_units([parse_units(ids)], [task])[0][0]
+            return answer, pipeline.prompts[task], None
         waveform = audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
         answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
         return answer, pipeline.prompts[task], waveform
@@ -126,10 +136,10 @@ class Desk:
 
     # Events of the page
 
-    def answer(self, path: str | None, task: str, backbone: str) -> gr.HTML:
+    def answer(self, path: str | None, task: str, backbone: str, ids: str = "") -> gr.HTML:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
-            answer, prompt, waveform = self.classify(path, task, backbone)
+            answer, prompt, waveform = self.classify(path, task, backbone, ids)
             html = answers.result(answer, prompt, waveform, self.facts(backbone))
             return panel(html, f"{answer.title}: {answer.label}, {figures.percent(answer.score)}.")
         except SpeechPromptError as error:
@@ -151,27 +161,36 @@ class Desk:
             return gr.skip(), shown
         return self.answer(path, task, backbone), None
 
-    def choose_task(self, path: str | None, task: str, backbone: str) -> gr.HTML:
-        """Another task: answer it about the recording that is there, or invite one."""
-        return self.answer(path, task, backbone) if path else self.invite(task, backbone)
+    def choose_task(self, path: str | None, task: str, backbone: str, ids: str = "") -> gr.HTML:
+        """Another task: answer it about the recording or the units that are there, or invite some."""
+        here = self.backbones.get(backbone, self.backbones[self.default])
+        there = path if here.has_encoder else ids.strip()
+        return self.answer(path, task, backbone, ids) if there else self.invite(task, backbone)
 
-    def choose_backbone(self, task: str, backbone: str) -> tuple[Update, Update]:
-        """Another backbone: its tasks and examples."""
+    def choose_backbone(self, task: str, backbone: str) -> tuple[Update, Update, Any, Any]:
+        """Another backbone: its tasks and examples; a recorder, or a field for units where nothing listens."""
         if backbone not in self.backbones:
-            return gr.skip(), gr.skip()
-        if task not in self.backbones[backbone].prompts:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        here = self.backbones[backbone]
+        if task not in here.prompts:
             task = self.first_task(backbone)
-        return gr.HTML(value=task, options=self.task_options(backbone)), gr.HTML(
-            self.example_buttons(backbone)
+        return (
+            gr.HTML(value=task, options=self.task_options(backbone)),
+            gr.HTML(self.example_buttons(backbone)),
+            gr.update(visible=here.has_encoder),
+            gr.update(visible=not here.has_encoder),
         )
 
-    def choose_example(self, backbone: str, event: gr.EventData) -> tuple[Any, Update, int | None]:
-        """An example was clicked: put it into the player and choose its task."""
+    def choose_example(self, backbone: str, event: gr.EventData) -> tuple[Any, Update, int | None, Any]:
+        """An example was clicked: put it into the player (or its units into their field), choose its task."""
         index = event._data.get("index") if isinstance(event._data, dict) else None
         if type(index) is not int or not 0 <= index < len(self.clips) or backbone not in self.backbones:
-            return gr.skip(), gr.skip(), None
-        task = self.example_task(self.clips[index], backbone) or ""
-        return str(self.clip_path(index)), gr.HTML(value=task), index
+            return gr.skip(), gr.skip(), None, gr.skip()
+        clip = self.clips[index]
+        task = gr.HTML(value=self.example_task(clip, backbone) or "")
+        if "file" not in clip:
+            return gr.skip(), task, None, " ".join(map(str, clip["units"]))
+        return str(self.clip_path(index)), task, index, gr.skip()
 
     def invite(self, task: str, backbone: str) -> gr.HTML:
         """Nothing recorded yet, or the recording was cleared."""
@@ -212,15 +231,18 @@ class Desk:
         return Path(self.examples_folder or "", self.clips[index]["file"])
 
     def example_task(self, clip: dict[str, Any], backbone: str) -> str | None:
-        """The first of the clip's tasks that the backbone has."""
-        return next((task for task in clip["labels"] if task in self.backbones[backbone].prompts), None)
+        """The first of the clip's tasks that the backbone can answer: about a recording, or its own units."""
+        here = self.backbones[backbone]
+        if ("file" in clip) != here.has_encoder or clip.get("backbone", backbone) != backbone:
+            return None
+        return next((task for task in clip["labels"] if task in here.prompts), None)
 
     def example_buttons(self, backbone: str) -> str:
         here = self.backbones[backbone]
         entries = []
         for index, clip in enumerate(self.clips):
             task = self.example_task(clip, backbone)
-            if task is not None and here.has_encoder:
+            if task is not None:
                 language = LANGUAGES.get(clip["language"], clip["language"])
                 about = f"{language}. {clip['attribution']}"
                 entry = {"index": str(index), "spoken": clip["spoken"], "about": about}
@@ -235,7 +257,7 @@ def same_file(one: Path, other: Path) -> bool:
 def units_only(backbone: Backbone) -> str:
     return (
         f"{backbone.name} cannot listen here, because its encoder ({backbone.info['encoder']}) is not on this "
-        "machine: choose another backbone for audio, or give it units from Python with classify_units."
+        "machine: choose another backbone for audio, or give it units."
     )
 
 
