@@ -1,32 +1,40 @@
 """A backbone: one unit encoder, the unit LM trained on its units, and the prompts that fit them.
 
 Finds and checks the folders backbones/<name> and prompts/<name>/<task>. The LM, the encoder and the
-prompts are read when first asked for, so a backbone without its encoder still answers on units.
+prompts are read when first asked for, so a backbone without its encoder still answers on units, and
+one whose files are yet to be fetched is known by name and says what it lacks.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
+import numpy as np
 import torch
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompt import CONFIG_NAME, Prompt
 from speechprompt.storage import read_json
-from speechprompt.units import FRAME_RATE, UNIT_OFFSET
+from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from transformers import XGLMForCausalLM
 
     from speechprompt.encoder import UnitEncoder
+    from speechprompt.hubert import HubertEncoder
+
+    Encoder = UnitEncoder | HubertEncoder
 
 FORMAT_VERSION = 1
 INFO_NAME = "backbone.json"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-ENCODERS = ("bundled", "hubert-base")
+ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
+FETCHED = ("gslm", "hubert-mini")  # what `speechprompt fetch` completes
 
 PACKAGE = Path(__file__).parent
 # A clone keeps backbones/ and prompts/ beside the package, an installed wheel inside it.
@@ -57,6 +65,30 @@ def find(name_or_folder: str | Path) -> Path:
     )
 
 
+# Encoders in use, by folder and device: backbones that share one load it once.
+_encoders: WeakValueDictionary[tuple[Path, str], Encoder] = WeakValueDictionary()
+_encoders_lock = RLock()
+
+
+def load_encoder(folder: Path, device: str | torch.device = "cpu") -> Encoder:
+    """The encoder in a folder, of whichever kind its encoder.json names."""
+    from speechprompt.encoder import CONFIG_NAME, UnitEncoder
+
+    key = (folder.resolve(), str(device))
+    with _encoders_lock:
+        encoder = _encoders.get(key)
+        if encoder is None:
+            kind = read_json(folder, CONFIG_NAME, "Encoder").get("kind")
+            if kind is None:
+                encoder = UnitEncoder.load(folder, device)
+            else:  # transformers' HuBERT takes a second to import
+                from speechprompt.hubert import HubertEncoder
+
+                encoder = HubertEncoder.load(folder, device)
+            _encoders[key] = encoder
+        return encoder
+
+
 class Backbone:
     """Facts at once, models on first use; safe to share between threads."""
 
@@ -72,7 +104,7 @@ class Backbone:
         self.n_units: int = self.info["n_units"]
         self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
         self._lock = RLock()
-        self._encoder: UnitEncoder | None = None
+        self._encoder: Encoder | None = None
         self._lm: XGLMForCausalLM | None = None
         self._sha256: str | None = None
         self._prompts: dict[str, Prompt] | None = None
@@ -84,23 +116,51 @@ class Backbone:
         return cls(find(name_or_folder), device)
 
     @property
-    def has_encoder(self) -> bool:
-        """Whether audio can be answered here, or only units."""
-        return (self.folder / "encoder").is_dir()
+    def encoder_folder(self) -> Path:
+        """Where the encoder belongs: in this folder, or in that of the backbone which shares it."""
+        shared = self.info["encoder"]
+        if shared not in ENCODERS:
+            try:
+                return find(shared) / "encoder"
+            except SpeechPromptError:  # not here either; `missing` says so
+                pass
+        return self.folder / "encoder"
 
     @property
-    def encoder(self) -> UnitEncoder:
+    def has_encoder(self) -> bool:
+        """Whether audio can become units here."""
+        return self.encoder_folder.is_dir()
+
+    @property
+    def has_lm(self) -> bool:
+        """Whether units can be answered here."""
+        return (self.folder / "unit_lm").is_dir()
+
+    @property
+    def missing(self) -> str | None:
+        """One sentence that says what is not on this machine and how to get it; None when all is here."""
+        if self.has_encoder and self.has_lm:
+            return None
+        encoder, it, instead = f"encoder of backbone {self.name} ({self.info['encoder']})", "it", ""
+        if self.has_encoder:
+            lacking = f"The unit LM of backbone {self.name} is"
+        elif self.has_lm:
+            lacking, instead = f"The {encoder} is", " for audio"
+        else:
+            lacking, it = f"The unit LM and the {encoder} are", "them"
+        how = f"copy {it} into its folder"
+        if self.name in FETCHED:
+            how = f"fetch {it} with `python -m speechprompt fetch {self.name}`"
+        return f"{lacking} not on this machine: {how}, or choose another backbone{instead}."
+
+    @property
+    def encoder(self) -> Encoder:
         """The unit encoder; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._encoder is None:
                 if not self.has_encoder:
-                    raise SpeechPromptError(
-                        f"The encoder of backbone {self.name} ({self.info['encoder']}) is not on this machine: "
-                        "choose another backbone for audio, or give this one units."
-                    )
-                from speechprompt.encoder import UnitEncoder
-
-                encoder = UnitEncoder.load(self.folder / "encoder", self.device)
+                    raise SpeechPromptError(str(self.missing))
+                encoder = load_encoder(self.encoder_folder, self.device)
                 if encoder.n_units != self.n_units:
                     raise SpeechPromptError(
                         f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
@@ -110,13 +170,31 @@ class Backbone:
             return self._encoder
 
     @property
+    def hears_melody(self) -> bool:
+        """Whether the unit LM is a prosody LM, which needs the F0 of a recording beside its units."""
+        from speechprompt import prosody_lm
+
+        return self.has_lm and prosody_lm.is_prosody(self.folder / "unit_lm")
+
+    def listen(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
+        """float32 [T] at 16 kHz each -> Units, with their melody where the unit LM hears it."""
+        found = self.encoder.batch(waveforms)
+        if not self.hears_melody:
+            return found
+        from speechprompt.prosody import with_f0
+
+        return [with_f0(units, waveform) for units, waveform in zip(found, waveforms, strict=True)]
+
+    @property
     def lm(self) -> XGLMForCausalLM:
-        """The frozen unit LM, float32."""
+        """The frozen unit LM, float32; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._lm is None:
-                from speechprompt import unit_lm
+                self._require_lm()
+                from speechprompt import prosody_lm, unit_lm
 
-                lm = unit_lm.load(self.folder / "unit_lm", self.device)
+                kind = prosody_lm if prosody_lm.is_prosody(self.folder / "unit_lm") else unit_lm
+                lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device)
                 if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
                     raise SpeechPromptError(
                         f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
@@ -130,15 +208,25 @@ class Backbone:
         """Identity of the unit LM's weights, which prompts are tied to."""
         with self._lock:
             if self._sha256 is None:
+                self._require_lm()
                 from speechprompt import unit_lm
 
                 self._sha256 = unit_lm.sha256(self.folder / "unit_lm")
             return self._sha256
 
+    def _require_lm(self) -> None:
+        if not self.has_lm:
+            raise SpeechPromptError(str(self.missing))
+
     @property
     def prompts(self) -> dict[str, Prompt]:
-        """Task -> prompt, for all prompts here that are sound and fit; ordered by group, then title."""
+        """Task -> prompt, for all prompts here that are sound and fit; ordered by group, then title.
+
+        None fit where there is no unit LM.
+        """
         with self._lock:
+            if not self.has_lm:
+                return {}
             if self._prompts is None:
                 found, self._refused = {}, {}
                 for path in sorted(self.prompts_folder.glob(f"[!.]*/{CONFIG_NAME}")):
@@ -167,9 +255,15 @@ class Backbone:
 
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
-        from speechprompt import unit_lm
+        from speechprompt import prosody_lm, unit_lm
 
-        settings = unit_lm.read_config(self.folder / "unit_lm")
+        self._require_lm()
+        folder = self.folder / "unit_lm"
+        if prosody_lm.is_prosody(folder):
+            settings = read_json(folder, unit_lm.CONFIG_NAME, "Unit LM")
+            unit_lm.check_sizes(settings)
+        else:
+            settings = unit_lm.read_config(folder)
         prompt.check_fits(
             self.unit_lm_sha256, settings["d_model"], settings["num_layers"], settings["vocab_size"]
         )
@@ -178,6 +272,7 @@ class Backbone:
         """The prompt of a task; the error lists the known ones, or says why this one is refused."""
         if task in self.prompts:
             return self.prompts[task]
+        self._require_lm()
         if task in self.refused:
             raise SpeechPromptError(self.refused[task])
         raise SpeechPromptError(
@@ -201,8 +296,10 @@ def check_info(info: dict[str, Any], what: str) -> None:
             raise SpeechPromptError(f"{what}: {INFO_NAME} must give {name} as one line of text.")
     if not NAME_PATTERN.fullmatch(info["name"]):
         raise SpeechPromptError(f"{what}: a backbone's name has 1 to 64 of a-z, 0-9, - and _.")
-    if info["encoder"] not in ENCODERS:
-        raise SpeechPromptError(f"{what}: the encoder must be one of {', '.join(ENCODERS)}.")
+    if not NAME_PATTERN.fullmatch(info["encoder"]) or info["encoder"] == info["name"]:
+        raise SpeechPromptError(
+            f"{what}: the encoder must be one of {', '.join(ENCODERS)}, or another backbone's name."
+        )
     if type(info.get("n_units")) is not int or not 2 <= info["n_units"] <= 65_000:
         raise SpeechPromptError(f"{what}: n_units must be a whole number from 2 to 65000.")
     if info.get("frame_rate") != FRAME_RATE:

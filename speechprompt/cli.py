@@ -43,6 +43,7 @@ HANDED_ON: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "fetch": ("Get the original models of a backbone from the network", {"": "fetch"}),
 }
+HELP = (["-h"], ["--help"])
 MAX_LETTERS = 200  # of a spelled answer
 
 EPILOG = """examples:
@@ -174,15 +175,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     for name, (summary, stages) in HANDED_ON.items():
         kinds = ", ".join(kind for kind in stages if kind)
-        detail = f"One of: {kinds}. Each explains itself: speechprompt {name} {next(iter(stages))} --help"
-        handed = commands.add_parser(
+        commands.add_parser(
             name,
             help=f"{summary} {kinds}".strip() + ".",
-            description=f"{summary}\n{detail if kinds else ''}",
+            description=f"{summary} {kinds}.\nEach explains itself: speechprompt {name} KIND --help",
+            usage=f"speechprompt {name} KIND ...",
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            add_help=bool(kinds),
         )
-        handed.add_argument("rest", nargs=argparse.REMAINDER, metavar="KIND ..." if kinds else "...")
     return parser
 
 
@@ -349,14 +348,15 @@ def tune(args: argparse.Namespace) -> int:
     return 0
 
 
-def hand_on(args: argparse.Namespace) -> int:
-    stages = HANDED_ON[args.command][1]
-    kind, rest = ("", args.rest) if "" in stages else (args.rest[0] if args.rest else "", args.rest[1:])
+def hand_on(command: str, rest: list[str]) -> int:
+    """Run the module that does a command's work, with a parser of its own."""
+    stages = HANDED_ON[command][1]
+    kind = "" if "" in stages else rest.pop(0) if rest else ""
     if kind not in stages:
-        raise SpeechPromptError(f"Say what to {args.command}: {', '.join(stages)}.")
+        raise SpeechPromptError(f"Say what to {command}: {', '.join(stages)}.")
     module = importlib.import_module(f"speechprompt.{stages[kind]}")
     parser = argparse.ArgumentParser(
-        prog=f"speechprompt {args.command} {kind}".strip(),
+        prog=f"speechprompt {command} {kind}".strip(),
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -371,10 +371,13 @@ def complain(sentence: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    args = build_parser().parse_args(argv)
-    args.argv = argv  # the card of a prompt quotes it
     try:
-        return hand_on(args) if args.command in HANDED_ON else globals()[args.command](args)
+        command, rest = argv[:1], argv[1:]
+        if command and command[0] in HANDED_ON and ("" in HANDED_ON[command[0]][1] or rest[:1] not in HELP):
+            return hand_on(command[0], rest)
+        args = build_parser().parse_args(argv)
+        args.argv = argv  # the card of a prompt quotes it
+        return globals()[args.command](args)
     except SpeechPromptError as error:
         complain(str(error))
         return 2

@@ -10,34 +10,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import DynamicCache, XGLMForCausalLM
 
-from speechprompt.unit_lm import embed_scale
-from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, to_tokens
+from speechprompt.prosody_lm import ProsodyLM, streams
+from speechprompt.unit_lm import embed_scale, first_position
+from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Units, Utterance, to_tokens
 
 
 def to_batch(
-    utterances: Sequence[Sequence[int] | np.ndarray],
+    utterances: Sequence[Utterance],
     device: str | torch.device = "cpu",
     answers: Sequence[Sequence[int]] | None = None,
+    start: int = EOS,
 ) -> tuple[Tensor, Tensor]:
-    """Unit ids per utterance -> tokens int64 [B, T] and lengths [B] (N + 2, to the separator).
+    """Utterances -> tokens int64 [B, T] and lengths [B] (N + 2, to the separator).
 
-    A row is `</s> u1 … uN <sep> a1 … aS <pad>…`; answers are token ids that follow the separator, those
-    from the vocabulary's size V on standing for labels with embeddings of their own (V + label).
+    A row is `</s> u1 … uN <sep> a1 … aS <pad>…`, or begins with another start symbol; answers are
+    token ids that follow the separator, those from the vocabulary's size V on standing for labels with
+    embeddings of their own (V + label).
     """
     lengths = [len(ids) + 2 for ids in utterances]
     said: Sequence[Sequence[int]] = answers or [()] * len(lengths)
     width = max(n + len(answer) for n, answer in zip(lengths, said, strict=True))
     tokens = torch.full((len(lengths), width), PAD)
     for row, ids, answer in zip(tokens, utterances, said, strict=True):
-        given = [EOS, *to_tokens(ids), SEPARATOR, *answer]
+        given = [start, *to_tokens(ids), SEPARATOR, *answer]
         row[: len(given)] = torch.tensor(given)
     return tokens.to(device), torch.tensor(lengths, device=device)
+
+
+def embed_prosody(lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: int) -> Tensor | None:
+    """What a prosody LM adds to the embeddings of a batch, [B, width, d]; None for a plain unit LM.
+
+    Labels that follow the separator have no duration and no melody, like padding.
+    """
+    if not isinstance(lm, ProsodyLM):
+        return None
+    kind = torch.int64 if lm.prosody.discrete else torch.float32
+    durations = torch.zeros(len(utterances), width, dtype=kind)
+    f0 = torch.full((len(utterances), width), lm.prosody.pad_f0, dtype=kind)
+    for i, utterance in enumerate(utterances):
+        units = utterance if isinstance(utterance, Units) else Units.from_frames(utterance)
+        own = streams(units, lm.prosody)
+        durations[i, : len(own[0])], f0[i, : len(own[1])] = map(torch.from_numpy, own)
+    return lm.embed_prosody(durations.to(lm.device), f0.to(lm.device))
 
 
 def project_prompts(lm: XGLMForCausalLM, key_prompts: Tensor, value_prompts: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,6 +89,7 @@ def forward_prompted(
     positions: Tensor | None = None,
     cache: DynamicCache | None = None,
     label_embeddings: Tensor | None = None,
+    prosody: Tensor | None = None,
 ) -> Tensor:
     """Logits float32 [B, S, V] over the vocabulary, at the answer positions only.
 
@@ -77,7 +97,8 @@ def forward_prompted(
     gives them, [L, heads, P, d / heads] for one prompt or [L, B, …] for one per row. separator [d] or
     [B, d], in place of every SEPARATOR token. inputs [P', d] or [B, P', d]: input prompts. The masks,
     bool [B, P] and [B, P'], say which prompt vectors a row really has; None means all. positions int64
-    [B, S]: where to read, by default the separator (S = 1). label_embeddings [C, d]: of tokens V + c. An empty `cache` is left with the keys and
+    [B, S]: where to read, by default the separator (S = 1). label_embeddings [C, d]: of tokens V + c. prosody
+    [B, T, d]: what embed_prosody gives. An empty `cache` is left with the keys and
     values of everything, for `forward_step`. Gradients reach keys, values, separator and inputs.
     """
     batch, length = tokens.shape
@@ -89,8 +110,10 @@ def forward_prompted(
         embedded = torch.where(own[..., None], labels.to(embedded.dtype), embedded)
     scaled = (separator * embed_scale(lm)).to(embedded.dtype).expand(batch, -1)
     embedded = torch.where((tokens == SEPARATOR)[..., None], scaled[:, None], embedded)
+    if prosody is not None:
+        embedded = embedded + prosody.to(embedded.dtype)
     # Tokens keep the positions 0 … T-1 whatever the prompt's length.
-    position_ids = torch.arange(length, device=tokens.device)[None]
+    position_ids = torch.arange(length, device=tokens.device)[None] + first_position(lm)
     n_inputs = 0 if inputs is None else inputs.shape[-2]
     if inputs is not None:
         # Input prompts have no position: -1 is the table's padding row, which is zero.
@@ -122,12 +145,15 @@ def forward_step(
     bool [B, K], which of the K cached places a row really has (padding of prompts and rows is not).
     """
     embedded = embedded[:, None].to(lm.dtype)
+    if isinstance(lm, ProsodyLM):  # a label has neither duration nor melody
+        nothing = torch.zeros(len(embedded), 1, dtype=torch.int64, device=embedded.device)
+        embedded = embedded + lm.embed_prosody(nothing, torch.full_like(nothing, int(lm.prosody.pad_f0)))
     bias = torch.zeros(len(embedded), 1, 1, present.shape[1] + 1, dtype=lm.dtype, device=embedded.device)
     bias[..., :-1].masked_fill_(~present[:, None, None], torch.finfo(lm.dtype).min)
     hidden = lm.model(
         inputs_embeds=embedded,
         attention_mask=bias,
-        position_ids=positions[:, None],
+        position_ids=positions[:, None] + first_position(lm),
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state

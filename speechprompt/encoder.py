@@ -271,15 +271,17 @@ class UnitEncoder(nn.Module):
         return encoder.requires_grad_(False).eval().to(device)
 
 
-def window_spans(n_frames: int) -> list[tuple[int, int, int]]:
-    """(window start, first frame kept, end of the frames kept) for each window over a clip."""
-    if n_frames <= WINDOW_FRAMES:
+def window_spans(
+    n_frames: int, window: int = WINDOW_FRAMES, margin: int = MARGIN_FRAMES
+) -> list[tuple[int, int, int]]:
+    """(window start, first frame kept, end of the frames kept) for each window over a clip; all in frames."""
+    if n_frames <= window:
         return [(0, 0, n_frames)]
     spans, kept = [], 0
     while kept < n_frames:
-        start = max(0, min(kept - MARGIN_FRAMES, n_frames - WINDOW_FRAMES))
-        last = start + WINDOW_FRAMES >= n_frames
-        end = n_frames if last else start + WINDOW_FRAMES - MARGIN_FRAMES
+        start = max(0, min(kept - margin, n_frames - window))
+        last = start + window >= n_frames
+        end = n_frames if last else start + window - margin
         spans.append((start, kept, end))
         kept = end
     return spans

@@ -30,21 +30,18 @@ def waveform_of(example: Example) -> np.ndarray:
         raise SpeechPromptError(f"{example.id}: {error}") from error
 
 
-def to_units(
-    backbone: Backbone, examples: Sequence[Example], copies: int = 0, seed: int = 0
-) -> list[list[int]]:
-    """Deduplicated unit ids of every example; with `copies`, then of that many simulated recordings.
+def to_units(backbone: Backbone, examples: Sequence[Example], copies: int = 0, seed: int = 0) -> list[Units]:
+    """Units of every example; with `copies`, then of that many simulated recordings.
 
     The result holds len(examples) · (1 + copies) utterances: all clean ones first, then copy by copy.
     """
     if all(example.units is not None for example in examples):
         return [
-            Units.from_frames(check_unit_ids(example.units or [], backbone.n_units)).ids.tolist()
-            for example in examples
+            Units.from_frames(check_unit_ids(example.units or [], backbone.n_units)) for example in examples
         ]
     work = [(copy, i) for copy in range(copies + 1) for i in range(len(examples))]
     work.sort(key=lambda item: len(examples[item[1]].audio or b""))  # like sizes, about like lengths
-    found: dict[tuple[int, int], list[int]] = {}
+    found: dict[tuple[int, int], Units] = {}
     with tqdm(total=len(work), desc="units", unit="clip", mininterval=2) as progress:
         for at in range(0, len(work), BATCH):
             waveforms = []
@@ -54,13 +51,12 @@ def to_units(
                     rng = np.random.default_rng([seed, copy, i])
                     waveform = augment.another_recording(waveform, rng)
                 waveforms.append(waveform)
-            for item, units in zip(work[at : at + BATCH], backbone.encoder.batch(waveforms), strict=True):
-                found[item] = units.ids.tolist()
+            found.update(zip(work[at : at + BATCH], backbone.listen(waveforms), strict=True))
             progress.update(len(waveforms))
     return [found[copy, i] for copy in range(copies + 1) for i in range(len(examples))]
 
 
-def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[list[int]]:
+def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:
     """Units of n recordings of nothing: digital zeros and the faint hiss of an open microphone."""
     rng = np.random.default_rng(seed)
     waveforms = []
@@ -68,7 +64,7 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[list[int]]:
         size = int(rng.uniform(0.3, 3.0) * audio.SAMPLE_RATE)
         level = 0.0 if i % 3 == 0 else 10 ** (rng.uniform(-110, -60) / 20)
         waveforms.append((level * rng.standard_normal(size)).astype(np.float32))
-    return [units.ids.tolist() for units in backbone.encoder.batch(waveforms)]
+    return backbone.listen(waveforms)
 
 
 def evaluate(backbone: Backbone, prompt: Prompt, examples: Sequence[Example]) -> dict[str, Any]:

@@ -17,10 +17,17 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, XGLMForCausalLM
 
-from speechprompt.decoding import forward_prompted, forward_step, label_logits, project_prompts, to_batch
+from speechprompt.decoding import (
+    embed_prosody,
+    forward_prompted,
+    forward_step,
+    label_logits,
+    project_prompts,
+    to_batch,
+)
 from speechprompt.prompt import Prompt
-from speechprompt.unit_lm import embed_scale
-from speechprompt.units import UNIT_OFFSET
+from speechprompt.unit_lm import embed_scale, start_token
+from speechprompt.units import UNIT_OFFSET, Utterance
 
 # Bounds of one LM batch: beyond them time per row no longer falls (measured on CPU), but memory grows.
 MAX_TOKENS = 4096
@@ -118,10 +125,8 @@ class PromptedLM:
             self.fed.append(self.lm.model.embed_tokens(symbols.to(device)))
 
     @torch.inference_mode()
-    def answer(
-        self, utterances: Sequence[Sequence[int] | np.ndarray], prompts: Sequence[int]
-    ) -> list[list[RawAnswer]]:
-        """Unit ids per utterance, indices of prompts -> per utterance, one answer per prompt in order."""
+    def answer(self, utterances: Sequence[Utterance], prompts: Sequence[int]) -> list[list[RawAnswer]]:
+        """Utterances, indices of prompts -> per utterance, one answer per prompt in order."""
         rows = [(u, p) for u in range(len(utterances)) for p in range(len(prompts))]
         rows.sort(key=lambda row: len(utterances[row[0]]))  # like lengths together: little padding
         answers: dict[tuple[int, int], RawAnswer] = {}
@@ -131,11 +136,9 @@ class PromptedLM:
             answers.update(zip(chunk, found, strict=True))
         return [[answers[u, p] for p in range(len(prompts))] for u in range(len(utterances))]
 
-    def _answer_batch(
-        self, utterances: Sequence[Sequence[int] | np.ndarray], which: list[int]
-    ) -> list[RawAnswer]:
+    def _answer_batch(self, utterances: Sequence[Utterance], which: list[int]) -> list[RawAnswer]:
         """One LM batch: row i is utterances[i] behind prompt which[i]."""
-        tokens, lengths = to_batch(utterances, self.lm.device)
+        tokens, lengths = to_batch(utterances, self.lm.device, start=start_token(self.lm))
         index = torch.tensor(which, device=self.lm.device)
         # The prompt padding that no row of this batch needs is cut off.
         n_keys = max(self.prompts[i].length if self.prompts[i].deep else 0 for i in which)
@@ -160,6 +163,7 @@ class PromptedLM:
             inputs,
             None if bool(input_mask.all()) else input_mask,
             cache=cache,
+            prosody=embed_prosody(self.lm, utterances, tokens.shape[1]),
         )[:, 0]
         finished: list[list[Hypothesis]] = [[] for _ in which]
         alive = self._extend([Hypothesis(row, row) for row in range(len(which))], logits, which, finished)

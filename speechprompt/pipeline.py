@@ -183,7 +183,7 @@ class SpeechPrompt:
 
     def units(self, audio: audio_input.AudioInput) -> Units:
         """The units of a recording: a file path, the bytes of a file, or (rate in Hz, samples)."""
-        return self.backbone.encoder.units(audio_input.load(audio))
+        return self.backbone.listen([audio_input.load(audio)])[0]
 
     def classify(self, audio: audio_input.AudioInput, tasks: Sequence[str] | None = None) -> list[Answer]:
         """Answer each task (all when None) about one recording, in the order asked.
@@ -201,7 +201,7 @@ class SpeechPrompt:
                     "check the microphone and speak closer to it."
                 )
         start = time.perf_counter()
-        units = self.backbone.encoder.units(waveform)
+        units = self.backbone.listen([waveform])[0]
         encode_s = time.perf_counter() - start
         return self._answer([units], chosen, encode_s)[0]
 
@@ -235,7 +235,7 @@ class SpeechPrompt:
 
     def _answer(self, utterances: list[Units], prompts: list[Prompt], encode_s: float) -> list[list[Answer]]:
         start = time.perf_counter()
-        raw = self._prompted.answer([u.ids for u in utterances], [self._index[p.task] for p in prompts])
+        raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
         return [

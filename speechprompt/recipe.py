@@ -78,9 +78,11 @@ def tune_task(
         input_prompts=torch.zeros(1, 4),
         verbalizer_units=torch.arange(len(labels)),
     )
-    longest = max(len(example.labels) for example in (*train, *valid))
-    if longest > draft.n_steps:
-        raise SpeechPromptError(f"An answer of the data has {longest} labels, more than {draft.n_steps}.")
+    for n in {len(example.labels) for example in (*train, *valid)}:
+        if n > draft.n_steps or (n < draft.n_steps and draft.answer != "sequence"):
+            raise SpeechPromptError(
+                f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
+            )
 
     def index(example: Example) -> tuple[int, ...]:
         if draft.slots:

@@ -108,5 +108,26 @@ TASKS = {
             beams=4,
             joiner="",
         ),
+        Task(
+            "emotion_english",
+            "Emotion (English)",
+            VOICE,
+            "RAVDESS speech (Livingstone & Russo 2018), 8 emotions acted by 24 speakers in two sentences",
+            "CC BY-NC-SA 4.0; none of the recordings is included",
+        ),
+        Task(
+            "emotion_german",
+            "Emotion (German)",
+            VOICE,
+            "EmoDB (Burkhardt et al. 2005), 7 emotions acted by 10 speakers in ten sentences",
+            "free for research; none of the recordings is included",
+        ),
+        Task(
+            "emotion_polish",
+            "Emotion (Polish)",
+            VOICE,
+            "nEMO (Christop 2024), 6 emotions acted by 9 speakers",
+            "CC BY-NC-SA 4.0; none of the recordings is included",
+        ),
     )
 }

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import XGLMForCausalLM
 
-from speechprompt.decoding import forward_prompted, label_logits, project_prompts, to_batch
+from speechprompt.decoding import embed_prosody, forward_prompted, label_logits, project_prompts, to_batch
 from speechprompt.errors import SpeechPromptError
-from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET
+from speechprompt.unit_lm import start_token
+from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
 
-Labelled = tuple[Sequence[int], Sequence[int]]  # unit ids of one utterance, indices of its labels
+Labelled = tuple[Utterance, Sequence[int]]  # one utterance, indices of its labels
 NO_LABEL = -100  # target of a place where nothing is to be said
 
 
@@ -146,7 +147,7 @@ class TrainablePrompt(nn.Module):
         return [UNIT_OFFSET + (label if units is None else int(units[label])) for label in labels]
 
     def forward(
-        self, lm: XGLMForCausalLM, utterances: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+        self, lm: XGLMForCausalLM, utterances: Sequence[Utterance], answers: Sequence[Sequence[int]]
     ) -> Tensor:
         """Vocabulary logits float32 [B, W, V] where the true answers (label indices) are to be said.
 
@@ -154,7 +155,7 @@ class TrainablePrompt(nn.Module):
         beyond a shorter answer means nothing.
         """
         fed = [self.fed(labels if self.reads_end else labels[:-1]) for labels in answers]
-        tokens, lengths = to_batch(utterances, lm.device, fed)
+        tokens, lengths = to_batch(utterances, lm.device, fed, start_token(lm))
         keys = values = inputs = None
         dropped = partial(F.dropout, p=self.config.prompt_dropout, training=self.training)
         if hasattr(self, "key_prompts"):
@@ -174,6 +175,7 @@ class TrainablePrompt(nn.Module):
             inputs=inputs,
             positions=at,
             label_embeddings=getattr(self, "label_embeddings", None),
+            prosody=embed_prosody(lm, utterances, tokens.shape[1]),
         )
 
     @property
@@ -252,7 +254,7 @@ def fixed_units(train: Sequence[Labelled], n_labels: int, how: str, seed: int) -
 
 def frequent_units(train: Sequence[Labelled], n_labels: int) -> Tensor:
     """All units of the data, the most frequent first."""
-    counts = Counter(unit for ids, _ in train for unit in ids)
+    counts = Counter(int(unit) for utterance, _ in train for unit in unit_ids(utterance))
     if len(counts) < n_labels:
         raise SpeechPromptError(
             f"A fixed verbalizer needs {n_labels} different units and the data holds {len(counts)}: "

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -22,7 +23,7 @@ from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units
 from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
-from speechprompt.units import UNIT_OFFSET
+from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,20 @@ class Progress:
     valid_accuracy: float
 
 
-def with_noise(ids: Sequence[int], share: float, n_units: int, rng: random.Random) -> list[int]:
+def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Random) -> Utterance:
     """Drop or replace units at random, as a slightly different recording would."""
-    heard: list[int] = []
-    for unit in ids:
+    kept, ids = [], []
+    for i, unit in enumerate(unit_ids(utterance)):
         draw = rng.random()
-        if draw >= share:
-            heard.append(unit)
-        elif draw >= share / 2:
-            heard.append(rng.randrange(n_units))
-    return heard or list(ids)
+        if draw >= share / 2:
+            kept.append(i)
+            ids.append(int(unit) if draw >= share else rng.randrange(n_units))
+    if not kept:
+        return utterance
+    if not isinstance(utterance, Units):
+        return ids
+    log_f0 = None if utterance.log_f0 is None else utterance.log_f0[kept]
+    return Units(np.array(ids), utterance.starts[kept], utterance.lengths[kept], log_f0)
 
 
 def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:

@@ -141,14 +141,15 @@ def load(
     return lm.requires_grad_(False).eval()
 
 
-def save(lm: XGLMForCausalLM, folder: Path) -> None:
-    """Write config.json and model.safetensors (fp16) so that an interrupted save leaves the old model."""
+def save(lm: XGLMForCausalLM, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write config.json and model.safetensors so that an interrupted save leaves the old model."""
     settings: dict[str, Any] = {"architectures": ["XGLMForCausalLM"], **FIXED}
     settings |= {name: int(getattr(lm.config, name)) for name in SIZES}
-    settings |= {"decoder_start_token_id": EOS, "dtype": "float16", "layerdrop": 0.0, "use_cache": True}
+    stored = str(dtype).removeprefix("torch.")
+    settings |= {"decoder_start_token_id": EOS, "dtype": stored, "layerdrop": 0.0, "use_cache": True}
     settings |= {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
     state = lm.state_dict()
-    weights = {name: state[name].to(torch.float16) for name in expected_shapes(lm.config)}
+    weights = {name: state[name].to(dtype) for name in expected_shapes(lm.config)}
     with replaced_folder(folder) as aside:
         write_json(aside / CONFIG_NAME, settings)
         write_tensors(aside / WEIGHTS_NAME, weights, "Unit LM")
@@ -162,3 +163,13 @@ def sha256(folder: Path) -> str:
 def embed_scale(lm: XGLMForCausalLM) -> float:
     """Factor on every token embedding, and on a separator (sqrt of d)."""
     return math.sqrt(lm.config.d_model)
+
+
+def start_token(lm: XGLMForCausalLM) -> int:
+    """The symbol that every row begins with: `</s>`, but `<s>` in a prosody LM."""
+    return getattr(lm, "start_token", EOS)
+
+
+def first_position(lm: XGLMForCausalLM) -> int:
+    """Place of the first symbol in the table of positions: 0, but for prosody LMs of fairseq."""
+    return getattr(lm, "first_position", 0)

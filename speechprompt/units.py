@@ -70,9 +70,17 @@ def check_unit_ids(ids: Sequence[int] | np.ndarray, n_units: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def to_tokens(ids: Sequence[int] | np.ndarray) -> list[int]:
-    """Unit ids -> token ids of the unit LM, without the leading EOS or the separator."""
-    return [int(i) + UNIT_OFFSET for i in ids]
+# What a unit LM reads: ids alone, or Units, whose durations and melody a prosody LM hears too.
+Utterance = Units | Sequence[int] | np.ndarray
+
+
+def unit_ids(utterance: Utterance) -> Sequence[int] | np.ndarray:
+    return utterance.ids if isinstance(utterance, Units) else utterance
+
+
+def to_tokens(utterance: Utterance) -> list[int]:
+    """Unit ids -> token ids of the unit LM, without the leading start symbol or the separator."""
+    return [int(i) + UNIT_OFFSET for i in unit_ids(utterance)]
 
 
 def parse_units(text: str) -> list[int]:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from tiny import N_UNITS, make_backbone, make_lm, make_prompt, make_waveform
+from tiny import N_UNITS, make_backbone, make_encoder, make_lm, make_prompt, make_waveform
 
 from speechprompt import backbone as backbone_module
 from speechprompt import unit_lm
@@ -63,10 +63,80 @@ def test_a_backbone_without_encoder_still_has_its_lm(root):
     backbone = Backbone.load("mini")
     assert not backbone.has_encoder
     assert backbone.lm.config.vocab_size == N_UNITS + 4
+    assert backbone.missing == (
+        "The encoder of backbone mini (hubert-base) is not on this machine: copy it into its folder, "
+        "or choose another backbone for audio."
+    )
     with pytest.raises(
         SpeechPromptError, match="encoder of backbone mini .hubert-base. is not on this machine"
     ):
         _ = backbone.encoder
+
+
+def test_a_backbone_to_be_fetched_is_known_and_says_what_it_lacks(root):
+    make_backbone(root, "gslm", encoder=False)
+    backbone = Backbone.load("gslm")
+    assert backbone.has_lm and sorted(backbone.prompts) == ["colours", "fruit"]
+    shutil.rmtree(backbone.folder / "unit_lm")
+    backbone = Backbone.load("gslm")
+    assert "gslm" in list_backbones() and not backbone.has_encoder and not backbone.has_lm
+    assert backbone.prompts == backbone.refused == {}
+    assert backbone.missing == (
+        "The unit LM and the encoder of backbone gslm (hubert-base) are not on this machine: fetch them with "
+        "`python -m speechprompt fetch gslm`, or choose another backbone."
+    )
+    for ask in (
+        lambda: backbone.encoder,
+        lambda: backbone.lm,
+        lambda: backbone.unit_lm_sha256,
+        lambda: backbone.prompt("fruit"),
+        lambda: backbone.load_prompt(root / "prompts" / "gslm" / "fruit"),
+    ):
+        with pytest.raises(SpeechPromptError, match="fetch them with"):
+            ask()
+    make_encoder().save(backbone.folder / "encoder")
+    assert backbone.missing == (
+        "The unit LM of backbone gslm is not on this machine: fetch it with "
+        "`python -m speechprompt fetch gslm`, or choose another backbone."
+    )
+    assert len(backbone.encoder.units(make_waveform())) > 5
+    unit_lm.save(make_lm(), backbone.folder / "unit_lm")
+    assert backbone.missing is None and sorted(backbone.prompts) == ["colours", "fruit"]
+
+
+def test_an_encoder_may_be_another_backbones_and_is_loaded_once(root):
+    make_backbone(root, "sharing", encoder=False)
+    edit_info(root / "backbones" / "sharing", encoder="tiny")
+    sharing = Backbone.load("sharing")
+    assert sharing.has_encoder and sharing.missing is None
+    assert sharing.encoder is Backbone.load("tiny").encoder
+    edit_info(root / "backbones" / "sharing", encoder="nowhere")
+    lost = Backbone.load("sharing")
+    assert not lost.has_encoder
+    with pytest.raises(
+        SpeechPromptError, match="encoder of backbone sharing .nowhere. is not on this machine"
+    ):
+        _ = lost.encoder
+
+
+def test_the_kind_of_encoder_stands_in_its_folder(root):
+    from speechprompt.hubert import HubertEncoder, HubertSizes
+
+    sizes = HubertSizes(conv_dim=8, dim=16, n_heads=2, ffn_dim=32, position_kernel=16, position_groups=2)
+    made = HubertEncoder(sizes, N_UNITS)
+    made.centroids.normal_()
+    made.save(root / "backbones" / "mini" / "encoder")
+    backbone = Backbone.load("mini")
+    assert backbone.missing is None and isinstance(backbone.encoder, HubertEncoder)
+    assert backbone.encoder.units(make_waveform()).n_frames == 49
+
+
+def test_the_bundled_folders_are_sound():
+    """Whether or not their files have been fetched."""
+    for name in ("mini", "hubert-mini", "gslm"):
+        backbone = Backbone.load(name)
+        assert (backbone.name, backbone.folder.name) == (name, name)
+        assert (backbone.missing is None) == (backbone.has_encoder and backbone.has_lm)
 
 
 def test_unknown_task_lists_the_known(root):
@@ -108,7 +178,8 @@ def test_prompts_of_an_lm_that_was_trained_again_are_refused(root):
         ({"name": "../mini"}, "backbone's name"),
         ({"title": 7}, "title as one line"),
         ({"description": "a\nb"}, "description as one line"),
-        ({"encoder": "wav2vec"}, "one of bundled, hubert-base"),
+        ({"encoder": "../mini"}, "one of bundled, hubert-base, or another backbone"),
+        ({"encoder": "tiny"}, "one of bundled, hubert-base, or another backbone"),
         ({"n_units": 1 << 40}, "n_units"),
         ({"n_units": "20"}, "n_units"),
         ({"frame_rate": 25}, "frame_rate must be 50"),

@@ -16,7 +16,7 @@ CASES = [
     (example["file"], task, label)
     for example in json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
     for task, label in example["labels"].items()
-    if task in ("keyword_spotting", "arabic_commands", "spoken_digits")
+    if "file" in example and task in ("keyword_spotting", "arabic_commands", "spoken_digits")
 ]
 
 
@@ -26,7 +26,7 @@ def sp() -> SpeechPrompt:
 
 
 def test_what_is_bundled(sp: SpeechPrompt) -> None:
-    assert list_backbones() == ["mini", "hubert-mini"]
+    assert list_backbones() == ["mini", "gslm", "hubert-mini"]
     assert {"keyword_spotting", "arabic_commands", "spoken_digits"} <= set(sp.tasks)
     assert all(p.n_parameters < 150_000 and p.metrics["n"] >= 100 for p in sp.prompts.values())
     root = Path(__file__).parent.parent / "backbones" / "mini"

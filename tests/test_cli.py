@@ -52,10 +52,20 @@ def test_every_command_explains_itself(capsys) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["pretrain", "--help"])
     assert "encoder, centroids, unit-lm" in capsys.readouterr().out
-    for stage in ("encoder", "centroids", "unit-lm"):
+    for stage in ("encoder", "centroids", "unit-lm", "prosody-lm"):
         with pytest.raises(SystemExit, match="0"):
             main(["pretrain", stage, "--help"])
         assert "--seed" in capsys.readouterr().out
+    for arguments, option in (
+        (["convert", "unit-lm"], "--dict"),
+        (["convert", "prompt"], "--unit-lm"),
+        (["convert", "kmeans"], "km.bin"),
+        (["convert", "prosody-lm"], "--edges"),
+        (["fetch"], "--sha256"),
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            main([*arguments, "--help"])
+        assert option in capsys.readouterr().out
 
 
 def test_classify(backbone: str, clip: str, capsys) -> None:

@@ -302,7 +302,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
     def broken(*_: object) -> None:
         raise RuntimeError("/srv/secret went wrong")
 
-    monkeypatch.setattr(desk.pipeline("tiny").backbone.encoder, "units", broken)
+    monkeypatch.setattr(desk.pipeline("tiny").backbone.encoder, "batch", broken)
     assert shown(desk.answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + handlers.UNEXPECTED
     with pytest.raises(gr.Error) as error:
         desk.api_classify(str(clips / "a.wav"), "colours", "tiny")
@@ -330,7 +330,7 @@ def test_another_backbone_brings_its_tasks_and_explains_itself(desk: Desk) -> No
 
 
 def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:
-    assert "give it units" in shown(desk.answer(None, "colours", "deaf", " "))
+    assert "Or give it units" in shown(desk.answer(None, "colours", "deaf", " "))
     panel = desk.answer(None, "colours", "deaf", "[1, 1, 2] 3")
     text = shown(panel)
     assert "3 units without repeats" in text and "The language model generated" in text

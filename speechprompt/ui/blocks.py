@@ -89,7 +89,7 @@ def build(desk: Desk) -> gr.Blocks:
                     placeholder="71 12 63 40 …",
                     lines=1,
                     max_lines=6,
-                    visible=not desk.backbones[name].has_encoder,
+                    visible=desk.backbones[name].has_lm and not desk.backbones[name].has_encoder,
                     elem_id="sp-units",
                 )
                 examples = gr.HTML(

@@ -86,7 +86,7 @@ class Desk:
         return thread
 
     def classify(
-        self, path: str | None, task: str, backbone: str, ids: str = ""
+        self, path: str | None, task: str, backbone: str, ids: str | None = ""
     ) -> tuple[Answer, Prompt, np.ndarray | None]:
         """Answer one task about the recording at `path`, or where nothing can listen about units as text.
 
@@ -95,7 +95,7 @@ class Desk:
         here = self.backbone(backbone)
         if path is not None and not Path(path).is_file():
             raise SpeechPromptError(EXPIRED)
-        if not here.has_encoder and not ids.strip():
+        if not here.has_encoder and not (ids or "").strip():
             raise SpeechPromptError(units_only(here))
         pipeline = self.pipeline(backbone)
         if task not in pipeline.prompts:  # said before a long recording is decoded
@@ -104,7 +104,7 @@ class Desk:
                 f"There is no task {str(task)[:80]!r} on {backbone}; its tasks are: {known}."
             )
         if not here.has_encoder:
-            answer = pipeline.classify_units([parse_units(ids)], [task])[0][0]
+            answer = pipeline.classify_units([parse_units(ids or "")], [task])[0][0]
             return answer, pipeline.prompts[task], None
         waveform = audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
         answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
@@ -136,7 +136,7 @@ class Desk:
 
     # Events of the page
 
-    def answer(self, path: str | None, task: str, backbone: str, ids: str = "") -> gr.HTML:
+    def answer(self, path: str | None, task: str, backbone: str, ids: str | None = "") -> gr.HTML:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
             answer, prompt, waveform = self.classify(path, task, backbone, ids)
@@ -161,10 +161,10 @@ class Desk:
             return gr.skip(), shown
         return self.answer(path, task, backbone), None
 
-    def choose_task(self, path: str | None, task: str, backbone: str, ids: str = "") -> gr.HTML:
+    def choose_task(self, path: str | None, task: str, backbone: str, ids: str | None = "") -> gr.HTML:
         """Another task: answer it about the recording or the units that are there, or invite some."""
         here = self.backbones.get(backbone, self.backbones[self.default])
-        there = path if here.has_encoder else ids.strip()
+        there = path if here.has_encoder else (ids or "").strip()
         return self.answer(path, task, backbone, ids) if there else self.invite(task, backbone)
 
     def choose_backbone(self, task: str, backbone: str) -> tuple[Update, Update, Any, Any]:
@@ -178,7 +178,7 @@ class Desk:
             gr.HTML(value=task, options=self.task_options(backbone)),
             gr.HTML(self.example_buttons(backbone)),
             gr.update(visible=here.has_encoder),
-            gr.update(visible=not here.has_encoder),
+            gr.update(visible=here.has_lm and not here.has_encoder),
         )
 
     def choose_example(self, backbone: str, event: gr.EventData) -> tuple[Any, Update, int | None, Any]:
@@ -255,10 +255,8 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def units_only(backbone: Backbone) -> str:
-    return (
-        f"{backbone.name} cannot listen here, because its encoder ({backbone.info['encoder']}) is not on this "
-        "machine: choose another backbone for audio, or give it units."
-    )
+    """What is missing where nothing listens, and what can be done all the same."""
+    return f"{backbone.missing}{' Or give it units.' if backbone.has_lm else ''}"
 
 
 def panel(html: str, summary: str = "") -> gr.HTML:

@@ -56,11 +56,17 @@ def test_a_corrupt_file_gets_one_clear_sentence_and_nothing_is_lost(page: Page, 
     expect(page.locator(".sp-label bdi")).to_have_text(next(iter(CLIPS[0]["labels"].values())))
 
 
-def test_every_example_gets_its_label(page: Page) -> None:
-    tasks = {option.get_attribute("value") for option in page.locator("#sp-task option").all()}
-    offered = [clip for clip in CLIPS if tasks & set(clip["labels"])]
+@pytest.mark.parametrize("backbone", ["mini", "hubert-mini"])
+def test_every_example_gets_its_label(page: Page, backbone: str) -> None:
+    """Recordings where there is an encoder to hear them, units where there is none."""
+    page.get_by_label("Backbone").select_option(backbone)
+    mine = [clip for clip in CLIPS if clip.get("backbone", "mini") == backbone]
     buttons = page.locator(".sp-examples button")
-    assert buttons.count() == len(offered) >= 6
+    expect(buttons.first).to_contain_text(mine[0]["spoken"])  # the lists are those of the backbone now
+    tasks = {option.get_attribute("value") for option in page.locator("#sp-task option").all()}
+    offered = [clip for clip in mine if tasks & set(clip["labels"])]
+    expect(buttons).to_have_count(len(offered))
+    assert len(offered) >= 6
     for button, clip in zip(buttons.all(), offered, strict=True):
         button.click()
         task = next(task for task in clip["labels"] if task in tasks)
@@ -69,6 +75,8 @@ def test_every_example_gets_its_label(page: Page) -> None:
             page.locator(f"#sp-task option[value={task}]").inner_text().split(" · ")[0]
         )
         expect(page.locator(".sp-label bdi")).to_have_text(clip["labels"][task])
+        if "units" in clip:
+            expect(page.get_by_role("textbox", name="Units")).to_have_value(" ".join(map(str, clip["units"])))
 
 
 def test_an_uploaded_file_is_answered_and_another_task_answers_it_again(page: Page) -> None:
@@ -114,11 +122,25 @@ def test_trimming_answers_the_part_that_is_left(page: Page, tmp_path: Path) -> N
     expect(page.locator(".sp-title")).not_to_contain_text("3.00 s")
 
 
-def test_a_backbone_without_its_encoder_explains_itself(page: Page) -> None:
+def test_a_backbone_without_its_encoder_explains_itself_and_takes_units(page: Page) -> None:
     page.get_by_label("Backbone").select_option("hubert-mini")
-    expect(page.locator(PANEL)).to_contain_text("choose another backbone for audio")
-    expect(page.locator(".sp-examples button")).to_have_count(0)
+    expect(page.locator(PANEL)).to_contain_text("Or give it units.")
+    expect(page.locator("#sp-audio")).to_be_hidden()
+    field = page.get_by_role("textbox", name="Units")
+    clip = next(clip for clip in CLIPS if "intent_classification" in clip["labels"])
+    page.get_by_label("Task").select_option("intent_classification")
+    field.fill(" ".join(map(str, clip["units"])))
+    field.press("Enter")
+    expect(page.locator(".sp-label bdi")).to_have_text(clip["labels"]["intent_classification"])
+    values = clip["labels"]["intent_classification"].split(", ")
+    for slot, value in zip(("action", "object", "location"), values, strict=True):
+        expect(page.locator(".sp-answer")).to_contain_text(re.compile(rf"{slot}\s*{value}", re.IGNORECASE))
+    field.fill("71 12 nonsense")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(field).to_have_value("71 12 nonsense")
     page.get_by_label("Backbone").select_option("mini")
+    expect(field).to_be_hidden()
     expect(page.locator(PANEL)).to_contain_text("Speak and see the answer")
     page.locator(".sp-examples button").first.click()
     expect(page.locator(".sp-label bdi")).to_be_visible()

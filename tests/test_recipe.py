@@ -1,0 +1,98 @@
+"""The recipe from labelled data to a measured prompt, for each way to answer."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from speechprompt.backbone import Backbone
+from speechprompt.dataset import Example
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation import evaluate
+from speechprompt.recipe import labels_in_order, tune_task
+from speechprompt.tasks import TASKS, Task
+from speechprompt.trainable import TuneConfig
+from tests.tiny import N_UNITS, make_backbone
+
+QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
+SLOTS = Task(
+    "lamps", "Lamps", "Home", "random", "CC0-1.0", answer="slots", labels=("on", "off", "none", "none", "lamp"),
+    slots={"do": 3, "what": 2},
+)  # fmt: skip
+SPELLED = Task(
+    "letters", "Letters", "Text", "random", "CC0-1.0", {"text": "text"},
+    answer="sequence", max_steps=8, beams=2, joiner="",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    return Backbone(make_backbone(tmp_path_factory.mktemp("root")))
+
+
+def examples(n: int, seed: int, answers: list[tuple[str, ...]]) -> list[Example]:
+    """Utterances that end in the unit which tells their answer."""
+    rng = random.Random(seed)
+    made = []
+    for i in range(n):
+        answer = rng.randrange(len(answers))
+        units = [rng.randrange(len(answers), N_UNITS) for _ in range(5)]
+        made.append(Example(str(i), "train", answers[answer], None, [*units, answer]))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("task", "answers"),
+    [
+        (SLOTS, [("on", "none"), ("off", "lamp"), ("on", "lamp")]),
+        (SPELLED, [tuple("ab"), tuple("b a"), ()]),
+        (Task("colours", "Colours", "Other", "random", "CC0-1.0"), [("red",), ("blue",)]),
+    ],
+)
+def test_a_tuned_task_is_measured_and_answers_from_its_folder(
+    backbone: Backbone, tmp_path: Path, task: Task, answers: list[tuple[str, ...]]
+) -> None:
+    train, valid = examples(120, 1, answers), examples(40, 2, answers)
+    prompt = tune_task(backbone, task, train, valid, QUICK)
+    assert prompt.answer == task.answer and prompt.metrics["split"] == "valid" and prompt.metrics["n"] == 40
+    assert prompt.metrics["accuracy"] > 0.3
+    prompt.save(tmp_path / task.name)
+    stored = backbone.load_prompt(tmp_path / task.name)
+    figures = evaluate(backbone, stored, valid)
+    assert figures["accuracy"] == pytest.approx(prompt.metrics["accuracy"], abs=0.05)
+    assert stored.label_rule == task.label_rule and stored.slots == task.slots
+
+
+def test_labels_come_in_the_order_that_people_expect() -> None:
+    order = TASKS["coffee_orders"]
+    data = [Example("a", "train", ("milkAmount=cream", "size=small", "size=large"), None, [1])]
+    assert labels_in_order(order, data) == ["size=large", "size=small", "milkAmount=cream"]
+    assert labels_in_order(SPELLED, [Example("a", "train", tuple("b a'"), None, [1])]) == ["a", "b", "'", " "]
+    assert labels_in_order(SLOTS, data) == ["on", "off", "none", "none", "lamp"]
+
+
+def test_data_that_does_not_fit_is_named_before_anything_is_tuned(backbone: Backbone) -> None:
+    train = examples(20, 1, [("on", "none"), ("off", "lamp")])
+    strange = [Example("s", "valid", ("on", "sofa"), None, [1])]
+    with pytest.raises(SpeechPromptError, match="label 'sofa', which the train split lacks"):
+        tune_task(backbone, SLOTS, train, strange, QUICK)
+    long = [Example("s", "train", tuple("abababababa"), None, [1])]
+    with pytest.raises(SpeechPromptError, match="11 labels, the task 8"):
+        tune_task(backbone, SPELLED, [*long, *examples(9, 1, [tuple("ab")])], long, QUICK)
+    short = [Example("s", "train", ("on",), None, [1])]
+    with pytest.raises(SpeechPromptError, match="1 labels, the task 2"):
+        tune_task(backbone, SLOTS, [*train, *short], train, QUICK)
+
+
+def test_an_evaluation_names_answers_of_another_kind(backbone: Backbone) -> None:
+    prompt = tune_task(
+        backbone,
+        SLOTS,
+        examples(30, 1, [("on", "none"), ("off", "lamp")]),
+        examples(9, 2, [("on", "none")]),
+        QUICK,
+    )
+    with pytest.raises(SpeechPromptError, match="answers with 2 labels"):
+        evaluate(backbone, prompt, [Example("a", "test", ("on",), None, [1])])
