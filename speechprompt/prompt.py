@@ -7,17 +7,17 @@ LM it belongs to, but imports no model.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompt_config import FACTS, check_config, is_task
 from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
@@ -27,17 +27,6 @@ WEIGHTS_NAME = "prompt.safetensors"
 CARD_NAME = "README.md"
 MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
 MAX_LENGTH = 200  # prompt vectors per layer
-MAX_LABELS = 1000
-MAX_LABEL_CHARACTERS = 80
-MAX_SLOTS = 16
-MAX_STEPS = 400  # labels in one answer: what a minute of speech may spell
-MAX_BEAMS = 16
-
-TASK_PATTERN = re.compile(r"[a-z0-9_]{1,64}")
-SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
-# Control characters, halves of characters, and what turns the direction of text around.
-CONTROL_PATTERN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-TEXT_LIMITS = {"title": 80, "group": 40, "backbone": 80, "data": 2000, "licence": 300}  # characters
 
 # Attribute of Prompt -> name of its tensor in the file.
 TENSOR_NAMES = {
@@ -164,7 +153,7 @@ class Prompt:
 
     def validate(self) -> None:
         """Raise SpeechPromptError, naming the fact, unless everything in the prompt holds together."""
-        what = f"Prompt {self.task if _is_task(self.task) else '(unnamed)'}"
+        what = f"Prompt {self.task if is_task(self.task) else '(unnamed)'}"
         for name, tensor in self.tensors().items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
@@ -213,7 +202,7 @@ class Prompt:
 
     def config(self) -> dict[str, Any]:
         """Everything but the tensors, as stored in prompt_config.json."""
-        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in TENSOR_NAMES}
+        facts = {name: getattr(self, name) for name in FACTS}
         kind = {"deep": self.deep, "length": self.length, "verbalizer": self.verbalizer}
         return {"format_version": FORMAT_VERSION, **facts, **kind}
 
@@ -257,14 +246,6 @@ class Prompt:
         return cls(**config, **cast(dict[str, Any], named))
 
 
-def _is_task(value: object) -> bool:
-    return isinstance(value, str) and TASK_PATTERN.fullmatch(value) is not None
-
-
-def _is_text(value: object, limit: int) -> bool:
-    return isinstance(value, str) and len(value) <= limit and CONTROL_PATTERN.search(value) is None
-
-
 def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
     """P by the shape of whichever prompts are there; 0 when there are none."""
     shape = shapes.get("key_prompts", shapes.get("input_prompts", ()))
@@ -295,75 +276,3 @@ def expected_shapes(
     else:
         expected["verbalizer.units"] = (n_labels,)
     return expected
-
-
-def check_config(config: dict[str, Any], what: str) -> None:
-    """Raise SpeechPromptError unless prompt_config.json holds exactly what it should, within bounds."""
-    own = {f.name for f in fields(Prompt)} - TENSOR_NAMES.keys()
-    known = own | {"format_version", "deep", "length", "verbalizer"}
-    if config.keys() != known:
-        name = min(config.keys() ^ known)
-        fault = "lacks the" if name in known else "holds an unknown"
-        raise SpeechPromptError(f"{what} {fault} entry {name[:40]!r}.")
-    if not _is_task(config["task"]):
-        raise SpeechPromptError(f"{what}: a task's name has 1 to 64 of a-z, 0-9 and _.")
-    for name, limit in TEXT_LIMITS.items():
-        if not _is_text(config[name], limit):
-            raise SpeechPromptError(f"{what}: {name} must be plain text of at most {limit} characters.")
-    sha256 = config["unit_lm_sha256"]
-    if not isinstance(sha256, str) or not SHA256_PATTERN.fullmatch(sha256):
-        raise SpeechPromptError(f"{what}: unit_lm_sha256 must be 64 hexadecimal digits.")
-    _check_labels(config, what)
-    _check_metrics(config["metrics"], what)
-    if not isinstance(config["label_rule"], dict):
-        raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
-    if (example := config["example"]) is not None:
-        path = PurePosixPath(example) if _is_text(example, 200) else PurePosixPath("/")
-        if path.is_absolute() or ".." in path.parts or "\\" in str(path):
-            raise SpeechPromptError(f"{what}: example must be a relative path inside the project.")
-
-
-def _check_labels(config: dict[str, Any], what: str) -> None:
-    labels, answer, slots = config["labels"], config["answer"], config["slots"]
-    if answer not in ("label", "slots", "sequence"):
-        raise SpeechPromptError(f"{what}: answer must be label, slots or sequence.")
-    for name, high in (("max_steps", MAX_STEPS), ("beams", MAX_BEAMS)):
-        if type(config[name]) is not int or not 1 <= config[name] <= (high if answer == "sequence" else 1):
-            raise SpeechPromptError(f"{what}: {name} must be 1, or up to {high} for a sequence.")
-    if not _is_text(config["joiner"], 8):
-        raise SpeechPromptError(f"{what}: joiner must be plain text of at most 8 characters.")
-    if not isinstance(labels, list) or not 2 <= len(labels) <= MAX_LABELS:
-        raise SpeechPromptError(f"{what}: labels must be a list of 2 to {MAX_LABELS}.")
-    for label in labels:
-        # Spelled answers have the space for a letter.
-        if not _is_text(label, MAX_LABEL_CHARACTERS) or not (
-            label.strip() or (label and answer == "sequence")
-        ):
-            raise SpeechPromptError(
-                f"{what}: every label must be text of 1 to {MAX_LABEL_CHARACTERS} printable characters."
-            )
-    if not isinstance(slots, dict) or bool(slots) != (answer == "slots") or len(slots) > MAX_SLOTS:
-        raise SpeechPromptError(f"{what}: an answer in slots, and no other, names 1 to {MAX_SLOTS} slots.")
-    if not all(_is_text(name, 40) and name.strip() and type(n) is int and n > 0 for name, n in slots.items()):
-        raise SpeechPromptError(f"{what}: slots must map each slot's name to the number of its labels.")
-    if slots and sum(slots.values()) != len(labels):
-        raise SpeechPromptError(f"{what}: the slots hold {sum(slots.values())} of {len(labels)} labels.")
-    ends = list(accumulate(slots.values())) or [len(labels)]
-    for first, end in zip([0, *ends], ends, strict=False):  # slots may share a label such as "none"
-        own = labels[first:end]
-        if len(set(own)) != len(own):
-            twice = next(label for label in own if own.count(label) > 1)
-            raise SpeechPromptError(f"{what}: the label {twice!r} is there twice.")
-    if config["silence_label"] is not None and config["silence_label"] not in labels:
-        raise SpeechPromptError(f"{what}: silence_label must be one of the labels, or null.")
-
-
-def _check_metrics(metrics: object, what: str) -> None:
-    if not isinstance(metrics, dict):
-        raise SpeechPromptError(f"{what}: metrics must be an object.")
-    interval = metrics.get("interval95", [0, 1])
-    rates = [metrics.get("accuracy", 0), *(interval if isinstance(interval, (list, tuple)) else [])]
-    if len(rates) != 3 or not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
-        raise SpeechPromptError(f"{what}: accuracy and interval95 in metrics must lie between 0 and 1.")
-    if not _is_text(metrics.get("split", ""), 80) or type(metrics.get("n", 0)) is not int:
-        raise SpeechPromptError(f"{what}: metrics must name the split as text and n as a whole number.")

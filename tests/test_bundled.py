@@ -12,9 +12,10 @@ from speechprompt import SpeechPrompt, SpeechPromptError
 from speechprompt.backbone import list_backbones
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+LISTED = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
 CASES = [
     (example["file"], task, label)
-    for example in json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    for example in LISTED
     for task, label in example["labels"].items()
     if "file" in example and task in ("keyword_spotting", "arabic_commands", "spoken_digits")
 ]
@@ -26,8 +27,8 @@ def sp() -> SpeechPrompt:
 
 
 def test_what_is_bundled(sp: SpeechPrompt) -> None:
-    assert list_backbones() == ["mini", "gslm", "hubert-mini"]
-    assert {"keyword_spotting", "arabic_commands", "spoken_digits"} <= set(sp.tasks)
+    assert list_backbones() == ["mini", "gslm", "hubert-mini", "mini-prosody"]
+    assert {"keyword_spotting", "arabic_commands", "spoken_digits", "spelled_words"} <= set(sp.tasks)
     assert all(p.n_parameters < 150_000 and p.metrics["n"] >= 100 for p in sp.prompts.values())
     root = Path(__file__).parent.parent / "backbones" / "mini"
     assert sum(f.stat().st_size for f in root.rglob("*.safetensors")) < 40e6
@@ -60,6 +61,29 @@ def test_tasks_together_answer_as_alone(sp: SpeechPrompt) -> None:
     for answer in together:
         (alone,) = sp.classify(clip, [answer.task])
         assert alone.label == answer.label and alone.score == pytest.approx(answer.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("word", ["yes", "stop", "right", "house"])
+def test_a_word_is_spelled(sp: SpeechPrompt, word: str) -> None:
+    """ASR by generation: one letter a step, each fed back, until the prompt ends the word itself."""
+    (answer,) = sp.classify(EXAMPLES / f"{word}.flac", ["spelled_words"])
+    assert answer.label == word
+    assert [step.label for step in answer.steps] == [*word, None]
+    assert all(step.score == max(step.scores.values()) for step in answer.steps[:-1])
+
+
+def test_an_intent_has_all_its_slots() -> None:
+    hubert = SpeechPrompt.from_pretrained("hubert-mini", device="cpu")
+    examples = [e for e in LISTED if "intent_classification" in e["labels"]]
+    assert len(examples) >= 3
+    for (answer,), example in zip(
+        hubert.classify_units([e["units"] for e in examples], ["intent_classification"]),
+        examples,
+        strict=True,
+    ):
+        assert list(answer.slots) == ["action", "object", "location"]
+        assert ", ".join(answer.slots.values()) == answer.label == example["labels"]["intent_classification"]
+        assert len(answer.steps) == 3 and all(step.unit is not None for step in answer.steps)
 
 
 def test_hubert_mini_answers_on_units_and_says_what_audio_needs() -> None:

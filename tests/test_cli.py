@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from speechprompt.cli import main, spoken_command
+from speechprompt.cli import COMMANDS, main, summary
+from speechprompt.commands.tune import spoken_command
 from speechprompt.prompt import Prompt
 from tests.tiny import make_backbone, make_waveform
 
@@ -50,8 +51,12 @@ def test_every_command_explains_itself(capsys) -> None:
             main([command, "--help"])
         assert "--backbone" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    overview = "".join(capsys.readouterr().out.split())
+    assert all("".join(f"{command} {summary(command)}".split()) in overview for command in COMMANDS)
+    with pytest.raises(SystemExit, match="0"):
         main(["pretrain", "--help"])
-    assert "encoder, centroids, unit-lm" in capsys.readouterr().out
+    assert "next-unit loss" in capsys.readouterr().out
     for stage in ("encoder", "centroids", "unit-lm", "prosody-lm"):
         with pytest.raises(SystemExit, match="0"):
             main(["pretrain", stage, "--help"])
@@ -179,10 +184,21 @@ def test_a_folder_that_cannot_be_written_is_said(backbone: str, tmp_path, capsys
     assert "cannot be used" in error and "Traceback" not in error and str(tmp_path) not in error
 
 
-def test_pretraining_has_stages(capsys) -> None:
-    for arguments in (["pretrain"], ["pretrain", "everything"]):
-        assert main(arguments) == 2
-        assert "encoder, centroids, unit-lm" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "COMMAND"),
+        (["dance"], "classify"),
+        (["pretrain"], "COMMAND"),
+        (["pretrain", "everything"], "centroids"),
+        (["convert", "--json"], "COMMAND"),
+        (["--", "tasks"], "comes first"),
+    ],
+)
+def test_a_command_that_is_none_gets_the_known_ones(arguments: list[str], said: str, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err
 
 
 def test_a_recorded_command_names_no_folder() -> None:

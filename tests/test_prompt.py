@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import fields
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from tiny import LAYERS, N_UNITS, NO_SHA256, WIDTH, make_prompt
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompt import Prompt
+from speechprompt.prompt import TENSOR_NAMES, Prompt
+from speechprompt.prompt_config import FACTS
 
 KINDS = [(deep, verbalizer) for deep in (True, False) for verbalizer in ("learned", "fixed")]
 
@@ -151,6 +153,10 @@ def test_bad_config_is_refused_by_name(folder, changes, fact):
     edit_config(folder, **changes)
     with pytest.raises(SpeechPromptError, match=f"Prompt colours.*{fact}"):
         Prompt.load(folder)
+
+
+def test_every_field_is_a_tensor_or_a_checked_fact() -> None:
+    assert {f.name for f in fields(Prompt)} == {*TENSOR_NAMES, *FACTS}
 
 
 def test_config_without_an_entry_or_json(folder):

@@ -1,0 +1,67 @@
+"""Answer one or more tasks on recordings.
+
+The recording becomes units once; all tasks are answered in one batch.
+Reads WAV, FLAC, OGG, Opus and MP3 of 0.1 to 60 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from speechprompt.commands import complain
+from speechprompt.errors import SpeechPromptError
+
+if TYPE_CHECKING:
+    from speechprompt.pipeline import Answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument("files", nargs="*", metavar="FILE")
+    parser.add_argument(
+        "--units",
+        action="append",
+        default=[],
+        metavar="IDS",
+        help='units instead of a file: "71 12 63"; repeatable',
+    )
+    parser.add_argument("--task", action="append", dest="tasks", metavar="T", help="repeatable; default: all")
+    parser.add_argument("--json", action="store_true", help="one JSON object per file")
+
+
+def run(args: argparse.Namespace) -> int:
+    from speechprompt.pipeline import SpeechPrompt
+    from speechprompt.units import parse_units
+
+    if not args.files and not args.units:
+        raise SpeechPromptError("Give a recording, or --units.")
+    sp = SpeechPrompt.from_pretrained(args.backbone)
+    failed = 0
+    for name in (*args.files, *args.units):
+        try:
+            if name in args.files:
+                answers = sp.classify(name, tasks=args.tasks)
+            else:
+                answers = sp.classify_units([parse_units(name)], tasks=args.tasks)[0]
+        except SpeechPromptError as error:
+            failed += 1
+            complain(f"{name}: {error}" if len(args.files) + len(args.units) > 1 else str(error))
+            continue
+        if args.json:
+            print(json.dumps({"file": name, "answers": [a.to_dict() for a in answers]}))
+            continue
+        for a in answers:
+            print(f"{name}  {a.task}: {a.label or '(nothing)'} {a.score:.0%}  ({spoken_details(a)})")
+    return 2 if failed else 0
+
+
+def spoken_details(a: Answer) -> str:
+    """What stood second, or the score of every step; and how the answer came about."""
+    if len(a.steps) == 1:
+        told = "then " + ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
+    else:
+        steps = [(f"{s.slot} " if a.slots else "") + f"{s.label or 'end'} {s.score:.0%}" for s in a.steps]
+        told = "steps " + ", ".join(steps)
+    return f"{told}; {len(a.units)} units heard, answered with {' '.join(map(str, a.generated)) or 'none'}"

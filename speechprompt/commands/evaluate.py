@@ -1,0 +1,59 @@
+"""Measure a prompt on labelled data.
+
+FILE is a parquet file with the columns split, audio (bytes) or units (list), and the label column
+that the prompt was tuned on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from speechprompt.commands.tune import spoken_command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument("--task", required=True, metavar="T")
+    parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    parser.add_argument("--split", help="default: test, or valid where there is no test")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures into the prompt and its card"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from speechprompt import dataset
+    from speechprompt.backbone import Backbone
+    from speechprompt.card import accuracy_line, prompt_card
+    from speechprompt.evaluation import evaluate as measure
+
+    backbone = Backbone.load(args.backbone)
+    prompt = backbone.prompt(args.task)
+    examples = dataset.read(args.data, prompt.label_rule, args.split)
+    if args.split is None:
+        there = {example.split for example in examples}
+        args.split = next((split for split in ("test", "valid") if split in there), examples[0].split)
+        examples = [example for example in examples if example.split == args.split]
+    figures = measure(backbone, prompt, examples) | {"split": args.split}
+    if args.record:
+        folder = backbone.prompt_folder(args.task)
+        command = f"# measured by\n{spoken_command(args.argv)}"
+        old = (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""
+        made = (
+            old.split("## How it was made", 1)[-1].split("```")[1].split("# measured by")[0].strip()
+            if "```" in old
+            else ""
+        )
+        prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
+        prompt.save(folder, prompt_card(prompt, f"{made}\n{command}".strip()))
+    if args.json:
+        print(json.dumps(figures))
+        return 0
+    print(f"{prompt.title}: {accuracy_line(figures).replace('**', '')}")
+    for label, row in figures["per_class"].items():
+        if row["n"]:
+            print(f"  {label:24} {row['n']:5}  recall {row['recall']:.1%}")
+    return 0

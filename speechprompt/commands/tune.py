@@ -1,0 +1,114 @@
+"""Tune a prompt for a task.
+
+The train split is learnt, the valid split chooses the best step. Recordings become units once,
+and once more per --augment under simulated rooms, microphones and noise. Ctrl-C keeps the best
+prompt so far; with --run, a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+MAX_LETTERS = 200  # of a spelled answer
+PATH_OPTIONS = ("--data", "--out", "--run", "--backbone")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument("--task", required=True, metavar="T", help="name of a-z, 0-9 and _")
+    parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    parser.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
+    parser.add_argument("--title", help="shown to people; default: the task's own")
+    parser.add_argument("--group", help="heading in the task list")
+    parser.add_argument("--label-column", help="one label per recording (default: label)")
+    parser.add_argument("--text-column", help="spell the text in this column, letter by letter, instead")
+    parser.add_argument("--silence-label", help="label that a recording of nothing deserves")
+    parser.add_argument(
+        "--augment", dest="copies", type=int, default=4, help="simulated recordings per clip (default 4)"
+    )
+    parser.add_argument("--prompt-length", type=int, default=20, help="vectors per layer (default 20)")
+    parser.add_argument(
+        "--input-prompts", action="store_true", help="prompt the input instead of every layer"
+    )
+    parser.add_argument(
+        "--verbalizer",
+        choices=("learned", "frequency", "random"),
+        default="learned",
+        help="learned, or one unit per label: the most frequent ones, or drawn at random",
+    )
+    parser.add_argument(
+        "--start",
+        choices=("normal", "units"),
+        default="normal",
+        help="random prompts, or embeddings of units",
+    )
+    parser.add_argument(
+        "--feedback",
+        choices=("trained", "units"),
+        default="trained",
+        help="answers of several labels: feed them back through trained embeddings, or as units (the papers)",
+    )
+    parser.add_argument(
+        "--loss", choices=("labels", "reference"), default="labels", help="reference: as the papers' code"
+    )
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--lr", type=float, default=0.06)
+    parser.add_argument(
+        "--unit-noise", type=float, default=0.05, help="share of units disturbed (default 0.05)"
+    )
+    parser.add_argument("--prompt-dropout", type=float, default=0.0, help="the papers' code has 0.1")
+    parser.add_argument("--label-smoothing", type=float, default=0.0)
+    parser.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
+    parser.add_argument(
+        "--patience", type=int, default=8, help="checks in a row worse than the best before stopping"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dataclasses import fields, replace
+
+    from speechprompt import dataset
+    from speechprompt.backbone import Backbone
+    from speechprompt.card import prompt_card
+    from speechprompt.recipe import tune_task
+    from speechprompt.tasks import TASKS, Task
+    from speechprompt.trainable import TuneConfig
+
+    own = f"{args.data.stem}, tuned by the user"
+    task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
+    changes: dict[str, Any] = {"title": args.title, "group": args.group, "silence_label": args.silence_label}
+    if args.label_column:
+        changes["label_rule"] = {"column": args.label_column}
+    elif args.text_column:
+        changes |= {"label_rule": {"text": args.text_column}, "answer": "sequence", "joiner": ""}
+        changes["max_steps"] = MAX_LETTERS
+    task = replace(task, **{name: value for name, value in changes.items() if value})
+    chosen = {f.name: getattr(args, f.name) for f in fields(TuneConfig) if hasattr(args, f.name)}
+    config = TuneConfig(deep=not args.input_prompts, **chosen)
+    backbone = Backbone.load(args.backbone)
+    train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
+    prompt = tune_task(backbone, task, train, valid, config, args.run)
+    out = args.out or backbone.prompt_folder(task.name)
+    prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))
+    figures = prompt.metrics
+    print(
+        f"valid accuracy {figures['accuracy']:.1%} of {figures['n']}; {prompt.n_parameters:,} parameters in {out}"
+    )
+    return 0
+
+
+def spoken_command(argv: list[str]) -> str:
+    """The command as anyone may type it: without the folders of one machine."""
+    spoken = []
+    for before, argument in zip(["", *argv], argv, strict=False):
+        option, equals, value = (
+            argument.partition("=") if argument.startswith("--") else (before, "", argument)
+        )
+        name = Path(value).name if option in PATH_OPTIONS else value
+        spoken.append(option + equals + name if equals else name if before == option else argument)
+    return "python -m speechprompt " + shlex.join(spoken)

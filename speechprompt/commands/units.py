@@ -1,0 +1,37 @@
+"""Show the units that recordings become."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from speechprompt.commands import complain
+from speechprompt.errors import SpeechPromptError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object per file: ids, starts, lengths (frames)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from speechprompt.pipeline import SpeechPrompt
+
+    sp = SpeechPrompt.from_pretrained(args.backbone)
+    failed = 0
+    for file in args.files:
+        try:
+            found = sp.units(file)
+        except SpeechPromptError as error:
+            failed += 1
+            complain(f"{file}: {error}" if len(args.files) > 1 else str(error))
+            continue
+        if args.json:
+            columns = {"ids": found.ids, "starts": found.starts, "lengths": found.lengths}
+            print(json.dumps({"file": file, **{name: column.tolist() for name, column in columns.items()}}))
+        else:
+            print(" ".join(map(str, found.ids)))
+    return 2 if failed else 0
