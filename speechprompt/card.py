@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from speechprompt.prompt import Prompt
+from speechprompt.tasks import TASKS, Task
 
 
 def percent(value: float | None) -> str:
@@ -49,11 +50,12 @@ def prompt_card(prompt: Prompt, command: str) -> str:
         f"| {label} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
         for label, row in metrics["per_class"].items()
     )
-    table = f"| label | n | recall | precision |\n|---|---|---|---|\n{rows}" if rows else ""
+    table = f"\n| label | n | recall | precision |\n|---|---|---|---|\n{rows}\n" if rows else ""
     mistakes = "\n".join(
         f"- {truth!r} answered as {answer!r}: {count} times"
         for truth, answer, count in metrics["confusions"][:5]
     )
+    limits = TASKS[prompt.task].limits if prompt.task in TASKS else Task.limits
     chosen = " The best step of the tuning was chosen on this split." if metrics["split"] == "valid" else ""
     return f"""---
 library_name: speechprompt
@@ -73,16 +75,14 @@ A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "inp
 ## Accuracy
 
 {accuracy_line(metrics)}.{chosen}
-
 {table}
-
 ## Where it fails
 
 Most frequent mistakes in that measurement:
 
 {mistakes or "- none"}
 
-Sounds that are none of the labels are still answered with one of them.
+{limits}
 
 ## How it was made
 

@@ -192,7 +192,6 @@ def test_a_folder_that_cannot_be_written_is_said(backbone: str, tmp_path, capsys
         (["pretrain"], "COMMAND"),
         (["pretrain", "everything"], "centroids"),
         (["convert", "--json"], "COMMAND"),
-        (["--", "tasks"], "comes first"),
     ],
 )
 def test_a_command_that_is_none_gets_the_known_ones(arguments: list[str], said: str, capsys) -> None:
