@@ -108,7 +108,7 @@ TASKS = {
             max_steps=16,
             beams=4,
             joiner="",
-            limits="It has learnt 35 words by heart: another word comes out as one of them, or as a mix of their letters.",
+            limits="It knows 35 words by heart: another one comes out as one of them, or as a mix of their letters.",
         ),
         Task(
             "emotion_english",
