@@ -25,10 +25,7 @@ from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from transformers import XGLMForCausalLM
 
-    from speechprompt.encoder import UnitEncoder
-    from speechprompt.hubert import HubertEncoder
-
-    Encoder = UnitEncoder | HubertEncoder
+    from speechprompt.quantizer import Quantizer
 
 FORMAT_VERSION = 1
 INFO_NAME = "backbone.json"
@@ -66,13 +63,14 @@ def find(name_or_folder: str | Path) -> Path:
 
 
 # Encoders in use, by folder and device: backbones that share one load it once.
-_encoders: WeakValueDictionary[tuple[Path, str], Encoder] = WeakValueDictionary()
+_encoders: WeakValueDictionary[tuple[Path, str], Quantizer] = WeakValueDictionary()
 _encoders_lock = RLock()
 
 
-def load_encoder(folder: Path, device: str | torch.device = "cpu") -> Encoder:
+def load_encoder(folder: Path, device: str | torch.device = "cpu") -> Quantizer:
     """The encoder in a folder, of whichever kind its encoder.json names."""
-    from speechprompt.encoder import CONFIG_NAME, UnitEncoder
+    from speechprompt.encoder import UnitEncoder
+    from speechprompt.quantizer import CONFIG_NAME
 
     key = (folder.resolve(), str(device))
     with _encoders_lock:
@@ -104,7 +102,7 @@ class Backbone:
         self.n_units: int = self.info["n_units"]
         self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
         self._lock = RLock()
-        self._encoder: Encoder | None = None
+        self._encoder: Quantizer | None = None
         self._lm: XGLMForCausalLM | None = None
         self._sha256: str | None = None
         self._prompts: dict[str, Prompt] | None = None
@@ -154,7 +152,7 @@ class Backbone:
         return f"{lacking} not on this machine: {how}, or choose another backbone{instead}."
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> Quantizer:
         """The unit encoder; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._encoder is None:

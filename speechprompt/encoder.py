@@ -21,16 +21,14 @@ from torch.nn import functional as F
 
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
-from speechprompt.units import FRAME_RATE, Units
+from speechprompt.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.storage import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.units import FRAME_RATE
 
 MEL_HOP = 160  # samples between log-mel frames: 10 ms
 FRAME_HOP = SAMPLE_RATE // FRAME_RATE  # samples between encoder frames: 20 ms
 WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it
 MARGIN_FRAMES = 50  # 1 s of context on each inner side of a window, encoded and thrown away
-FORMAT_VERSION = 1
-CONFIG_NAME = "encoder.json"
-WEIGHTS_NAME = "model.safetensors"
 MAX_BYTES = 256 << 20  # 8 M parameters take 32 MB in fp32
 
 
@@ -166,7 +164,7 @@ class SpeechEncoder(nn.Module):
         return x
 
 
-class UnitEncoder(nn.Module):
+class UnitEncoder(Quantizer):
     """A SpeechEncoder cut at one layer, with the K centroids of that layer's features.
 
     mean and std [dim] normalise the features, centroids [K, dim] are those of the normalised ones.
@@ -174,7 +172,6 @@ class UnitEncoder(nn.Module):
 
     mean: Tensor
     std: Tensor
-    centroids: Tensor
 
     def __init__(self, config: EncoderConfig, n_units: int) -> None:
         super().__init__()
@@ -183,14 +180,6 @@ class UnitEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(config.dim))
         self.register_buffer("std", torch.ones(config.dim))
         self.register_buffer("centroids", torch.zeros(n_units, config.dim))
-
-    @property
-    def n_units(self) -> int:
-        return len(self.centroids)
-
-    @property
-    def device(self) -> torch.device:
-        return self.centroids.device
 
     @torch.inference_mode()
     def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
@@ -220,18 +209,6 @@ class UnitEncoder(nn.Module):
             states.update(zip(group, (hidden - self.mean) / self.std, strict=True))
         return [torch.cat([states[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]
 
-    def assign(self, features: Tensor) -> Tensor:
-        """Nearest centroid of each frame: [F, dim] -> int64 [F]."""
-        return (self.centroids.square().sum(1) - 2 * features @ self.centroids.T).argmin(1)
-
-    def batch(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
-        """Units of several clips; each equals what the clip gives alone."""
-        return [Units.from_frames(self.assign(f).cpu().numpy()) for f in self.features(waveforms)]
-
-    def units(self, waveform: np.ndarray) -> Units:
-        """float32 [T] at 16 kHz, T >= 320 -> Units."""
-        return self.batch([waveform])[0]
-
     def save(self, folder: Path) -> None:
         """Write encoder.json and model.safetensors: the network in fp16, centroids and scales in fp32."""
         settings = {"format_version": FORMAT_VERSION, "n_units": self.n_units, **asdict(self.network.config)}
@@ -247,15 +224,7 @@ class UnitEncoder(nn.Module):
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> UnitEncoder:
         """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else."""
-        settings = read_json(folder, CONFIG_NAME, "Encoder")
-        version, n_units = settings.pop("format_version", None), settings.pop("n_units", None)
-        if version != FORMAT_VERSION:
-            raise SpeechPromptError(
-                f"Encoder: {CONFIG_NAME} has format version {str(version)[:20]}, "
-                f"this program reads version {FORMAT_VERSION}; update speechprompt."
-            )
-        if type(n_units) is not int or not 2 <= n_units <= 5000:
-            raise SpeechPromptError("Encoder: n_units must be a whole number from 2 to 5000.")
+        n_units, settings = read_settings(folder, None)
         try:
             config = EncoderConfig(**settings)
         except TypeError as error:

@@ -29,13 +29,12 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrize import remove_parametrizations
 from transformers import HubertConfig, HubertModel
 
-from speechprompt.encoder import CONFIG_NAME, FRAME_HOP, WEIGHTS_NAME, window_spans
+from speechprompt.encoder import FRAME_HOP, window_spans
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
-from speechprompt.units import Units
+from speechprompt.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.storage import TensorFile, replaced_folder, write_json, write_tensors
 
 KIND = "hubert"
-FORMAT_VERSION = 1
 LAYER = 6  # the papers' units are those of the sixth layer's output
 RECEPTIVE_FIELD = 400  # samples that one frame hears through the convolutions
 PIECE_FRAMES = 500  # 10 s: longest stretch that the convolutions take at once
@@ -95,10 +94,8 @@ class HubertSizes:
         )
 
 
-class HubertEncoder(nn.Module):
+class HubertEncoder(Quantizer):
     """A HubertModel cut at one layer, with the K centroids [K, dim] of that layer's output."""
-
-    centroids: Tensor
 
     def __init__(self, sizes: HubertSizes, n_units: int) -> None:
         super().__init__()
@@ -108,14 +105,6 @@ class HubertEncoder(nn.Module):
         remove_parametrizations(self.network.encoder.pos_conv_embed.conv, "weight")
         self.register_buffer("centroids", torch.zeros(n_units, sizes.dim))
         self.requires_grad_(False).eval()
-
-    @property
-    def n_units(self) -> int:
-        return len(self.centroids)
-
-    @property
-    def device(self) -> torch.device:
-        return self.centroids.device
 
     @torch.inference_mode()
     def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
@@ -172,18 +161,6 @@ class HubertEncoder(nn.Module):
             pieces.append(piece[0])
         return torch.cat(pieces, 1)
 
-    def assign(self, features: Tensor) -> Tensor:
-        """Nearest centroid of each frame, by Euclidean distance: [F, dim] -> int64 [F]."""
-        return (self.centroids.square().sum(1) - 2 * features @ self.centroids.T).argmin(1)
-
-    def batch(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
-        """Units of several clips; each equals what the clip gives alone."""
-        return [Units.from_frames(self.assign(f).cpu().numpy()) for f in self.features(waveforms)]
-
-    def units(self, waveform: np.ndarray) -> Units:
-        """float32 [T] at 16 kHz, T >= 1 -> Units."""
-        return self.batch([waveform])[0]
-
     def save(self, folder: Path) -> None:
         """Write encoder.json and model.safetensors, all in fp32, so that no unit changes."""
         settings = {"format_version": FORMAT_VERSION, "kind": KIND, "n_units": self.n_units}
@@ -194,17 +171,7 @@ class HubertEncoder(nn.Module):
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> HubertEncoder:
         """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else."""
-        settings = read_json(folder, CONFIG_NAME, "Encoder")
-        version, kind, n_units = (settings.pop(name, None) for name in ("format_version", "kind", "n_units"))
-        if version != FORMAT_VERSION:
-            raise SpeechPromptError(
-                f"Encoder: {CONFIG_NAME} has format version {str(version)[:20]}, "
-                f"this program reads version {FORMAT_VERSION}; update speechprompt."
-            )
-        if kind != KIND or type(n_units) is not int or not 2 <= n_units <= 5000:
-            raise SpeechPromptError(
-                f"Encoder: {CONFIG_NAME} must have kind {KIND!r} and n_units from 2 to 5000."
-            )
+        n_units, settings = read_settings(folder, KIND)
         try:
             sizes = HubertSizes(**settings)
         except TypeError as error:

@@ -206,14 +206,21 @@ class SpeechPrompt:
         return self._answer([units], chosen, encode_s)[0]
 
     def classify_units(
-        self, utterances: Sequence[Sequence[int] | np.ndarray], tasks: Sequence[str] | None = None
+        self, utterances: Sequence[Units | Sequence[int] | np.ndarray], tasks: Sequence[str] | None = None
     ) -> list[list[Answer]]:
         """Answer tasks about speech that is already units: per utterance, one answer per task in order.
 
-        Runs of equal units are collapsed, so ids per frame may be given too.
+        An utterance is what `units` returned, or ids; runs of equal ids are collapsed, so ids per frame
+        may be given too. A prosody LM needs the former.
         """
         chosen = self._choose(tasks)
-        checked = [Units.from_frames(check_unit_ids(ids, self.backbone.n_units)) for ids in utterances]
+        checked = []
+        for utterance in utterances:
+            if isinstance(utterance, Units):
+                check_unit_ids(utterance.ids, self.backbone.n_units)
+            else:
+                utterance = Units.from_frames(check_unit_ids(utterance, self.backbone.n_units))
+            checked.append(utterance)
         longest = max((len(units) for units in checked), default=0)
         if longest > MAX_UNITS:
             raise SpeechPromptError(

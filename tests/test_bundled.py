@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,21 @@ def test_an_intent_has_all_its_slots() -> None:
         assert list(answer.slots) == ["action", "object", "location"]
         assert ", ".join(answer.slots.values()) == answer.label == example["labels"]["intent_classification"]
         assert len(answer.steps) == 3 and all(step.unit is not None for step in answer.steps)
+
+
+def test_a_prosody_lm_hears_the_melody() -> None:
+    """The same units under another melody are answered otherwise; on `mini` they cannot be."""
+    sp = SpeechPrompt.from_pretrained("mini-prosody", device="cpu")
+    units = sp.units(EXAMPLES / "yes.flac")
+    assert units.log_f0 is not None and 3 < np.count_nonzero(units.log_f0) <= len(units)
+    flat = replace(units, log_f0=np.zeros_like(units.log_f0))
+    (as_heard,), (monotone,) = sp.classify_units([units, flat], ["emotion_english"])
+    (whole,) = sp.classify(EXAMPLES / "yes.flac", ["emotion_english"])
+    assert as_heard.scores == pytest.approx(whole.scores, abs=1e-4)
+    assert max(abs(as_heard.scores[label] - monotone.scores[label]) for label in monotone.scores) > 0.1
+    with pytest.raises(SpeechPromptError, match="hears the melody"):
+        sp.classify_units([[1, 2, 3]])
+    assert SpeechPrompt.from_pretrained("mini", device="cpu").units(EXAMPLES / "yes.flac").log_f0 is None
 
 
 def test_hubert_mini_answers_on_units_and_says_what_audio_needs() -> None:

@@ -130,9 +130,13 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
         split = "train" if i < 20 else "valid" if i < 28 else "test"
         audio = flac(1.6 if long else 0.4, i)
         rows.append({"id": str(i), "split": split, "size": "long" if long else "short", "audio": audio})
+    extra = [row for row in rows if row["split"] == "train" and row["size"] == "short"]
+    rows = [row for row in rows if row not in extra]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sizes.parquet")
+    pq.write_table(pa.Table.from_pylist(extra), tmp_path / "short.parquet")
     data = ["--data", str(tmp_path / "sizes.parquet"), "--backbone", backbone]
     options = ["--label-column", "size", "--augment", "1", "--steps", "60", "--prompt-length", "3"]
+    options += ["--extra", str(tmp_path / "short.parquet")]
     assert main(["tune", "--task", "sizes", "--title", "Sizes", *data, *options]) == 0
     assert main(["evaluate", "--task", "sizes", *data, "--record", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -222,7 +222,7 @@ def damaged(change: str, folder: Path) -> None:
         ('{"dim": 1000000000}', "dim is 1000000000, not 1 to 2048"),
         ('{"dim": 33}', "must divide"),
         ('{"n_units": "20"}', "n_units from 2 to 5000"),
-        ('{"kind": "wavlm"}', "kind 'hubert'"),
+        ('{"kind": "wavlm"}', "expected 'hubert'"),
         ('{"format_version": 99}', "version 99"),
         ('{"magic": 1}', "unknown entry"),
     ],

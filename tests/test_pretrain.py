@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +14,15 @@ import pytest
 import soundfile
 import torch
 
-from speechprompt import unit_lm
+from speechprompt import audio, dataset, unit_lm
 from speechprompt.cli import main
 from speechprompt.encoder import UnitEncoder
-from speechprompt.pretrain import batches
+from speechprompt.pretrain import batches, coffee_orders
 from speechprompt.pretrain import encoder as encoder_stage
 from speechprompt.pretrain import unit_lm as unit_lm_stage
 from speechprompt.pretrain.kmeans import kmeans, nearest
 from speechprompt.pretrain.phones import phones_of, spell_out
+from speechprompt.tasks import TASKS
 from tests.tiny import make_waveform
 
 
@@ -188,3 +191,29 @@ def test_phones() -> None:
     assert phones_of("speech_commands", {"label": "silence", "id": "_silence_/1.wav"}) == ""
     assert phones_of("spoken_digits", {"label": "4"}) == "F AO R"
     assert phones_of("librispeech_clips", {"id": "1"}) is None
+
+
+def test_synthetic_orders_say_what_their_slots_hold() -> None:
+    rng = random.Random(3)
+    orders = [coffee_orders.draw_order(rng) for _ in range(200)]
+    rule = TASKS["coffee_orders"].label_rule
+    for text, slots in orders:
+        assert 2 <= len(slots) <= 6 and "coffeeDrink" in slots
+        assert all(f" {value} " in f" {text} " for value in slots.values())
+        assert dataset.labels_of({"label": json.dumps(slots)}, rule)
+    assert len({text for text, _ in orders}) > 190
+    assert coffee_orders.draw_order(random.Random(3)) == orders[0]
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng, which speaks, is not installed")
+def test_synthetic_orders_are_spoken(tmp_path) -> None:
+    out = tmp_path / "orders.parquet"
+    assert main(["pretrain", "coffee-orders", "--orders", "3", "--out", str(out)]) == 0
+    examples = dataset.read(out, TASKS["coffee_orders"].label_rule, "train")
+    assert len(examples) == 3 and all(len(audio.load(e.audio)) > 12_000 for e in examples)
+
+
+def test_without_a_voice_one_sentence_says_so(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["pretrain", "coffee-orders", "--out", str(tmp_path / "orders.parquet")]) == 2
+    assert "espeak-ng" in capsys.readouterr().err and not (tmp_path / "orders.parquet").exists()

@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Any
 
 MAX_LETTERS = 200  # of a spelled answer
-PATH_OPTIONS = ("--data", "--out", "--run", "--backbone")
+PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
     parser.add_argument("--task", required=True, metavar="T", help="name of a-z, 0-9 and _")
     parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    parser.add_argument(
+        "--extra",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.parquet",
+        help="more train rows; repeatable",
+    )
     parser.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
     parser.add_argument("--title", help="shown to people; default: the task's own")
     parser.add_argument("--group", help="heading in the task list")
@@ -92,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     config = TuneConfig(deep=not args.input_prompts, **chosen)
     backbone = Backbone.load(args.backbone)
     train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
+    train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
     prompt = tune_task(backbone, task, train, valid, config, args.run)
     out = args.out or backbone.prompt_folder(task.name)
     prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from speechprompt.encoder import WEIGHTS_NAME
 from speechprompt.errors import SpeechPromptError
 from speechprompt.hubert import FIXED, LAYER, HubertEncoder, HubertSizes, blank, shapes_of
+from speechprompt.quantizer import WEIGHTS_NAME
 from speechprompt.storage import TensorFile, file_inside, read_json
 
 CONFIG_NAME = "config.json"
