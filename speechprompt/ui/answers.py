@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from speechprompt.prompt import Prompt
 
 BARS_SHOWN = 10
+LONG_LABEL = 14  # characters; a longer one is set smaller
 RIVALS_SHOWN = 3  # labels shown of every slot
 UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 
@@ -40,7 +41,7 @@ def result(answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: I
     return (
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
         f'<p class="sp-eyebrow">{escape(answer.title)}</p>'
-        f'<p class="sp-label">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
+        f'<p class="sp-label{" sp-long" * (len(answer.label) > LONG_LABEL)}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
         f'<p class="sp-score">{escape(track_record(prompt))}</p>'
         f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
         f"{timeline(answer.units, waveform)}"
@@ -65,11 +66,11 @@ def scores(answer: Answer, prompt: Prompt) -> str:
 
 
 def step_name(step: Step) -> str:
-    """What one step of a sequence said: "size: large", a letter, or the end."""
+    """What one of several steps said: "size: large", a letter, or the end."""
     if step.label is None:
         return "end"
     if step.slot:
-        return f"{step.slot}: {step.label.partition('=')[2]}"
+        return f"{step.slot}: {step.label.partition('=')[2] or step.label}"
     return step.label.strip() or "space"
 
 

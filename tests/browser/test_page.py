@@ -134,6 +134,7 @@ def test_a_backbone_without_its_encoder_explains_itself_and_takes_units(page: Pa
     expect(page.locator(".sp-label bdi")).to_have_text(clip["labels"]["intent_classification"])
     values = clip["labels"]["intent_classification"].split(", ")
     for slot, value in zip(("action", "object", "location"), values, strict=True):
+        expect(page.locator(".sp-generated")).to_contain_text(f"{slot}: {value}")
         expect(page.locator(".sp-answer")).to_contain_text(re.compile(rf"{slot}\s*{value}", re.IGNORECASE))
     field.fill("71 12 nonsense")
     page.get_by_role("button", name="Classify").click()
