@@ -38,10 +38,11 @@ def result(answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: I
     """
     timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *facts]
+    size = "sp-label sp-long" if len(answer.label) > LONG_LABEL else "sp-label"
     return (
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
         f'<p class="sp-eyebrow">{escape(answer.title)}</p>'
-        f'<p class="sp-label{" sp-long" * (len(answer.label) > LONG_LABEL)}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
+        f'<p class="{size}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
         f'<p class="sp-score">{escape(track_record(prompt))}</p>'
         f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
         f"{timeline(answer.units, waveform)}"
