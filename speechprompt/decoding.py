@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import DynamicCache, XGLMForCausalLM
 
+from speechprompt.layers import run_layers
 from speechprompt.prosody_lm import ProsodyLM, streams
 from speechprompt.unit_lm import embed_scale, first_position
 from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Units, Utterance, to_tokens
@@ -119,21 +120,18 @@ def forward_prompted(
         # Input prompts have no position: -1 is the table's padding row, which is zero.
         position_ids = F.pad(position_ids, (n_inputs, 0), value=-1)
         embedded = torch.cat([inputs.to(embedded.dtype).expand(batch, -1, -1), embedded], 1)
-    n_keys = 0
-    if keys is not None and values is not None:
-        n_keys, cache = keys.shape[-2], DynamicCache() if cache is None else cache
-        for i, (key, value) in enumerate(zip(keys, values, strict=True)):
-            cache.update(key.expand(batch, -1, -1, -1), value.expand(batch, -1, -1, -1), i)
-    hidden = lm.model(
-        inputs_embeds=embedded,
-        attention_mask=_attention_bias(batch, length, n_keys, n_inputs, key_mask, input_mask, embedded),
-        position_ids=position_ids.expand(batch, -1),
-        past_key_values=cache,
-        use_cache=cache is not None,
-    ).last_hidden_state
+    n_keys = 0 if keys is None else keys.shape[-2]
+
+    def extend(layer: int, own_keys: Tensor, own_values: Tensor) -> tuple[Tensor, Tensor]:
+        if keys is not None and values is not None:
+            past = (keys[layer].expand(batch, -1, -1, -1), values[layer].expand(batch, -1, -1, -1))
+            own_keys, own_values = torch.cat([past[0], own_keys], 2), torch.cat([past[1], own_values], 2)
+        return (own_keys, own_values) if cache is None else cache.update(own_keys, own_values, layer)
+
     at = (lengths[:, None] - 1 if positions is None else positions) + n_inputs
-    answers = hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
-    return lm.lm_head(answers).float()
+    present = present_places(batch, length, n_keys, n_inputs, key_mask, input_mask, tokens.device)
+    hidden = run_layers(lm, embedded, position_ids, at, extend, n_keys, present)
+    return lm.lm_head(hidden).float()
 
 
 def forward_step(
@@ -148,43 +146,38 @@ def forward_step(
     if isinstance(lm, ProsodyLM):  # a label has neither duration nor melody
         nothing = torch.zeros(len(embedded), 1, dtype=torch.int64, device=embedded.device)
         embedded = embedded + lm.embed_prosody(nothing, torch.full_like(nothing, int(lm.prosody.pad_f0)))
-    bias = torch.zeros(len(embedded), 1, 1, present.shape[1] + 1, dtype=lm.dtype, device=embedded.device)
-    bias[..., :-1].masked_fill_(~present[:, None, None], torch.finfo(lm.dtype).min)
-    hidden = lm.model(
-        inputs_embeds=embedded,
-        attention_mask=bias,
-        position_ids=positions[:, None] + first_position(lm),
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state
+    there = F.pad(present, (0, 1), value=True)
+    here = torch.zeros_like(positions)[:, None]
+    position_ids = positions[:, None] + first_position(lm)
+
+    def extend(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        return cache.update(keys, values, layer)
+
+    hidden = run_layers(lm, embedded, position_ids, here, extend, present.shape[1], there)
     return lm.lm_head(hidden[:, 0]).float()
 
 
-def _attention_bias(
+def present_places(
     batch: int,
     length: int,
     n_keys: int,
     n_inputs: int,
     key_mask: Tensor | None,
     input_mask: Tensor | None,
-    like: Tensor,
-) -> Tensor:
-    """[B, 1, P' + T, P + P' + T]: 0 where a position may look, the lowest number elsewhere.
+    device: torch.device,
+) -> Tensor | None:
+    """bool [B, P + P' + T]: which places a row really has, or None for all.
 
-    Padding on the right needs no mask of its own: it comes after every position that is read.
+    Padding on the right counts as there: it comes after every position that is read.
     """
-    queries = n_inputs + length
-    allowed = torch.ones(queries, n_keys + queries, dtype=torch.bool, device=like.device).tril(n_keys)[None]
-    if key_mask is not None or input_mask is not None:
-        present = torch.ones(batch, n_keys + queries, dtype=torch.bool, device=like.device)
-        if key_mask is not None:
-            present[:, :n_keys] = key_mask
-        if input_mask is not None:
-            present[:, n_keys : n_keys + n_inputs] = input_mask
-        allowed = allowed & present[:, None]
-    bias = torch.zeros(allowed.shape, dtype=like.dtype, device=like.device)
-    bias.masked_fill_(~allowed, torch.finfo(like.dtype).min)
-    return bias[:, None].expand(batch, -1, -1, -1)
+    if key_mask is None and input_mask is None:
+        return None
+    present = torch.ones(batch, n_keys + n_inputs + length, dtype=torch.bool, device=device)
+    if key_mask is not None:
+        present[:, :n_keys] = key_mask
+    if input_mask is not None:
+        present[:, n_keys : n_keys + n_inputs] = input_mask
+    return present
 
 
 def label_logits(

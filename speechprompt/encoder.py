@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
+from speechprompt.packing import packed
 from speechprompt.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage import TensorFile, replaced_folder, write_json, write_tensors
 from speechprompt.units import FRAME_RATE
@@ -237,7 +238,9 @@ class UnitEncoder(Quantizer):
         file.expect(shapes, {})
         encoder = cls(config, n_units)
         encoder.load_state_dict(file.read(torch.float32), strict=False)  # all but the mel filters
-        return encoder.requires_grad_(False).eval().to(device)
+        encoder.requires_grad_(False).eval().to(device)
+        encoder.network = packed(encoder.network)
+        return encoder
 
 
 def window_spans(

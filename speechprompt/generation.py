@@ -25,13 +25,14 @@ from speechprompt.decoding import (
     project_prompts,
     to_batch,
 )
+from speechprompt.packing import packed
 from speechprompt.prompt import Prompt
 from speechprompt.unit_lm import embed_scale, start_token
 from speechprompt.units import UNIT_OFFSET, Utterance
 
-# Bounds of one LM batch: beyond them time per row no longer falls (measured on CPU), but memory grows.
+# Places of one LM batch: beyond them time per row no longer falls (measured on CPU), but memory grows.
 MAX_TOKENS = 4096
-MAX_WEIGHTS = 1 << 25  # attention weights of one layer: 128 MB in float32, held about three times
+MAX_TOKENS_GPU = 32_768
 
 END = -1  # in place of a label: the sequence ends here
 
@@ -81,7 +82,7 @@ class PromptedLM:
     """A frozen unit LM with prompts that are projected once and answer together in one batch."""
 
     def __init__(self, lm: XGLMForCausalLM, prompts: Sequence[Prompt]) -> None:
-        self.lm = lm
+        self.lm = packed(lm)
         self.prompts = list(prompts)
         device, config = lm.device, lm.config
         n, heads, d = len(self.prompts), config.attention_heads, config.d_model
@@ -226,14 +227,12 @@ class PromptedLM:
         return alive
 
     def _chunks(self, rows: list[tuple[int, int]], lengths: list[int]) -> Iterator[list[tuple[int, int]]]:
-        """Cut rows (sorted by length) into batches that stay within MAX_TOKENS and MAX_WEIGHTS."""
+        """Cut rows (sorted by length) into batches of at most MAX_TOKENS places, padding included."""
         n_prompt = self.keys.shape[-2] + self.inputs.shape[1]
+        most = MAX_TOKENS if self.lm.device.type == "cpu" else MAX_TOKENS_GPU
         chunk: list[tuple[int, int]] = []
         for row in rows:
-            total = n_prompt + lengths[row[0]]
-            size = len(chunk) + 1
-            weights = size * total * total * self.lm.config.attention_heads
-            if chunk and (size * total > MAX_TOKENS or weights > MAX_WEIGHTS):
+            if chunk and (len(chunk) + 1) * (n_prompt + lengths[row[0]]) > most:
                 yield chunk
                 chunk = []
             chunk.append(row)

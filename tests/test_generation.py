@@ -87,13 +87,6 @@ def test_small_chunks_give_the_same_answers(lm, prompts, monkeypatch):
             assert_same(answer, same)
 
 
-def test_long_rows_are_chunked_by_attention_too(lm, prompts, monkeypatch):
-    monkeypatch.setattr(generation, "MAX_WEIGHTS", 1)
-    prompted = PromptedLM(lm, prompts)
-    chunks = list(prompted._chunks([(0, 0), (0, 1), (0, 2)], [50]))
-    assert chunks == [[(0, 0)], [(0, 1)], [(0, 2)]]
-
-
 def test_more_units_than_the_position_table_holds():
     lm = make_lm()
     long = [i % N_UNITS for i in range(3000)]  # 60 s of units that all differ from their neighbours
