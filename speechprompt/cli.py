@@ -17,6 +17,7 @@ from speechprompt.errors import SpeechPromptError
 PACKAGE = Path(__file__).parent
 COMMANDS = {
     "classify": "commands.classify",
+    "label": "commands.label",
     "units": "commands.units",
     "tasks": "commands.tasks",
     "evaluate": "commands.evaluate",

@@ -193,13 +193,7 @@ class SpeechPrompt:
         """
         chosen = self._choose(tasks)
         waveform = audio_input.load(audio)
-        if audio_input.peak_dbfs(waveform) < audio_input.SILENCE_DBFS:
-            deaf = [prompt.title for prompt in chosen if prompt.silence_label is None]
-            if deaf:
-                raise SpeechPromptError(
-                    f"Nothing was recorded, and {deaf[0]} has no answer for silence: "
-                    "check the microphone and speak closer to it."
-                )
+        check_heard(waveform, chosen)
         start = time.perf_counter()
         units = self.backbone.listen([waveform])[0]
         encode_s = time.perf_counter() - start
@@ -249,6 +243,17 @@ class SpeechPrompt:
             [make_answer(prompt, answer, units, timing) for prompt, answer in zip(prompts, row, strict=True)]
             for units, row in zip(utterances, raw, strict=True)
         ]
+
+
+def check_heard(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
+    """Raise SpeechPromptError when the recording holds nothing and a prompt has no label for that."""
+    if audio_input.peak_dbfs(waveform) < audio_input.SILENCE_DBFS:
+        deaf = [prompt.title for prompt in prompts if prompt.silence_label is None]
+        if deaf:
+            raise SpeechPromptError(
+                f"Nothing was recorded, and {deaf[0]} has no answer for silence: "
+                "check the microphone and speak closer to it."
+            )
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -1,0 +1,52 @@
+"""Label every recording of a folder or parquet file.
+
+A folder is searched through for WAV, FLAC, OGG, Opus and MP3 files; a parquet file has the columns
+audio (bytes of sound files) and id. The output has one row for each, in their order: id, seconds,
+TASK.label and TASK.score of every task, and error, which says why a recording has no labels.
+A run that was stopped goes on when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from speechprompt.commands import complain
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument("source", type=Path, metavar="FOLDER_OR_PARQUET")
+    parser.add_argument(
+        "--task", action="append", dest="tasks", default=[], metavar="T", help="repeatable; default: all"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help=".parquet, .csv or .jsonl")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=max(1, min(4, (os.cpu_count() or 2) - 1)),
+        help="processes that decode (default: one for each core but one, at most 4; 0: none)",
+    )
+    parser.add_argument("--device", default="auto", help="default: the GPU when there is one")
+
+
+def run(args: argparse.Namespace) -> int:
+    from speechprompt.backbone import Backbone
+    from speechprompt.labelling import label
+    from speechprompt.pipeline import choose_device
+
+    began = time.perf_counter()
+    try:
+        backbone = Backbone.load(args.backbone, choose_device(args.device))
+        done = label(backbone, args.tasks, args.source, args.out, args.workers)
+    except KeyboardInterrupt:
+        complain("stopped; the same command goes on from here.")
+        return 130
+    took = time.perf_counter() - began
+    print(
+        f"{done.rows} rows in {args.out}, {done.failed} of them without labels; {done.seconds / 60:.1f} minutes of"
+    )
+    print(f"sound in {took:.1f} s, {done.seconds / took:.0f} times real time.")
+    return 0

@@ -1,0 +1,246 @@
+"""Labels for many recordings: decoded ahead, answered in batches, kept as they come, in the order given.
+
+Every finished batch is appended to a file beside the output, so a stopped run goes on where it was; at the
+end it becomes the output, a CSV, JSON-lines or parquet file. Memory does not grow with the number of clips.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from speechprompt.audio import SAMPLE_RATE
+from speechprompt.backbone import Backbone
+from speechprompt.clips import Decoders, FolderClips, ParquetClips, open_clips
+from speechprompt.errors import SpeechPromptError
+from speechprompt.generation import PromptedLM
+from speechprompt.pipeline import check_heard
+from speechprompt.prompt import Prompt
+
+SUFFIXES = (".parquet", ".csv", ".jsonl")
+CHUNK_SECONDS = 300.0  # recordings answered, and kept, together; 19 MB as waveforms
+CHUNK_CLIPS = 256
+GPU_FACTOR = 8  # chunks of a GPU are so much larger
+ROWS_AT_ONCE = 10_000  # of the output, in memory
+
+BEGINNING = b'{"format_version": 1'  # of the file that is kept on the way
+
+Row = list[Any]  # id, seconds, what is wrong, then label and score of every task; None where there is none
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a run did: rows of the output, those among them without labels, seconds of sound answered now."""
+
+    rows: int
+    failed: int
+    seconds: float
+
+
+def label(
+    backbone: Backbone,
+    tasks: Sequence[str],
+    source: Path,
+    out: Path,
+    workers: int = 1,
+    progress: bool = True,
+) -> Labelled:
+    """Answer tasks about every clip of a folder or parquet file; one row each, in their order, into `out`.
+
+    Columns: id, seconds, `TASK.label` and `TASK.score` of every task, error (why a row has no labels, else
+    empty). The suffix of `out` says the kind of file. The answers are those of SpeechPrompt.classify. workers:
+    processes that decode. A run that was stopped goes on when it is asked for again. SpeechPromptError when
+    a task, the source or the kind of file is unknown, or the run that was stopped was another.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        raise SpeechPromptError(f"{out.name} must end in {', '.join(SUFFIXES)}, which says the kind of file.")
+    if not out.parent.is_dir():
+        raise SpeechPromptError(f"The folder of {out.name} does not exist: make it first.")
+    if workers < 0:
+        raise SpeechPromptError("The number of workers must be 0 or more.")
+    prompts = [backbone.prompt(task) for task in dict.fromkeys(tasks or backbone.prompts)]
+    if not prompts:
+        raise SpeechPromptError(f"Backbone {backbone.name} has no tasks to answer.")
+    clips = open_clips(source)
+    prompted, _ = PromptedLM(backbone.lm, prompts), backbone.encoder
+    factor = 1 if backbone.device.type == "cpu" else GPU_FACTOR
+    seconds = 0.0
+    kept = Kept(out.with_name(out.name + ".part"), settings(backbone, prompts, clips))
+    with kept, Decoders(workers) as decoders:
+        done, failed = kept.resume(clips.ids())
+        bar = tqdm(
+            initial=done, total=len(clips), unit=" clips", desc="label", disable=not progress, mininterval=1
+        )
+        with bar:
+            decoded = decoders.map(clips.clips(done))
+            for chunk in chunks(decoded, CHUNK_SECONDS * factor, CHUNK_CLIPS * factor):
+                rows = answer(backbone, prompted, chunk)
+                kept.append(rows)
+                done, failed = done + len(rows), failed + sum(row[2] is not None for row in rows)
+                seconds += sum(row[1] or 0 for row in rows)
+                bar.update(len(rows))
+                if rate := bar.format_dict["elapsed"]:
+                    bar.set_postfix_str(f"{seconds / rate:.0f} x real time", refresh=False)
+        names = [f"{prompt.task}.{what}" for prompt in prompts for what in ("label", "score")]
+        write(out, names, kept.rows())
+    kept.path.unlink()
+    return Labelled(done, failed, seconds)
+
+
+def chunks(
+    decoded: Iterator[tuple[str, np.ndarray | str]], seconds: float, clips: int
+) -> Iterator[list[tuple[str, np.ndarray | str]]]:
+    """Clips in their order, so many seconds or so many clips together."""
+    chunk: list[tuple[str, np.ndarray | str]] = []
+    samples = 0
+    for clip_id, waveform in decoded:
+        chunk.append((clip_id, waveform))
+        samples += 0 if isinstance(waveform, str) else len(waveform)
+        if samples >= seconds * SAMPLE_RATE or len(chunk) >= clips:
+            yield chunk
+            chunk, samples = [], 0
+    if chunk:
+        yield chunk
+
+
+def answer(
+    backbone: Backbone, prompted: PromptedLM, chunk: Sequence[tuple[str, np.ndarray | str]]
+) -> list[Row]:
+    """A row for every clip; what could not be decoded, or holds nothing, gets the reason and no labels."""
+    rows: list[Row] = []
+    heard: list[tuple[int, np.ndarray]] = []
+    for clip_id, waveform in chunk:
+        row: Row = [clip_id, None, None, *[None] * (2 * len(prompted.prompts))]
+        if isinstance(waveform, str):
+            row[2] = waveform
+        else:
+            row[1] = round(len(waveform) / SAMPLE_RATE, 4)
+            try:
+                check_heard(waveform, prompted.prompts)
+                heard.append((len(rows), waveform))
+            except SpeechPromptError as error:
+                row[2] = str(error)
+        rows.append(row)
+    if heard:
+        units = backbone.listen([waveform for _, waveform in heard])
+        answers = prompted.answer(units, range(len(prompted.prompts)))
+        for (at, _), of_clip in zip(heard, answers, strict=True):
+            said = zip(prompted.prompts, of_clip, strict=True)
+            rows[at][3:] = [x for p, a in said for x in (p.text([p.labels[i] for i in a.labels]), a.score)]
+    return rows
+
+
+def settings(
+    backbone: Backbone, prompts: Sequence[Prompt], clips: FolderClips | ParquetClips
+) -> dict[str, Any]:
+    """What makes two runs the same: the unit LM, every number of the prompts, how many clips there are."""
+    numbers = {}
+    for prompt in prompts:
+        digest = hashlib.sha256(json.dumps(prompt.config(), sort_keys=True, default=str).encode())
+        for name, tensor in sorted(prompt.tensors().items()):
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        numbers[prompt.task] = digest.hexdigest()
+    return {"format_version": 1, "unit_lm": backbone.unit_lm_sha256, "prompts": numbers, "clips": len(clips)}
+
+
+class Kept:
+    """The rows so far, a JSON line each behind one of settings, in a file that a killed run leaves whole."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path, self.settings = path, settings
+
+    def __enter__(self) -> Kept:
+        self.file: IO[bytes] = self.path.open("a+b")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def resume(self, ids: Iterable[str]) -> tuple[int, int]:
+        """How many rows are there already, and how many of them failed; a half-written last one is cut off."""
+        other = SpeechPromptError(
+            f"{self.path.name} holds a stopped run with other tasks, another backbone or other data: "
+            "delete it, or choose another output."
+        )
+        self.file.seek(0)
+        header = self.file.readline()
+        if not header.endswith(b"\n") and BEGINNING.startswith(
+            header[: len(BEGINNING)]
+        ):  # new, or hardly begun
+            self.file.truncate(0)
+            self.append([self.settings])
+            return 0, 0
+        if parsed(header) != self.settings:
+            raise other
+        done = failed = 0
+        end = self.file.tell()
+        expected = iter(ids)
+        for line in self.file:
+            row = parsed(line) if line.endswith(b"\n") else None
+            if row is None:
+                break
+            if not isinstance(row, list) or len(row) < 3 or row[0] != next(expected, None):
+                raise other
+            done, failed, end = done + 1, failed + (row[2] is not None), end + len(line)
+        self.file.truncate(end)
+        return done, failed
+
+    def append(self, rows: Sequence[Any]) -> None:
+        """Write rows so that they outlive this process and the machine's power."""
+        self.file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def rows(self) -> Iterator[Row]:
+        self.file.seek(0)
+        self.file.readline()
+        return map(json.loads, self.file)
+
+
+def parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def write(out: Path, names: Sequence[str], rows: Iterator[Row]) -> None:
+    """The output, complete or not there: columns id, seconds, the named ones of the tasks, error."""
+    aside = out.with_name(out.name + ".new")
+    columns = ["id", "seconds", *names, "error"]
+    ordered = ([row[0], row[1], *row[3:], row[2]] for row in rows)
+    if out.suffix.lower() == ".parquet":
+        write_parquet(aside, columns, ordered)
+    else:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            if out.suffix.lower() == ".csv":
+                table = csv.writer(file)
+                table.writerow(columns)
+                table.writerows(ordered)
+            else:
+                for row in ordered:
+                    file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n")
+    aside.replace(out)
+
+
+def write_parquet(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    numbers = {name for name in columns if name == "seconds" or name.endswith(".score")}
+    kinds = [(name, pyarrow.float64() if name in numbers else pyarrow.string()) for name in columns]
+    schema = pyarrow.schema(kinds)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while group := [row for _, row in zip(range(ROWS_AT_ONCE), rows, strict=False)]:
+            writer.write_table(
+                pyarrow.Table.from_pylist([dict(zip(columns, r, strict=True)) for r in group], schema)
+            )
