@@ -22,7 +22,7 @@ from speechprompt import audio
 from speechprompt.errors import SpeechPromptError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
-AHEAD = 64  # clips that wait decoded; 250 MB where each is 60 s long
+AHEAD = 64  # clips that are decoded while others are answered; 250 MB where each is 60 s long
 ROWS_AT_ONCE = 32  # rows of a parquet file in memory
 BUFFER_BYTES = 1 << 20  # of a parquet file read at once, where a row group may hold all of it
 
@@ -153,14 +153,18 @@ def end_with_parent() -> None:
 
 
 class Decoders:
-    """Worker processes that decode clips in their order, at most AHEAD of what was taken.
+    """Worker processes that decode clips in their order, so many ahead of what was taken.
 
-    workers 0 decodes here. A file that takes its worker down with it is tried once more, alone.
+    They start at once, beside whatever is loaded meanwhile. workers 0 decodes here. A file that takes its
+    worker down with it is tried once more, alone.
     """
 
-    def __init__(self, workers: int, decode: Callable[[Any], Any] = decode) -> None:
-        self.workers, self.decode = workers, decode
+    def __init__(self, workers: int, decode: Callable[[Any], Any] = decode, ahead: int = AHEAD) -> None:
+        self.workers, self.decode, self.ahead = workers, decode, ahead
         self.pool = self._pool(workers) if workers else None
+        if self.pool is not None:
+            for _ in range(workers):
+                self.pool.submit(decode, None)
 
     @staticmethod
     def _pool(workers: int) -> ProcessPoolExecutor:
@@ -182,7 +186,7 @@ class Decoders:
         waiting: deque[tuple[str, Any, Future]] = deque()
         for clip_id, source in clips:
             waiting.append((clip_id, source, self._submit(source)))
-            if len(waiting) >= AHEAD:
+            if len(waiting) > self.ahead:
                 yield self._take(*waiting.popleft())
         while waiting:
             yield self._take(*waiting.popleft())

@@ -31,7 +31,7 @@ from speechprompt.unit_lm import embed_scale, start_token
 from speechprompt.units import UNIT_OFFSET, Utterance
 
 # Places of one LM batch: beyond them time per row no longer falls (measured on CPU), but memory grows.
-MAX_TOKENS = 4096
+MAX_TOKENS = 2048
 MAX_TOKENS_GPU = 32_768
 
 END = -1  # in place of a label: the sequence ends here

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.backbone import Backbone
-from speechprompt.clips import Decoders, FolderClips, ParquetClips, open_clips
+from speechprompt.clips import AHEAD, Decoders, FolderClips, ParquetClips, open_clips
 from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
 from speechprompt.pipeline import check_heard
@@ -28,8 +28,8 @@ from speechprompt.prompt import Prompt
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 CHUNK_SECONDS = 300.0  # recordings answered, and kept, together; 19 MB as waveforms
-CHUNK_CLIPS = 256
-GPU_FACTOR = 8  # chunks of a GPU are so much larger
+CHUNK_CLIPS = AHEAD  # the next are decoded meanwhile
+GPU_FACTOR = 4  # chunks of a GPU are so much larger
 ROWS_AT_ONCE = 10_000  # of the output, in memory
 
 BEGINNING = b'{"format_version": 1'  # of the file that is kept on the way
@@ -71,27 +71,24 @@ def label(
     if not prompts:
         raise SpeechPromptError(f"Backbone {backbone.name} has no tasks to answer.")
     clips = open_clips(source)
-    prompted, _ = PromptedLM(backbone.lm, prompts), backbone.encoder
     factor = 1 if backbone.device.type == "cpu" else GPU_FACTOR
-    seconds = 0.0
     kept = Kept(out.with_name(out.name + ".part"), settings(backbone, prompts, clips))
-    with kept, Decoders(workers) as decoders:
-        done, failed = kept.resume(clips.ids())
-        bar = tqdm(
-            initial=done, total=len(clips), unit=" clips", desc="label", disable=not progress, mininterval=1
-        )
-        with bar:
+    with Decoders(workers, ahead=AHEAD * factor) as decoders:  # they start while the models are read
+        prompted, _ = PromptedLM(backbone.lm, prompts), backbone.encoder
+        with kept:
+            done, failed = kept.resume(clips.ids())
+            bar = tqdm(initial=done, total=len(clips), unit=" clips", desc="label", disable=not progress)
             decoded = decoders.map(clips.clips(done))
-            for chunk in chunks(decoded, CHUNK_SECONDS * factor, CHUNK_CLIPS * factor):
-                rows = answer(backbone, prompted, chunk)
-                kept.append(rows)
-                done, failed = done + len(rows), failed + sum(row[2] is not None for row in rows)
-                seconds += sum(row[1] or 0 for row in rows)
-                bar.update(len(rows))
-                if rate := bar.format_dict["elapsed"]:
-                    bar.set_postfix_str(f"{seconds / rate:.0f} x real time", refresh=False)
-        names = [f"{prompt.task}.{what}" for prompt in prompts for what in ("label", "score")]
-        write(out, names, kept.rows())
+            seconds = 0.0
+            with bar:
+                for chunk in chunks(decoded, CHUNK_SECONDS * factor, CHUNK_CLIPS * factor):
+                    rows = answer(backbone, prompted, chunk)
+                    kept.append(rows)
+                    done, failed = done + len(rows), failed + sum(row[2] is not None for row in rows)
+                    seconds += sum(row[1] or 0 for row in rows)
+                    bar.update(len(rows))
+            names = [f"{prompt.task}.{what}" for prompt in prompts for what in ("label", "score")]
+            write(out, names, kept.rows())
     kept.path.unlink()
     return Labelled(done, failed, seconds)
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # A product of a new number of rows costs oneDNN half a millisecond of preparation, so rows are filled up
-# to a multiple; the few rows of a step from the cache are not, as they would cost more than they save.
-ROWS, FEW_ROWS = 32, 16
+# to a multiple; not the few rows of a step from the cache, nor many rows, whose copy would cost more.
+ROWS, FEW_ROWS, MANY_ROWS = 32, 16, 512
 USUAL_ROWS = 256  # what the layout of the weights is chosen for
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -42,7 +42,7 @@ class PackedLinear(nn.Linear):
             return super().forward(input)
         rows = input.reshape(-1, self.in_features)
         n = len(rows)
-        if n >= FEW_ROWS and n % ROWS:
+        if FEW_ROWS <= n < MANY_ROWS and n % ROWS:
             rows = F.pad(rows, (0, 0, 0, ROWS - n % ROWS))
         product = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, "none", [], "")
         return product[:n].view(*input.shape[:-1], self.out_features)
