@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -87,10 +87,8 @@ class Uploads:
                 path.unlink(missing_ok=True)
         for folder in self.folder.glob("?" * 64):
             if now - changed(folder) >= GRACE:
-                try:
+                with suppress(OSError):  # it holds a file
                     folder.rmdir()
-                except OSError:  # it holds a file
-                    pass
 
     def _files(self) -> Iterator[Path]:
         """What gradio keeps: a folder for each content, and beside them what is still arriving."""

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import soundfile
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 
 from speechprompt.ui import uploads
 from tests import tiny
