@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -113,6 +114,21 @@ def decode_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
         return decode(file, max_seconds)
 
 
+class Quiet:
+    """A file for libsndfile, which a damaged header may send to before its beginning.
+
+    It is told where it is then; an exception would be printed from within its callback, traceback and all.
+    """
+
+    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
+        self.file = file
+        self.tell, self.readinto = file.tell, file.readinto
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
+        with suppress(OSError, ValueError, OverflowError):
+            self.file.seek(offset, whence)
+
+
 def decode(file: io.BufferedReader | io.BytesIO, max_seconds: float) -> tuple[np.ndarray, int]:
     """An open sound file -> float32 [T], the mean of its channels, and its rate in Hz."""
     import soundfile  # loads libsndfile, which `--help` need not wait for
@@ -121,7 +137,7 @@ def decode(file: io.BufferedReader | io.BytesIO, max_seconds: float) -> tuple[np
         raise SpeechPromptError("The recording is empty (0 bytes): record it again.")
     file.seek(0)
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(Quiet(file)) as sound:
             rate, channels = sound.samplerate, sound.channels
             check_format(rate, channels, sound.frames, max_seconds)
             limit = int(max_seconds * rate)
