@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,11 @@ MAX_SECONDS = 60.0
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
 MAX_CHANNELS = 8
 SILENCE_DBFS = -60.0  # a recording whose peak is lower holds nothing that was said
+HIGHEST_PEAK = (
+    1e6  # times full scale: 16-bit samples stored as floats pass, what overflows a spectrum does not
+)
 BLOCK_FRAMES = 1 << 18
+LARGEST_TERM = 1000  # of the ratio between a rate and ours; all usual rates have smaller ones
 
 AudioInput = str | Path | bytes | tuple[int, np.ndarray]
 
@@ -46,19 +52,28 @@ def load(source: AudioInput, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     if isinstance(source, tuple) and len(source) == 2:
         samples, rate = from_array(*source)
         check_format(rate, samples.shape[1], len(samples), max_seconds)
+        mono = mix_down(samples)
     elif isinstance(source, bytes | bytearray):
-        samples, rate = decode(io.BytesIO(source), max_seconds)
+        mono, rate = decode(io.BytesIO(source), max_seconds)
     elif isinstance(source, str | Path):
-        samples, rate = decode_file(Path(source), max_seconds)
+        mono, rate = decode_file(Path(source), max_seconds)
     elif source is None:
         raise SpeechPromptError("There is no recording: record something or choose a file.")
     else:
         raise SpeechPromptError("A recording must be a file path, bytes, or a pair (rate in Hz, samples).")
-    if not np.isfinite(samples).all():
+    if not np.isfinite(mono).all():  # a mean hides no NaN, and no Inf
         raise SpeechPromptError(
             "The recording holds values that are not numbers (NaN or Inf): export it again."
         )
-    return resample(samples.mean(axis=1, dtype=np.float32), rate)
+    if np.abs(mono).max() > HIGHEST_PEAK:
+        raise SpeechPromptError("The recording is far louder than full scale (1.0): export it again.")
+    return resample(mono, rate)
+
+
+def mix_down(samples: np.ndarray) -> np.ndarray:
+    """float32 [T, channels] -> float32 [T]."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
+        return samples.mean(axis=1, dtype=np.float32)
 
 
 def peak_dbfs(waveform: np.ndarray) -> float:
@@ -99,15 +114,30 @@ def decode_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
         return decode(file, max_seconds)
 
 
+class Quiet:
+    """A file for libsndfile, which a damaged header may send to before its beginning.
+
+    It is told where it is then; an exception would be printed from within its callback, traceback and all.
+    """
+
+    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
+        self.file = file
+        self.tell, self.readinto = file.tell, file.readinto
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
+        with suppress(OSError, ValueError, OverflowError):
+            self.file.seek(offset, whence)
+
+
 def decode(file: io.BufferedReader | io.BytesIO, max_seconds: float) -> tuple[np.ndarray, int]:
-    """An open sound file -> float32 [T, channels], rate in Hz."""
+    """An open sound file -> float32 [T], the mean of its channels, and its rate in Hz."""
     import soundfile  # loads libsndfile, which `--help` need not wait for
 
     if not file.seek(0, io.SEEK_END):
         raise SpeechPromptError("The recording is empty (0 bytes): record it again.")
     file.seek(0)
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(Quiet(file)) as sound:
             rate, channels = sound.samplerate, sound.channels
             check_format(rate, channels, sound.frames, max_seconds)
             limit = int(max_seconds * rate)
@@ -116,7 +146,7 @@ def decode(file: io.BufferedReader | io.BytesIO, max_seconds: float) -> tuple[np
                 block = sound.read(min(BLOCK_FRAMES, limit + 1 - total), dtype="float32", always_2d=True)
                 if not len(block):
                     break
-                blocks.append(block)
+                blocks.append(mix_down(block))  # eight channels at 192 kHz would take 370 MB
                 total += len(block)
     except SpeechPromptError:
         raise
@@ -146,10 +176,16 @@ def check_format(rate: int, channels: int, frames: int, max_seconds: float) -> N
 
 
 def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
-    """float32 [T] at `rate` Hz -> float32 at 16 kHz."""
-    if rate == SAMPLE_RATE:
+    """float32 [T] at `rate` Hz -> float32 at 16 kHz.
+
+    The filters of a ratio with large terms would take gigabytes (16000 : 44101 takes 2.8), so the
+    nearest ratio with small ones is taken; pitch and length are then at most 0.1 % off.
+    """
+    ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(LARGEST_TERM)
+    if ratio == 1:
         return np.ascontiguousarray(waveform)
     import torch
     import torchaudio
 
-    return torchaudio.functional.resample(torch.from_numpy(waveform), rate, SAMPLE_RATE).numpy()
+    samples = torch.from_numpy(waveform)
+    return torchaudio.functional.resample(samples, ratio.denominator, ratio.numerator).numpy()

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from speechprompt.commands import complain
-from speechprompt.errors import SpeechPromptError
+from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
 
 PACKAGE = Path(__file__).parent
 COMMANDS = {
@@ -86,7 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         module.add_arguments(parser)
         args = parser.parse_args(argv[len(command.split()) :])
         args.argv = argv  # the card of a prompt quotes it
-        return module.run(args) or 0
+        with said_when_out_of_memory():
+            return module.run(args) or 0
     except SpeechPromptError as error:
         complain(str(error))
         return 2

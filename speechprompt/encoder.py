@@ -24,6 +24,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.packing import packed
 from speechprompt.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.time_limit import check_time
 from speechprompt.units import FRAME_RATE
 
 MEL_HOP = 160  # samples between log-mel frames: 10 ms
@@ -202,6 +203,7 @@ class UnitEncoder(Quantizer):
         states: dict[int, Tensor] = {}
         order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
         for at in range(0, len(order), 16):
+            check_time()
             group = order[at : at + 16]
             lengths = torch.tensor([len(windows[i]) // 2 for i in group], device=self.device)
             mel = nn.utils.rnn.pad_sequence([windows[i] for i in group], batch_first=True)

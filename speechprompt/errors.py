@@ -1,4 +1,9 @@
-"""The one exception that users of this package have to know."""
+"""The one exception that users of this package have to know, and what becomes of a lack of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SpeechPromptError(ValueError):
@@ -7,3 +12,22 @@ class SpeechPromptError(ValueError):
     The message is one clear sentence that says what is wrong and what to do. It never holds
     a path of the server it runs on, so the app and the API show it as it is.
     """
+
+
+@contextmanager
+def said_when_out_of_memory() -> Iterator[None]:
+    """Turn the lack of memory of a device or of the machine into a SpeechPromptError.
+
+    The tensors of the failed work are freed with its frames, so whoever catches the error can go on.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch has an exception of its own for devices, but only a sentence for the main memory.
+        name, text = type(error).__name__, str(error)
+        if not (name in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in text):
+            raise
+        where = "graphics card" if name == "OutOfMemoryError" else "machine"
+        raise SpeechPromptError(
+            f"The {where} has no memory left for this: try again in a moment, or with less at a time."
+        ) from None  # the chain would keep the tensors

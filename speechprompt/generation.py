@@ -27,6 +27,7 @@ from speechprompt.decoding import (
 )
 from speechprompt.packing import packed
 from speechprompt.prompt import Prompt
+from speechprompt.time_limit import check_time
 from speechprompt.unit_lm import embed_scale, start_token
 from speechprompt.units import UNIT_OFFSET, Utterance
 
@@ -132,6 +133,7 @@ class PromptedLM:
         rows.sort(key=lambda row: len(utterances[row[0]]))  # like lengths together: little padding
         answers: dict[tuple[int, int], RawAnswer] = {}
         for chunk in self._chunks(rows, [len(ids) + 2 for ids in utterances]):
+            check_time()
             which = [prompts[p] for _, p in chunk]
             found = self._answer_batch([utterances[u] for u, _ in chunk], which)
             answers.update(zip(chunk, found, strict=True))
@@ -171,6 +173,7 @@ class PromptedLM:
         spoken = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         present = torch.cat([key_mask, input_mask, spoken], 1)
         while alive and cache is not None:
+            check_time()
             places = torch.tensor([h.place for h in alive], device=tokens.device)
             if places.tolist() != list(range(len(present))):  # something ended, or a hypothesis branched
                 cache.reorder_cache(cast(torch.LongTensor, places))

@@ -17,7 +17,7 @@ import torch
 
 from speechprompt import audio as audio_input
 from speechprompt.backbone import Backbone
-from speechprompt.errors import SpeechPromptError
+from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
 from speechprompt.generation import END, PromptedLM, RawAnswer
 from speechprompt.prompt import Prompt
 from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units, check_unit_ids
@@ -183,7 +183,7 @@ class SpeechPrompt:
 
     def units(self, audio: audio_input.AudioInput) -> Units:
         """The units of a recording: a file path, the bytes of a file, or (rate in Hz, samples)."""
-        return self.backbone.listen([audio_input.load(audio)])[0]
+        return self._listen(audio_input.load(audio))
 
     def classify(self, audio: audio_input.AudioInput, tasks: Sequence[str] | None = None) -> list[Answer]:
         """Answer each task (all when None) about one recording, in the order asked.
@@ -195,7 +195,7 @@ class SpeechPrompt:
         waveform = audio_input.load(audio)
         check_heard(waveform, chosen)
         start = time.perf_counter()
-        units = self.backbone.listen([waveform])[0]
+        units = self._listen(waveform)
         encode_s = time.perf_counter() - start
         return self._answer([units], chosen, encode_s)[0]
 
@@ -234,9 +234,14 @@ class SpeechPrompt:
             raise SpeechPromptError(f"Choose at least one task of backbone {self.backbone.name}.")
         return [self.prompts[name] for name in names]
 
+    def _listen(self, waveform: np.ndarray) -> Units:
+        with said_when_out_of_memory():
+            return self.backbone.listen([waveform])[0]
+
     def _answer(self, utterances: list[Units], prompts: list[Prompt], encode_s: float) -> list[list[Answer]]:
         start = time.perf_counter()
-        raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
+        with said_when_out_of_memory():
+            raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
         return [

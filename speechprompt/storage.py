@@ -6,6 +6,8 @@ size and hold exactly the expected tensors; nothing is ever unpickled. Knows no 
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import hashlib
 import json
 import os
@@ -111,7 +113,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise SpeechPromptError(f"{what}: {name} holds values that are not finite as {tensor.dtype}.")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(f"{what}: {path.name}", error) from error
     path.chmod(0o644)  # safetensors leaves 0600
 
 
@@ -119,34 +124,113 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def cannot_write(what: str, error: Exception) -> SpeechPromptError:
+    """What to say when a file cannot be written; libraries hide the cause in their own exceptions."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else "the disk may be full"
+    return SpeechPromptError(
+        f"{what} cannot be written ({reason}): free some space or choose another folder."
+    )
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # elsewhere folders cannot be opened
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file or folder until it is closed, by this process's death at the latest.
+
+    False when another holds the lock. Where there are no such locks (Windows, some network disks) there is
+    nothing to wait for.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
+
+
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """Give a hidden sibling to write into; when the block ends well it takes the folder's place.
 
-    Readers see the old files or the new ones, never half of each; an interrupted write leaves the old.
-    Files of the old folder that the block did not write are kept.
+    Readers see the old files or the new ones, never half of each; an interrupted write leaves the old,
+    and the next one clears its rest away. Files of the old folder that the block did not write are
+    kept. Of two writers the second waits.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with _alone_in(folder.parent):
+        for rest in folder.parent.glob(f".{glob.escape(folder.name)}.*.aside"):
+            shutil.rmtree(rest, ignore_errors=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".aside", dir=folder.parent))
+        try:
+            yield aside
+            aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
+            for path in folder.iterdir() if folder.exists() else ():
+                if not (aside / path.name).exists():
+                    keep(path, aside / path.name)
+            for path in aside.iterdir():
+                if path.is_file():
+                    sync(path)
+            sync(aside)
+            swap(aside, folder)
+            sync(folder.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def keep(path: Path, copy: Path) -> None:
+    """Copy a file or a folder, links as the links they are."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, copy, symlinks=True)
+    else:
+        shutil.copy2(path, copy, follow_symlinks=False)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    if os.name != "posix":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield aside
-        aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
-        for path in aside.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if folder.exists():
-            old = aside.with_name(aside.name + ".old")
-            folder.rename(old)
-            aside.rename(folder)
-            for path in old.iterdir():
-                if not (folder / path.name).exists():
-                    path.rename(folder / path.name)
-            shutil.rmtree(old)
-        else:
-            aside.rename(folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+        try_lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def swap(new: Path, folder: Path) -> None:
+    """Let `new` become `folder`, which becomes `new` if there was one: in one step where the system has one."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    if _exchange(new, folder):
+        return
+    old = new.with_name(new.name + ".old")  # for a moment there is no folder
+    folder.rename(old)
+    new.rename(folder)
+    old.rename(new)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Linux's renameat2 with RENAME_EXCHANGE; False where it is not to be had."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def sha256_file(path: Path) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage import cannot_write, sync, try_lock
 
 
 def learning_rate(step: int, steps: int, peak: float, warm_up: int, floor: float = 0.0) -> float:
@@ -17,12 +22,49 @@ def learning_rate(step: int, steps: int, peak: float, warm_up: int, floor: float
     return peak * min(1, (step + 1) / warm_up) * (floor + (1 - floor) * cosine)
 
 
+@contextmanager
+def run_folder(folder: Path | None) -> Iterator[None]:
+    """Make the folder of a run and keep it to this process; SpeechPromptError when another one has it."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("ab") as file:  # empty, and left there: only holding it means something
+        if not try_lock(file.fileno()):
+            raise SpeechPromptError(
+                "Another tuning or training is at work in the run folder: wait for it, or choose another --run."
+            )
+        yield
+
+
 def save_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
     """Write a checkpoint aside, then put it in its place; `settings` say what run it belongs to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
-    torch.save({**state, "settings": settings}, aside)
-    aside.replace(path)
+    try:
+        torch.save({**state, "settings": settings}, aside)
+        sync(aside)
+    except (OSError, RuntimeError) as error:  # torch has no other name for a full disk
+        aside.unlink(missing_ok=True)
+        raise cannot_write(f"The checkpoint {path.name}", error) from error
+    os.replace(aside, path)
+    sync(path.parent)
+
+
+def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """What save_checkpoint wrote; SpeechPromptError when a byte of it is not as it was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise ValueError("a checksum is wrong")
+        state = torch.load(path, map_location=device, weights_only=True)
+        state["settings"]
+    except Exception as error:  # zipfile and torch raise many things on damaged files
+        raise SpeechPromptError(
+            f"The checkpoint {path.name} of the run folder is damaged or none of ours: "
+            "delete it to begin again, or choose an empty --run."
+        ) from error
+    return state
 
 
 def load_checkpoint(
@@ -31,7 +73,7 @@ def load_checkpoint(
     """The state of a stopped run, None when there is none; SpeechPromptError when it was another run."""
     if not path.is_file():
         return None
-    state = torch.load(path, map_location=device, weights_only=True)
+    state = read_checkpoint(path, device)
     if state.pop("settings") != settings:
         raise SpeechPromptError(
             "The run folder holds another tuning or training (other settings or data): choose an empty --run."

@@ -22,7 +22,7 @@ from transformers import XGLMForCausalLM
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units
-from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
+from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 
@@ -95,6 +95,20 @@ def tune(
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
+    with run_folder(run):
+        return descend(lm, train, valid, goal, config, run, report)
+
+
+def descend(
+    lm: XGLMForCausalLM,
+    train: Sequence[Labelled],
+    valid: Sequence[Labelled],
+    goal: Goal,
+    config: TuneConfig,
+    run: Path | None,
+    report: Callable[[Progress], None] | None,
+) -> tuple[dict[str, Tensor], float]:
+    """The steps of `tune`, once its data is known to be sound and its run folder its own."""
     units = None
     if config.verbalizer != "learned":
         units = fixed_units(train, goal.n_labels, config.verbalizer, config.seed)

@@ -20,6 +20,7 @@ from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.corpus import Clip, noises_of, read_corpus
 from speechprompt.pretrain.kmeans import kmeans
+from speechprompt.training import read_checkpoint
 
 FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets
 BATCH_CLIPS = 64
@@ -29,7 +30,7 @@ def cut(checkpoint: Path, n_layers: int, n_units: int) -> UnitEncoder:
     """The averaged encoder of a training checkpoint, its first `n_layers` blocks, without centroids."""
     if not checkpoint.is_file():
         raise SpeechPromptError(f"There is no {checkpoint.name}: run `speechprompt pretrain encoder` first.")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     config = state["config"]
     if not 1 <= n_layers <= config["n_layers"]:
         raise SpeechPromptError(f"--layer must be 1 to {config['n_layers']}.")

@@ -28,7 +28,7 @@ from speechprompt.encoder import EncoderConfig, SpeechEncoder
 from speechprompt.pretrain.batches import Batches
 from speechprompt.pretrain.corpus import read_corpus
 from speechprompt.pretrain.kmeans import kmeans, nearest
-from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
+from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 
 FIRST_CLUSTERS, SECOND_CLUSTERS, TEACHER_LAYERS = 100, 500, 3
 HUBERT_UNITS = 100
@@ -209,7 +209,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    args.run.mkdir(parents=True, exist_ok=True)
+    with run_folder(args.run):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    """All steps, with a line of the log every 100 and a checkpoint every 500."""
     batches = Batches(read_corpus(args.data, workers=args.threads), args.seed)
     training = Run(args, batches)
     training.resume()

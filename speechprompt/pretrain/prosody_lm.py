@@ -33,7 +33,7 @@ from speechprompt.pretrain.unit_lm import MAX_TOKENS, new_lm, pad
 from speechprompt.prosody import fit_edges
 from speechprompt.prosody_lm import ProsodyConfig, ProsodyLM
 from speechprompt.prosody_streams import streams, targets
-from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
+from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, Units, to_tokens
 
 WEIGHTS = (1.0, 0.5, 0.5)  # of the losses of units, durations and F0
@@ -156,12 +156,12 @@ def run(args: argparse.Namespace) -> None:
     lm = from_unit_lm(source, prosody, args.dropout, args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
-    fit(lm, train, valid, args)
+    with run_folder(args.run):
+        fit(lm, train, valid, args)
 
 
 def fit(lm: ProsodyLM, train: list[Units], valid: list[Units], args: argparse.Namespace) -> None:
     """Step two: AdamW, one checkpoint and one line of the log per epoch; the best epoch is kept in --out."""
-    args.run.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in lm.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         [

@@ -25,7 +25,7 @@ from transformers import XGLMForCausalLM
 from speechprompt import unit_lm
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
-from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
+from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
 
 MAX_TOKENS = 256  # longer transcripts are cut into pieces of this many units
@@ -108,7 +108,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    args.run.mkdir(parents=True, exist_ok=True)
+    with run_folder(args.run):
+        train_lm(args)
+
+
+def train_lm(args: argparse.Namespace) -> None:
+    """AdamW, one checkpoint and one line of the log per epoch; the best epoch is kept in --out."""
     train, valid = read_transcripts(args.units, "train"), read_transcripts(args.units, "valid")
     if not train or not valid:
         raise SpeechPromptError("The transcripts need a train and a valid split.")

@@ -9,14 +9,19 @@ import gradio as gr
 
 from speechprompt.ui import endpoints, figures, style, try_tab
 from speechprompt.ui.handlers import Desk
+from speechprompt.ui.uploads import Page
 
 MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
-MAX_WAITING = 64
+# Who asks does not wait long: at 0.1 to 0.2 s an answer, the last of so many gets its own in 10 to 20 s.
+# Whoever comes then is told at once that the queue is full.
+MAX_WAITING = 96
 
 
 def build(desk: Desk) -> gr.Blocks:
     """The page of a desk; show it with `launch(**launch_options(desk))`."""
-    with gr.Blocks(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+    # delete_cache deletes what is left when the server stops; uploads.py deletes all along.
+    with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+        demo.forget_ended_sessions()
         gr.HTML(figures.header(desk.device_text()), apply_default_css=False, js_on_load=None)
         with gr.Tabs(elem_classes="sp-tabs"), gr.Tab("Try", id="try"):
             try_tab.build(desk)

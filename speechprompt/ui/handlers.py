@@ -21,6 +21,7 @@ from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
+from speechprompt.time_limit import time_limit
 from speechprompt.ui import answers, figures
 from speechprompt.units import parse_units
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 UNEXPECTED = "Something went wrong on our side: please try again, or try another recording."
 EXPIRED = "The recording is no longer on the server: record or choose it again."
+MOST_SECONDS = 60.0  # that one request may keep the device; a minute of speech takes 1 to 4 on two cores
 FIRST_TASK = "keyword_spotting"
 LANGUAGES = {"en": "English", "ar": "Arabic", "zh": "Mandarin", "lt": "Lithuanian", "de": "German"}
 Update = gr.HTML | dict[str, Any]  # the latter is gr.skip()
@@ -103,12 +105,13 @@ class Desk:
             raise SpeechPromptError(
                 f"There is no task {str(task)[:80]!r} on {backbone}; its tasks are: {known}."
             )
-        if not here.has_encoder:
-            answer = pipeline.classify_units([parse_units(ids or "")], [task])[0][0]
-            return answer, pipeline.prompts[task], None
-        waveform = audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
-        answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
-        return answer, pipeline.prompts[task], waveform
+        with time_limit(MOST_SECONDS):
+            if not here.has_encoder:
+                answer = pipeline.classify_units([parse_units(ids or "")], [task])[0][0]
+                return answer, pipeline.prompts[task], None
+            waveform = audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
+            answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
+            return answer, pipeline.prompts[task], waveform
 
     # Endpoint
 

@@ -1,0 +1,1 @@
+"""What hostile files, crowds and accidents do to the program."""

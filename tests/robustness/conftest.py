@@ -1,0 +1,35 @@
+"""A real server on loopback, in this process, with tiny models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from speechprompt import backbone as backbone_module
+from speechprompt.ui import Desk, build, launch_options, uploads
+from tests import tiny
+
+
+@pytest.fixture(scope="session")
+def running_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[uploads.Page]:
+    """The running page; sessions that ended are forgotten within a second."""
+    root = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(root / "uploads"))
+        patch.setattr(backbone_module, "ROOTS", (root,))
+        patch.setattr(uploads, "GRACE", 1.0)
+        patch.setattr(uploads, "SWEEP_EVERY", 0.2)
+        patch.setenv("GRADIO_IS_E2E_TEST", "1")  # a heartbeat every quarter of a second, else every 15 s
+        desk = Desk(tiny.make_backbone(root), device="cpu")
+        built = build(desk)
+        built.launch(quiet=True, prevent_thread_lock=True, server_name="127.0.0.1", **launch_options(desk))
+        yield built
+        built.close()
+
+
+@pytest.fixture(scope="session")
+def served(running_page: uploads.Page) -> tuple[str, Path]:
+    """The address of the page, and the folder that it keeps uploads in."""
+    return running_page.local_url.rstrip("/"), running_page.uploads.folder
