@@ -121,10 +121,10 @@ class Comparison:
     def offered(self, backbones: Iterable[str]) -> dict[str, list[tuple[Backbone, Prompt]]]:
         """Task -> the chosen backbones that have a prompt for it, with that prompt; by group, then title."""
         found: dict[str, list[tuple[Backbone, Prompt]]] = {}
-        for name in backbones:
+        for name in dict.fromkeys(map(str, backbones)):
             if name not in self.hearing:
                 known = ", ".join(self.hearing)
-                raise SpeechPromptError(f"No backbone {str(name)[:80]!r} hears here; choose among: {known}.")
+                raise SpeechPromptError(f"No backbone {name[:80]!r} hears here; choose among: {known}.")
             for task, prompt in self.hearing[name].prompts.items():
                 found.setdefault(task, []).append((self.hearing[name], prompt))
         return dict(sorted(found.items(), key=lambda kv: (kv[1][0][1].group, kv[1][0][1].title)))

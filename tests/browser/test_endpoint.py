@@ -1,4 +1,4 @@
-"""A program at the running app: the named endpoint `/classify` through gradio's own client; test_endpoints.py has all."""
+"""A program at the running app: the named endpoint `/classify`; tests/test_endpoints.py has the others."""
 
 from __future__ import annotations
 
