@@ -156,7 +156,7 @@ def test_cards_say_what_each_prompt_answers_and_is(tab: Comparison, clip: str) -
         assert part in text
     assert panel.props["summary"].startswith("5 prompts asked. Fruit: ")
     for button, kind in ((as_csv, "csv"), (as_json, "json")):
-        assert button["interactive"] and Path(button["value"]).name == f"comparison.{kind}"
+        assert button["visible"] and Path(button["value"]).name == f"comparison.{kind}"
 
 
 def test_what_is_left_out_is_not_asked(tab: Comparison, clip: str) -> None:
@@ -180,7 +180,7 @@ def test_a_choice_that_cannot_be_is_one_sentence(
     panel, as_csv, as_json = tab.answer(clip, left, backbones)
     assert part in shown(panel) and Elements(panel.value).having("role", "alert")
     for button in (as_csv, as_json):
-        assert button["value"] is None and not button["interactive"]
+        assert button["value"] is None and not button["visible"]
 
 
 def test_a_bad_recording_is_one_sentence(tab: Comparison, tmp_path: Path, silence: str) -> None:

@@ -36,8 +36,8 @@ def build(desk: Desk, tab: gr.Tab, recording: gr.Audio) -> None:
         with gr.Column(scale=8, min_width=320):
             panel = answer_panel(INVITATION, "sp-compare-panel")
             with gr.Row(elem_classes="sp-downloads"):
-                as_csv = gr.DownloadButton("Download as CSV", interactive=False, elem_id="sp-compare-csv")
-                as_json = gr.DownloadButton("Download as JSON", interactive=False, elem_id="sp-compare-json")
+                as_csv = gr.DownloadButton("Download as CSV", visible=False, elem_id="sp-compare-csv")
+                as_json = gr.DownloadButton("Download as JSON", visible=False, elem_id="sp-compare-json")
 
     asked = [audio, tasks, backbones]
     shown = [panel, as_csv, as_json]

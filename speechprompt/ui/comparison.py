@@ -240,8 +240,8 @@ INVITATION = (
 def download(data: bytes, kind: str) -> dict[str, Any]:
     """A file behind a button, kept where gradio clears up by itself."""
     path = save_bytes_to_cache(data, f"comparison.{kind}", get_upload_folder())
-    return gr.update(value=path, interactive=True)
+    return gr.update(value=path, visible=True)
 
 
 def nothing() -> dict[str, Any]:
-    return gr.update(value=None, interactive=False)
+    return gr.update(value=None, visible=False)
