@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechprompt import audio
 from speechprompt.backbone import Backbone
 from speechprompt.encoder import UnitEncoder
 from speechprompt.prompt import Prompt
@@ -24,6 +25,7 @@ from speechprompt.ui.table import COLUMNS, table, to_csv, to_json
 from tests import tiny
 from tests.test_ui import HOSTILE, Elements, shown
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
 METRICS = {"split": "test", "n": 300, "accuracy": 0.9, "interval95": [0.86, 0.93]}
 
 
@@ -109,6 +111,20 @@ def test_an_encoder_that_is_shared_listens_once(desk: Desk, monkeypatch: pytest.
     monkeypatch.setattr(UnitEncoder, "batch", counted)
     assert all(row.answer for row in compare(desk, tiny.make_waveform(), pairs(desk, "tiny", "twin")))
     assert calls == [1]
+
+
+def test_a_real_clip_is_heard_once_for_the_units_and_for_their_melody() -> None:
+    """mini-prosody shares mini's encoder; side by side they answer as each does alone."""
+    desk = Desk("mini", EXAMPLES, "cpu")
+    waveform = audio.load(EXAMPLES / "yes.flac")
+    rows = compare(desk, waveform, pairs(desk, "mini", "mini-prosody"))
+    said = {(row.backbone.name, row.prompt.task): row.answer for row in rows}
+    assert (keyword := said["mini", "keyword_spotting"]) and keyword.label == "yes"
+    assert {name for name, _ in said} == {"mini", "mini-prosody"}
+    for (name, task), answer in said.items():
+        (alone,) = desk.pipeline(name).classify((audio.SAMPLE_RATE, waveform), [task])
+        assert answer and answer.label == alone.label and answer.score == pytest.approx(alone.score, abs=1e-4)
+        assert (answer.units.log_f0 is None) == (name == "mini")
 
 
 def test_prompts_that_the_desk_does_not_know_can_be_compared_with_those_it_knows(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -225,6 +226,20 @@ def test_what_was_not_uploaded_is_not_read(
     rest: list[Any] = {"classify": ["fruit"], "units": []}.get(endpoint, [[]])  # type: ignore[assignment]
     answered, told = call(server, endpoint, [files, *rest, "tiny"])
     assert not answered and NOT_UPLOADED in told and str(clip) not in told
+
+
+def test_no_event_of_the_page_fetches_an_address(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that programs are not told of can be asked by hand too."""
+    monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_get", None)
+    demo = build(desk)
+    hearing = [f for f in demo.fns.values() if any(isinstance(block, gr.Audio) for block in f.inputs)]
+    assert len(hearing) > 8
+    for function in hearing:
+        data = [
+            forged("http://127.0.0.1/a.wav") if isinstance(b, gr.Audio) else None for b in function.inputs
+        ]
+        with pytest.raises(gr.Error, match="reads only recordings that are uploaded"):
+            asyncio.run(demo.preprocess_data(function, data, None))
 
 
 def test_the_own_address_of_an_upload_is_that_upload(server: str, clip: Path) -> None:

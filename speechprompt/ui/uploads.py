@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +12,8 @@ from gradio.blocks import BlockFunction
 from gradio.exceptions import InvalidPathError
 from gradio.state_holder import SessionState
 from gradio_client.utils import is_file_obj_with_meta, traverse
+
+log = logging.getLogger(__name__)
 
 META = {"_type": "gradio.FileData"}  # by which gradio knows a file
 FILE = {
@@ -52,6 +55,7 @@ class Page(gr.Blocks):
         except InvalidPathError as error:
             raise gr.Error(NOT_UPLOADED, print_exception=False) from error
         except ValueError as error:  # pydantic's and gradio's own: a value is of another kind than its input
+            log.info("An input was refused", exc_info=error)
             raise gr.Error(WRONG_KIND, print_exception=False) from error
 
 
