@@ -309,7 +309,7 @@ def test_nothing_from_outside_becomes_markup(desk: Desk) -> None:
     for html in (
         cards.cards([answered], [HOSTILE]),
         cards.cards([Row(here, prompt, None, HOSTILE)], []),
-        cards.check_group(HOSTILE, [cards.check(HOSTILE, "data-head", HOSTILE)]),
+        cards.check_group(HOSTILE, [cards.check(HOSTILE, HOSTILE, HOSTILE)]),
     ):
         page = Elements(html)
         assert "script" not in {tag for tag, _ in page.tags} and HOSTILE in page.text

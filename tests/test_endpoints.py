@@ -284,7 +284,11 @@ def test_an_agent_finds_the_tools_and_calls_them(server: str, clip: Path) -> Non
     tools, results = asyncio.run(visit())
     described = {tool.name: tool for tool in tools.tools}
     assert set(described) == set(ENDPOINTS)
-    assert "units that the model heard" in described["classify"].description
+    for part in (
+        "units that the model heard",
+        "score (0 to 1), scores (label to probability, highest first), slots",
+    ):
+        assert part in described["classify"].description
     properties = described["compare"].inputSchema["properties"]
     assert properties["tasks"]["items"] == {"type": "string"}
     assert "empty list asks all tasks" in properties["tasks"]["description"]

@@ -80,15 +80,13 @@ def took(answer: Answer) -> str:
     return f"{milliseconds(answer.timing['encode_s'])} encoder, {milliseconds(answer.timing['lm_s'])} language model"
 
 
-def check(text: str, attributes: str, hint: str = "") -> str:
+def check(text: str, value: str | None = None, hint: str = "") -> str:
+    """A checkbox for `value`, or without one a head that ticks all beside it."""
+    attribute = "data-head" if value is None else f'value="{escape(value)}"'
     small = f"<small>{escape(hint)}</small>" if hint else ""
-    return (
-        f'<label><input type="checkbox" {attributes}><span dir="auto">{escape(text)} {small}</span></label>'
-    )
+    return f'<label><input type="checkbox" {attribute}><span dir="auto">{escape(text)} {small}</span></label>'
 
 
 def check_group(group: str, entries: Iterable[str]) -> str:
     """Checkboxes under a head of their own."""
-    return (
-        f'<div role="group" aria-label="{escape(group)}">{check(group, "data-head")}{"".join(entries)}</div>'
-    )
+    return f'<div role="group" aria-label="{escape(group)}">{check(group)}{"".join(entries)}</div>'

@@ -50,3 +50,5 @@ def build(desk: Desk, tab: gr.Tab, recording: gr.Audio) -> None:
     )
     examples.click(comparison.choose_example, None, audio, **AT_ONCE)
     tab.select(comparison.take_over, [recording, audio], audio, **AT_ONCE)
+    # prompts may have come since the page was built
+    tab.select(comparison.choose_backbones, backbones, [tasks, examples], **AT_ONCE)

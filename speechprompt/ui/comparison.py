@@ -213,11 +213,11 @@ class Comparison:
             prompt = pairs[0][1]
             known = [f"{b.name} {figures.measured(p)}" for b, p in pairs]
             hint = figures.measured(prompt) if len(pairs) == 1 else ", ".join(known)
-            groups.setdefault(prompt.group, []).append(check(prompt.title, f'value="{task}"', hint))
+            groups.setdefault(prompt.group, []).append(check(prompt.title, task, hint))
         if not groups:
             return "<p>These backbones have no tasks yet.</p>"
         html = "".join(check_group(group, entries) for group, entries in groups.items())
-        return check("All tasks", "data-head") + html
+        return check("All tasks") + html
 
     def examples(self, backbones: Iterable[str]) -> str:
         """Buttons for the clips that are for a task of these backbones."""

@@ -1,6 +1,7 @@
 """The endpoints for programs, apart from the page so that their inputs stay plain.
 
-The docstrings are what clients and agents (MCP) read. Every failure is one sentence.
+The docstrings are what clients and agents (MCP) read; gradio joins the lines of Returns with commas, so each
+line is an item of its own. Every failure is one sentence.
 """
 
 from __future__ import annotations
@@ -68,10 +69,13 @@ class Endpoints:
             backbone: name of the backbone, mini unless another one is here
 
         Returns:
-            task, title, label, score (0 to 1), scores (label to probability, highest first), slots (slot to
-            value, of tasks that fill slots), steps (label, slot, score, scores, unit and unit_score of every
-            label that was answered), units (ids, starts and lengths in frames of 20 ms), generated and
-            generated_scores (the units that the language model answered with), verbalizer and timing (seconds).
+            task, title, label, score (0 to 1)
+            scores (label to probability, highest first)
+            slots (slot to value, of tasks that fill slots)
+            steps (label, slot, score, scores, unit and unit_score of every label that was answered)
+            units (ids, starts and lengths in frames of 20 ms)
+            generated and generated_scores (the units that the language model answered with)
+            verbalizer and timing (in seconds)
         """
         return self.desk.classify(audio_file, task, backbone)[0].to_dict()
 
@@ -85,8 +89,7 @@ class Endpoints:
             backbone: name of the backbone, mini unless another one is here
 
         Returns:
-            one entry for each task: what /classify returns, with error empty; a task that cannot answer (most
-            have no answer for silence) has task, title and the reason as error alone.
+            for each task what classify returns, with error empty; one that cannot answer has task, title and error
         """
         return self.answers(audio_file, self.choose(tasks, backbone))
 
@@ -102,8 +105,9 @@ class Endpoints:
             backbone: name of the backbone, mini unless another one is here
 
         Returns:
-            one entry for each recording, in order: file (its name), answers (as /compare returns them) and
-            error (empty, or one sentence that says why this recording has no answers).
+            for each recording in order: file (its name)
+            answers (as compare returns them)
+            error (empty, or one sentence that says why there are no answers)
         """
         asked = self.choose(tasks, backbone)
         if not isinstance(audio_files, list) or not 1 <= len(audio_files) <= MAX_FILES:
@@ -133,7 +137,7 @@ class Endpoints:
             backbone: name of a backbone that hears audio, mini unless another one is here
 
         Returns:
-            ids (without repeats), starts and lengths (of each, in frames of 20 ms) and seconds (of the recording).
+            ids (without repeats), starts and lengths (of each, in frames of 20 ms) and seconds (of the recording)
         """
         here = self.desk.backbone(backbone)
         waveform = load_recording(audio_file)
@@ -155,7 +159,7 @@ class Endpoints:
             backbone: name of the backbone whose encoder made the units
 
         Returns:
-            what /classify returns; starts and lengths count the repeats that were given.
+            what classify returns; starts and lengths count the repeats that were given
         """
         (prompt,) = self.choose([task], backbone)
         pipeline = self.desk.pipeline(backbone)
@@ -169,9 +173,9 @@ class Endpoints:
             backbone: name of the backbone, mini unless another one is here
 
         Returns:
-            of each task: task (its name), title, group, labels, answer (label, slots or sequence), accuracy
-            (0 to 1), n (recordings it was measured on), split, interval95 (of the accuracy; null where it was
-            not measured) and parameters (trained numbers of its prompt).
+            for each task: task (its name), title, group, labels, answer (label, slots or sequence)
+            accuracy (0 to 1), n (recordings it was measured on), split, interval95 (null where nobody measured)
+            parameters (trained numbers of its prompt)
         """
         here = self.desk.backbone(backbone)
         if not here.has_lm:
