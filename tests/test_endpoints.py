@@ -7,7 +7,8 @@ import asyncio
 import base64
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,12 @@ def test_too_many_files_are_refused_at_once(client: Client, clip: Path) -> None:
             client.predict(files, [], "tiny", api_name="/compare_files")
 
 
+def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Its result, from a thread of its own: playwright leaves a running loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def upload(server: str, path: Path) -> dict[str, Any]:
     """Send a file as gradio's client does; what the server then calls it."""
     body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="tone.wav"\r\n\r\n'
@@ -239,7 +246,7 @@ def test_no_event_of_the_page_fetches_an_address(desk: Desk, monkeypatch: pytest
             forged("http://127.0.0.1/a.wav") if isinstance(b, gr.Audio) else None for b in function.inputs
         ]
         with pytest.raises(gr.Error, match="reads only recordings that are uploaded"):
-            asyncio.run(demo.preprocess_data(function, data, None))
+            finished(demo.preprocess_data(function, data, None))
 
 
 def test_the_own_address_of_an_upload_is_that_upload(server: str, clip: Path) -> None:
@@ -281,7 +288,7 @@ def test_an_agent_finds_the_tools_and_calls_them(server: str, clip: Path) -> Non
             tools = await session.list_tools()
             return tools, [await session.call_tool(*each) for each in asked]
 
-    tools, results = asyncio.run(visit())
+    tools, results = finished(visit())
     described = {tool.name: tool for tool in tools.tools}
     assert set(described) == set(ENDPOINTS)
     for part in (
