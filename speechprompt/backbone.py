@@ -174,9 +174,12 @@ class Backbone:
 
         return self.has_lm and prosody_lm.is_prosody(self.folder / "unit_lm")
 
-    def listen(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
-        """float32 [T] at 16 kHz each -> Units, with their melody where the unit LM hears it."""
-        found = self.encoder.batch(waveforms)
+    def listen(self, waveforms: Sequence[np.ndarray], heard: list[Units] | None = None) -> list[Units]:
+        """float32 [T] at 16 kHz each -> Units, with their melody where the unit LM hears it.
+
+        heard: what the encoder made of them already, for a backbone that shares it.
+        """
+        found = self.encoder.batch(waveforms) if heard is None else heard
         if not self.hears_melody:
             return found
         from speechprompt.prosody import with_f0

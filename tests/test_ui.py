@@ -18,6 +18,7 @@ import soundfile
 
 from speechprompt.pipeline import Answer, Step
 from speechprompt.ui import Desk, answers, build, figures, handlers
+from speechprompt.ui.endpoints import Endpoints
 from speechprompt.units import Units
 from tests import tiny
 
@@ -225,7 +226,7 @@ def shown(update: Any) -> str:
 def test_answer_shows_label_scores_generated_units_and_timing(desk: Desk, clips: Path) -> None:
     path = str(clips / "a.wav")
     panel = desk.answer(path, "colours", "tiny")
-    expected = desk.api_classify(path, "colours", "tiny")
+    expected = Endpoints(desk).classify(path, "colours", "tiny")
     text = shown(panel)
     assert expected["label"] in text and f"unit {expected['generated'][0]}" in text
     for part in ("The language model generated", "Encoder", "Language model", "CPU", *expected["scores"]):
@@ -236,7 +237,7 @@ def test_answer_shows_label_scores_generated_units_and_timing(desk: Desk, clips:
 
 
 def test_endpoint_answer_is_json(desk: Desk, clips: Path) -> None:
-    answer = desk.api_classify(str(clips / "a.wav"), "fruit", "tiny")
+    answer = Endpoints(desk).classify(str(clips / "a.wav"), "fruit", "tiny")
     assert json.loads(json.dumps(answer)) == answer
     assert sum(answer["scores"].values()) == pytest.approx(1)
     assert max(answer["scores"], key=answer["scores"].get) == answer["label"]
@@ -273,7 +274,7 @@ def test_bad_recordings_get_one_sentence_on_the_page_and_from_the_endpoint(
     assert Elements(panel.value).having("role", "alert") and part in shown(panel)
     assert str(tmp_path) not in panel.value
     with pytest.raises(gr.Error, match=part):
-        desk.api_classify(path, "colours", "tiny")
+        Endpoints(desk).classify(path, "colours", "tiny")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_unknown_names_list_the_known_ones(
 ) -> None:
     assert part in shown(desk.answer(str(clips / "a.wav"), task, backbone))
     with pytest.raises(gr.Error, match=part):
-        desk.api_classify(str(clips / "a.wav"), task, backbone)
+        Endpoints(desk).classify(str(clips / "a.wav"), task, backbone)
 
 
 def test_without_a_recording_the_button_asks_for_one(desk: Desk) -> None:
@@ -305,7 +306,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
     monkeypatch.setattr(desk.pipeline("tiny").backbone.encoder, "batch", broken)
     assert shown(desk.answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + handlers.UNEXPECTED
     with pytest.raises(gr.Error) as error:
-        desk.api_classify(str(clips / "a.wav"), "colours", "tiny")
+        Endpoints(desk).classify(str(clips / "a.wav"), "colours", "tiny")
     assert error.value.message == handlers.UNEXPECTED
     logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
     assert logged == ["/srv/secret went wrong"] * 2
@@ -375,10 +376,10 @@ def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
     assert "86–92" in str(page.having("value", "b")[0]["data-hint"])
 
 
-def test_only_classify_is_public(desk: Desk) -> None:
+def test_only_the_endpoints_are_public(desk: Desk) -> None:
     demo = build(desk)
     public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
-    assert public == {"classify"}
+    assert public == {"classify", "compare", "compare_files", "units", "classify_units", "tasks"}
     assert {f.concurrency_id for f in demo.fns.values() if f.queue is not False} == {"device"}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import endpoints, figures, style, try_tab
+from speechprompt.ui import compare_tab, endpoints, figures, style, try_tab
 from speechprompt.ui.handlers import Desk
 from speechprompt.ui.uploads import Page
 
@@ -23,8 +24,11 @@ def build(desk: Desk) -> gr.Blocks:
     with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         demo.forget_ended_sessions()
         gr.HTML(figures.header(desk.device_text()), apply_default_css=False, js_on_load=None)
-        with gr.Tabs(elem_classes="sp-tabs"), gr.Tab("Try", id="try"):
-            try_tab.build(desk)
+        with gr.Tabs(elem_classes="sp-tabs"):
+            with gr.Tab("Try", id="try"):
+                recording = try_tab.build(desk)
+            with gr.Tab("Compare", id="compare") as compare:
+                compare_tab.build(desk, compare, recording)
         endpoints.build(desk)
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)
 
@@ -39,4 +43,5 @@ def launch_options(desk: Desk) -> dict[str, Any]:
         "allowed_paths": [str(path) for path in allowed],
         "max_file_size": MAX_FILE_SIZE,
         "footer_links": ["api", "settings"],
+        "mcp_server": find_spec("mcp") is not None,  # the endpoints as tools for agents
     }

@@ -34,12 +34,44 @@ select.addEventListener("change", () => { props.value = select.value; sync(); tr
 watch(["value", "options"], sync);
 sync();
 """
-PANEL = '<p class="sp-said" role="status">${summary}</p><div id="sp-panel">${value}</div>'
+# Checkboxes by group, under heads that tick a whole group or all. Its value is the names that are not ticked,
+# so that what another choice brings is ticked at first and what was left out stays so.
+CHECKS = '<fieldset class="sp-checks" id="${field}"><legend class="sp-eyebrow">${caption}</legend>${options}</fieldset>'
+CHECKS_SCRIPT = """
+const boxes = (inside) => [...inside.querySelectorAll("input[value]")];
+const sync = () => {
+  const left = new Set(props.value);
+  for (const box of boxes(element)) box.checked = !left.has(box.value);
+  for (const head of element.querySelectorAll("input[data-head]")) {
+    const on = boxes(head.closest("[role=group], fieldset")).map((box) => box.checked);
+    head.checked = on.every(Boolean);
+    head.indeterminate = on.some(Boolean) && !head.checked;
+  }
+};
+element.addEventListener("change", ({ target }) => {
+  if ("head" in target.dataset)
+    for (const box of boxes(target.closest("[role=group], fieldset"))) box.checked = target.checked;
+  const offered = boxes(element), names = offered.map((box) => box.value);
+  const left = props.value.filter((name) => !names.includes(name));
+  props.value = [...left, ...offered.filter((box) => !box.checked).map((box) => box.value)];
+  sync();
+  trigger("input");
+});
+watch(["value", "options"], sync);
+sync();
+"""
+EXAMPLES_SCRIPT = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-index]");
+  if (button) trigger("click", { index: Number(button.dataset.index) });
+});
+"""
+PANEL = '<p class="sp-said" role="status">${summary}</p><div id="${field}" class="sp-panel">${value}</div>'
 
 # On a phone the answer is below the choices: bring it up when it comes.
 PANEL_SCRIPT = """
 watch("value", () => {
-  const answer = element.querySelector(".sp-answer, .sp-alert");
+  const answer = element.querySelector(".sp-answer, .sp-cards, .sp-alert");
   if (answer && answer.getBoundingClientRect().top > innerHeight * 0.75) {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     answer.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
@@ -62,12 +94,42 @@ def select(caption: str, field: str, options: str, value: str) -> gr.HTML:
     )
 
 
-def answer_panel(value: str) -> gr.HTML:
+def checks(caption: str, field: str, options: str) -> gr.HTML:
+    """Labelled checkboxes in groups, all ticked; the value is the list of those that are not."""
+    return gr.HTML(
+        [],
+        html_template=CHECKS,
+        js_on_load=CHECKS_SCRIPT,
+        apply_default_css=False,
+        caption=caption,
+        field=field,
+        options=options,
+    )
+
+
+def recorder(caption: str, field: str, visible: bool = True) -> gr.Audio:
+    """Microphone and upload, with a player for what they brought."""
+    return gr.Audio(
+        sources=["microphone", "upload"],
+        type="filepath",
+        label=caption,
+        visible=visible,
+        buttons=["download"],
+        elem_id=field,
+        elem_classes="sp-audio",
+        waveform_options=gr.WaveformOptions(
+            waveform_color="#9a9ca3", waveform_progress_color="#4a68e0", sample_rate=48_000
+        ),
+    )
+
+
+def answer_panel(value: str, field: str = "sp-panel") -> gr.HTML:
     """Where answers stand; `summary` is what a screen reader says when one comes."""
     return gr.HTML(
         value,
         html_template=PANEL,
         js_on_load=PANEL_SCRIPT,
         apply_default_css=False,
+        field=field,
         summary="",
     )

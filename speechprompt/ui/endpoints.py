@@ -1,22 +1,240 @@
-"""The endpoints for programs, apart from the page so that their inputs stay plain."""
+"""The endpoints for programs, apart from the page so that their inputs stay plain.
+
+The docstrings are what clients and agents (MCP) read; gradio joins the lines of Returns with commas, so each
+line is an item of its own. Every failure is one sentence.
+"""
 
 from __future__ import annotations
 
-import gradio as gr
+import logging
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
 
+import gradio as gr
+from gradio.components.api_component import Api
+
+from speechprompt import audio
+from speechprompt.backbone import Backbone
+from speechprompt.errors import SpeechPromptError
+from speechprompt.prompt import Prompt
+from speechprompt.ui.comparison import Row, compare
 from speechprompt.ui.controls import DEVICE_QUEUE
-from speechprompt.ui.handlers import Desk
+from speechprompt.ui.handlers import FIRST_TASK, UNEXPECTED, Desk, load_recording
+from speechprompt.ui.uploads import FILES
+from speechprompt.units import parse_units
+
+log = logging.getLogger(__name__)
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+MAX_FILES = 32  # in one request: the device serves one at a time
+NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+
+
+def sentence(error: Exception) -> str:
+    """What a client is told; what is our fault is logged and not told."""
+    if isinstance(error, SpeechPromptError):
+        return str(error)
+    log.error("An endpoint failed", exc_info=error)
+    return UNEXPECTED
+
+
+def in_a_sentence(endpoint: Endpoint) -> Endpoint:
+    """Make every failure of an endpoint one sentence."""
+
+    @wraps(endpoint)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return endpoint(*args, **kwargs)
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from error
+
+    return checked  # type: ignore[return-value]
+
+
+class Endpoints:
+    """The desk's answers as JSON."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @in_a_sentence
+    def classify(self, audio_file: str, task: str = FIRST_TASK, backbone: str = "mini") -> dict:
+        """Answer one task about a recording, with the units that the model heard and generated.
+
+        Args:
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            task: name of the task, for example keyword_spotting; an unknown name is answered with the known ones
+            backbone: name of the backbone, mini unless another one is here
+
+        Returns:
+            task, title, label, score (0 to 1)
+            scores (label to probability, highest first)
+            slots (slot to value, of tasks that fill slots)
+            steps (label, slot, score, scores, unit and unit_score of every label that was answered)
+            units (ids, starts and lengths in frames of 20 ms)
+            generated and generated_scores (the units that the language model answered with)
+            verbalizer and timing (in seconds)
+        """
+        return self.desk.classify(audio_file, task, backbone)[0].to_dict()
+
+    @in_a_sentence
+    def compare(self, audio_file: str, tasks: list[str] | None = None, backbone: str = "mini") -> list:
+        """Answer several tasks about one recording in one batch of the language model.
+
+        Args:
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            tasks: names of the tasks, in the order of the answers; an empty list asks all tasks of the backbone
+            backbone: name of the backbone, mini unless another one is here
+
+        Returns:
+            for each task what classify returns, with error empty; one that cannot answer has task, title and error
+        """
+        return self.answers(audio_file, self.choose(tasks, backbone))
+
+    @in_a_sentence
+    def compare_files(
+        self, audio_files: list, tasks: list[str] | None = None, backbone: str = "mini"
+    ) -> list:
+        """Answer several tasks about each of several recordings; a bad one takes nothing from the others.
+
+        Args:
+            audio_files: up to 32 recordings of 0.1 to 60 seconds each (WAV, FLAC, OGG, Opus or MP3)
+            tasks: names of the tasks, in the order of the answers; an empty list asks all tasks of the backbone
+            backbone: name of the backbone, mini unless another one is here
+
+        Returns:
+            for each recording in order: file (its name)
+            answers (as compare returns them)
+            error (empty, or one sentence that says why there are no answers)
+        """
+        asked = self.choose(tasks, backbone)
+        if not isinstance(audio_files, list) or not 1 <= len(audio_files) <= MAX_FILES:
+            raise SpeechPromptError(
+                f"audio_files takes 1 to {MAX_FILES} recordings: send more in another request."
+            )
+        found = []
+        for file in audio_files:
+            entry: dict[str, Any] = {
+                "file": Path(str(file["orig_name"] or file["path"])).name,
+                "answers": [],
+                "error": "",
+            }
+            try:
+                entry["answers"] = self.answers(file["path"], asked)
+            except Exception as error:
+                entry["error"] = sentence(error)
+            found.append(entry)
+        return found
+
+    @in_a_sentence
+    def units(self, audio_file: str, backbone: str = "mini") -> dict:
+        """Turn a recording into the discrete units that a backbone's language model reads.
+
+        Args:
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            backbone: name of a backbone that hears audio, mini unless another one is here
+
+        Returns:
+            ids (without repeats), starts and lengths (of each, in frames of 20 ms) and seconds (of the recording)
+        """
+        here = self.desk.backbone(backbone)
+        waveform = load_recording(audio_file)
+        units = here.listen([waveform])[0]
+        return {
+            "ids": units.ids.tolist(),
+            "starts": units.starts.tolist(),
+            "lengths": units.lengths.tolist(),
+            "seconds": len(waveform) / audio.SAMPLE_RATE,
+        }
+
+    @in_a_sentence
+    def classify_units(self, units: str, task: str = FIRST_TASK, backbone: str = "mini") -> dict:
+        """Answer one task about speech that is discrete units already.
+
+        Args:
+            units: unit ids with spaces or commas between them, for example "71 87 26 61"; repeats may be left in
+            task: name of the task; an unknown name is answered with the known ones
+            backbone: name of the backbone whose encoder made the units
+
+        Returns:
+            what classify returns; starts and lengths count the repeats that were given
+        """
+        (prompt,) = self.choose([task], backbone)
+        pipeline = self.desk.pipeline(backbone)
+        return pipeline.classify_units([parse_units(units)], [prompt[1].task])[0][0].to_dict()
+
+    @in_a_sentence
+    def tasks(self, backbone: str = "mini") -> list:
+        """List the tasks of a backbone, with what each can answer and how often it was right when measured.
+
+        Args:
+            backbone: name of the backbone, mini unless another one is here
+
+        Returns:
+            for each task: task (its name), title, group, labels, answer (label, slots or sequence)
+            accuracy (0 to 1), n (recordings it was measured on), split, interval95 (null where nobody measured)
+            parameters (trained numbers of its prompt)
+        """
+        here = self.desk.backbone(backbone)
+        if not here.has_lm:
+            raise SpeechPromptError(str(here.missing))
+        return [
+            {
+                "task": prompt.task,
+                "title": prompt.title,
+                "group": prompt.group,
+                "labels": list(prompt.labels),
+                "answer": prompt.answer,
+                **{name: prompt.metrics.get(name) for name in ("accuracy", "n", "split", "interval95")},
+                "parameters": prompt.n_parameters,
+            }
+            for prompt in here.prompts.values()
+        ]
+
+    def choose(self, tasks: list[str] | None, backbone: str) -> list[tuple[Backbone, Prompt]]:
+        """The prompts of these tasks, each once, or of all where none is named."""
+        here = self.desk.backbone(backbone)
+        if tasks and (not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks)):
+            raise SpeechPromptError("tasks must be a list of task names, or empty for all.")
+        return [(here, here.prompt(task)) for task in dict.fromkeys(tasks or here.prompts)]
+
+    def answers(self, path: str | None, asked: list[tuple[Backbone, Prompt]]) -> list[dict[str, Any]]:
+        """Every prompt's answer, or its reason for none."""
+        waveform = load_recording(path)
+        for backbone, _ in asked:
+            if not backbone.has_encoder:
+                raise SpeechPromptError(str(backbone.missing))
+        return [to_json(row) for row in compare(self.desk, waveform, asked)]
+
+
+def to_json(row: Row) -> dict[str, Any]:
+    if row.answer is None:
+        return {"task": row.prompt.task, "title": row.prompt.title, "error": row.error}
+    return row.answer.to_dict() | {"error": ""}
 
 
 def build(desk: Desk) -> None:
-    """The named endpoint `/classify`."""
-    audio_file = gr.Audio(type="filepath", label="audio_file", visible=False)
-    task = gr.Textbox("keyword_spotting", label="task", visible=False)
-    backbone = gr.Textbox(desk.default, label="backbone", visible=False)
-    gr.Button(visible=False).click(
-        desk.api_classify,
-        [audio_file, task, backbone],
-        gr.JSON(label="answer", visible=False),
-        api_name="classify",
-        **DEVICE_QUEUE,
-    )
+    """The named endpoints; their inputs are never shown."""
+    endpoints = Endpoints(desk)
+
+    def add(function: Callable[..., Any], *inputs: Any) -> None:
+        answer = gr.JSON(label="answer", visible=False)
+        name = function.__name__
+        gr.Button(visible=False).click(function, list(inputs), answer, api_name=name, **DEVICE_QUEUE)
+
+    def recording() -> gr.Audio:
+        return gr.Audio(type="filepath", label="audio_file", visible=False)
+
+    def text(value: str, label: str) -> gr.Textbox:
+        return gr.Textbox(value, label=label, visible=False)
+
+    task, backbone = text(FIRST_TASK, "task"), text(desk.default, "backbone")
+    tasks, files = Api([], NAMES, "tasks"), Api(None, FILES, "audio_files")  # what gr.api makes of types
+    add(endpoints.classify, recording(), task, backbone)
+    add(endpoints.compare, recording(), tasks, backbone)
+    add(endpoints.compare_files, files, tasks, backbone)
+    add(endpoints.units, recording(), backbone)
+    add(endpoints.classify_units, text("", "units"), task, backbone)
+    add(endpoints.tasks, backbone)

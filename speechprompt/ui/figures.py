@@ -234,8 +234,8 @@ def examples(entries: Iterable[Mapping[str, str]]) -> str:
     if not buttons:
         return ""
     return (
-        '<p class="sp-eyebrow" id="sp-examples-title">Or try an example</p>'
-        f'<div class="sp-examples" role="group" aria-labelledby="sp-examples-title">{"".join(buttons)}</div>'
+        '<p class="sp-eyebrow">Or try an example</p>'
+        f'<div class="sp-examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'
     )
 
 

@@ -1,4 +1,4 @@
-"""What the page does: from a click to the HTML that answers it, and the endpoint `/classify`.
+"""What the page does: from a click to the HTML that answers it.
 
 A `Desk` holds the models, loads each backbone when first asked for, and turns every failure into one
 sentence. It knows gradio only for its events and errors; the layout is in blocks.py.
@@ -95,8 +95,6 @@ class Desk:
         Also its prompt, and its waveform where there is one.
         """
         here = self.backbone(backbone)
-        if path is not None and not Path(path).is_file():
-            raise SpeechPromptError(EXPIRED)
         if not here.has_encoder and not (ids or "").strip():
             raise SpeechPromptError(units_only(here))
         pipeline = self.pipeline(backbone)
@@ -109,33 +107,9 @@ class Desk:
             if not here.has_encoder:
                 answer = pipeline.classify_units([parse_units(ids or "")], [task])[0][0]
                 return answer, pipeline.prompts[task], None
-            waveform = audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
+            waveform = load_recording(path)
             answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
             return answer, pipeline.prompts[task], waveform
-
-    # Endpoint
-
-    def api_classify(self, audio_file: str, task: str = FIRST_TASK, backbone: str = "mini") -> dict:
-        """Answer one task about a recording, with the units that the model heard and generated.
-
-        Args:
-            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
-            task: name of the task, for example keyword_spotting; an unknown name is answered with the known ones
-            backbone: name of the backbone, mini unless another one is here
-
-        Returns:
-            task, title, label, score (0 to 1), scores (label to probability, highest first), slots (slot to
-            value, of tasks that fill slots), steps (label, slot, score, scores, unit and unit_score of every
-            label that was answered), units (ids, starts and lengths in frames of 20 ms), generated and
-            generated_scores (the units that the language model answered with), verbalizer and timing (seconds).
-        """
-        try:
-            return self.classify(audio_file, task, backbone)[0].to_dict()
-        except SpeechPromptError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        except Exception as error:
-            log.exception("/classify failed")
-            raise gr.Error(UNEXPECTED, print_exception=False) from error
 
     # Events of the page
 
@@ -251,6 +225,13 @@ class Desk:
                 entry = {"index": str(index), "spoken": clip["spoken"], "about": about}
                 entries.append(entry | {"task": here.prompts[task].title})
         return figures.examples(entries)
+
+
+def load_recording(path: str | None) -> np.ndarray:
+    """The waveform (float32 [T], 16 kHz) of a file that was sent to the server."""
+    if path is not None and not Path(path).is_file():
+        raise SpeechPromptError(EXPIRED)
+    return audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
 
 
 def same_file(one: Path, other: Path) -> bool:

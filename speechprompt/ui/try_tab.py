@@ -5,34 +5,17 @@ from __future__ import annotations
 import gradio as gr
 
 from speechprompt.ui import figures
-from speechprompt.ui.controls import AT_ONCE, answer_panel, latest, select
+from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, latest, recorder, select
 from speechprompt.ui.handlers import Desk
 
-EXAMPLES_SCRIPT = """
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-index]");
-  if (button) trigger("click", { index: Number(button.dataset.index) });
-});
-"""
 
-
-def build(desk: Desk) -> None:
-    """The tab's components, and which event calls which handler of the desk."""
+def build(desk: Desk) -> gr.Audio:
+    """The tab's components, and which event calls which handler of the desk; returns its recorder."""
     name = desk.default
     first_task = desk.first_task(name)
     with gr.Row(elem_classes="sp-columns"):
         with gr.Column(scale=5, min_width=320, elem_classes="sp-input"):
-            audio = gr.Audio(
-                sources=["microphone", "upload"],
-                type="filepath",
-                label="Your recording",
-                visible=desk.backbones[name].has_encoder,
-                buttons=["download"],
-                elem_id="sp-audio",
-                waveform_options=gr.WaveformOptions(
-                    waveform_color="#9a9ca3", waveform_progress_color="#4a68e0", sample_rate=48_000
-                ),
-            )
+            audio = recorder("Your recording", "sp-audio", desk.backbones[name].has_encoder)
             units = gr.Textbox(
                 label="Units",
                 info="The repeats may be left in. Press Enter to classify.",
@@ -65,3 +48,4 @@ def build(desk: Desk) -> None:
     examples.click(desk.choose_example, backbone, [audio, task, shown, units], **AT_ONCE).then(
         desk.answer, [*asked, units], panel, **latest_only
     )
+    return audio

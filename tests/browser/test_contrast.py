@@ -66,6 +66,15 @@ def test_every_text_and_icon_has_enough_contrast(
     page.get_by_role("alert").wait_for()
     page.wait_for_timeout(500)  # it fades in
     failed = page.evaluate(PALE)
-    for state in (empty, answered, failed):
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#sp-compare-tasks").wait_for()
+    page.wait_for_timeout(500)
+    nothing_compared = page.evaluate(PALE)
+    page.locator(".sp-examples button:visible").first.click()
+    page.locator(".sp-cards").wait_for()
+    page.locator("#sp-compare-audio time").first.wait_for()
+    page.wait_for_timeout(500)
+    compared = page.evaluate(PALE)
+    for state in (empty, answered, failed, nothing_compared, compared):
         assert state["seen"] > 20 and state["pale"] == []
     page.context.close()

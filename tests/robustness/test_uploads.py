@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from gradio_client import Client, handle_file
 
-from speechprompt.ui import uploads
+from speechprompt.ui import retention, uploads
 from tests import tiny
 
 
@@ -143,11 +143,11 @@ def test_what_nobody_asked_about_goes_within_the_hour(
         path.write_text("x")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "clip.wav").write_text("of another program")
-    found = uploads.Uploads(tmp_path)
+    found = retention.Uploads(tmp_path)
     found.sweep()
     assert len(kept(tmp_path)) == 4
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + uploads.LONGEST_STAY - uploads.SWEEP_EVERY + 1)
+    monkeypatch.setattr(time, "time", lambda: now + retention.LONGEST_STAY - retention.SWEEP_EVERY + 1)
     found.sweep()
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "b"}
 
@@ -158,17 +158,17 @@ def test_a_session_that_comes_back_keeps_its_recording(
     clip = tmp_path / ("a" * 64) / "clip.wav"
     clip.parent.mkdir()
     clip.write_text("x")
-    found, now = uploads.Uploads(tmp_path), time.time()
+    found, now = retention.Uploads(tmp_path), time.time()
     found.used(clip, "phone")
     found.ended("phone")
     found.used(clip, "phone")
-    monkeypatch.setattr(time, "time", lambda: now + 2 * uploads.GRACE)
+    monkeypatch.setattr(time, "time", lambda: now + 2 * retention.GRACE)
     found.sweep()
     assert clip.is_file()
     found.ended("phone")
     found.sweep()
     assert clip.is_file()
-    monkeypatch.setattr(time, "time", lambda: now + 4 * uploads.GRACE)
+    monkeypatch.setattr(time, "time", lambda: now + 4 * retention.GRACE)
     found.sweep()
     assert not clip.exists()
 
@@ -177,15 +177,15 @@ def test_the_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
     monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(uploads.tempfile, "tempdir", str(tmp_path))
-    folder = uploads.use_own_folder()
+    folder = retention.use_own_folder()
     assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
     monkeypatch.delenv("GRADIO_TEMP_DIR")
-    assert uploads.use_own_folder() == folder  # found again after a restart
+    assert retention.use_own_folder() == folder  # found again after a restart
     monkeypatch.delenv("GRADIO_TEMP_DIR")
     folder.rmdir()
     (tmp_path / "elsewhere").mkdir()
     folder.symlink_to(tmp_path / "elsewhere")
-    assert uploads.use_own_folder() not in (folder, tmp_path / "elsewhere")
+    assert retention.use_own_folder() not in (folder, tmp_path / "elsewhere")
     monkeypatch.delenv("GRADIO_TEMP_DIR")
 
 
