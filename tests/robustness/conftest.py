@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from speechprompt import backbone as backbone_module
-from speechprompt.ui import Desk, build, launch_options, uploads
+from speechprompt.ui import Desk, build, launch_options, retention, uploads
 from tests import tiny
 
 
@@ -19,8 +19,8 @@ def running_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[uploads.P
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(root / "uploads"))
         patch.setattr(backbone_module, "ROOTS", (root,))
-        patch.setattr(uploads, "GRACE", 1.0)
-        patch.setattr(uploads, "SWEEP_EVERY", 0.2)
+        patch.setattr(retention, "GRACE", 1.0)
+        patch.setattr(retention, "SWEEP_EVERY", 0.2)
         patch.setenv("GRADIO_IS_E2E_TEST", "1")  # a heartbeat every quarter of a second, else every 15 s
         desk = Desk(tiny.make_backbone(root), device="cpu")
         built = build(desk)
