@@ -123,7 +123,9 @@ class Desk:
         Returns:
             task, title, label, score (0 to 1), scores (label to probability, highest first), slots (slot to
             value, of tasks that fill slots), steps (label, slot, score, scores, unit and unit_score of every
-            label that was answered), units (ids, starts and lengths in frames of 20 ms), generated and
+            label that was answered, the likeliest units with their scores, and how much each unit contributed
+            to the label's logit), flagged (true when the recording may be none of the labels), units (ids, starts
+            and lengths in frames of 20 ms), generated and
             generated_scores (the units that the language model answered with), verbalizer and timing (seconds).
         """
         try:
@@ -140,8 +142,10 @@ class Desk:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
             answer, prompt, waveform = self.classify(path, task, backbone, ids)
-            html = answers.result(answer, prompt, waveform, self.facts(backbone))
-            return panel(html, f"{answer.title}: {answer.label}, {figures.percent(answer.score)}.")
+            frozen = self.backbone(backbone).n_parameters
+            html = answers.result(answer, prompt, waveform, self.facts(backbone), frozen)
+            said = f"{answer.title}: {answer.label}, {figures.percent(answer.score)}."
+            return panel(html, said + (" This may be none of the labels." if answer.flagged else ""))
         except SpeechPromptError as error:
             return panel(figures.alert(str(error)))
         except Exception:
