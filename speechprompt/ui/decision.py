@@ -60,7 +60,7 @@ def odds_plot(odds: np.ndarray) -> str:
 
 
 def contribution_plot(found: Contributions, name: str) -> str:
-    """Bars to the right for, to the left against the label; every part of the sum is listed."""
+    """Bars to the right speak for, to the left against the label; all parts of the sum are listed."""
     top = found.top()
     longest = max((abs(float(found.units[unit])) for unit in top), default=0.0) or 1.0
     rows = [
@@ -73,11 +73,11 @@ def contribution_plot(found: Contributions, name: str) -> str:
     rows.append(row("no single unit", "", logit(found.specials + found.level)))
     rows.append(row("together", "", logit(found.margin), " class=sp-sum"))
     return (
-        f'<div class="sp-plot"><h3>What they did for {label_tag("bdi", name)}</h3>'
+        f'<div class="sp-plot"><h3>Units that weighed most for {label_tag("bdi", name)}</h3>'
         f'<ul class="sp-odds" aria-label="Contributions to the label">{"".join(rows)}</ul>'
-        '<p class="sp-explained">A unit counts for the label when the model expects it more than most and the '
-        "verbalizer weighs it more for this label than for the others. The parts add up to the label's logit "
-        "above the mean of all labels.</p></div>"
+        '<p class="sp-explained">A unit speaks for the label when it is expected more than the average unit and '
+        "the verbalizer weighs it more for this label than for the others, or less on both counts. The parts "
+        "add up to the label's logit above the mean of all labels.</p></div>"
     )
 
 

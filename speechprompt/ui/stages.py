@@ -33,7 +33,7 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
         seconds = f"{samples / SAMPLE_RATE:.2f} s"
         first = [("Encoder", f"Listens in steps of 20 ms: {seconds} became {plural(frames, 'frame')}.")]
         compressed = (
-            f" That is {number(bits)} bits; the sound took {number(samples * SAMPLE_BITS)}, "
+            f" Their names take {number(bits)} bits; the sound took {number(samples * SAMPLE_BITS)}, "
             f"{number(round(samples * SAMPLE_BITS / max(1, bits)))} times as many."
         )
     share = (
@@ -43,13 +43,13 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
     )
     many = "one step" if steps == 1 else f"{steps} steps"
     how = (
-        "adds up the odds of all units" if answer.verbalizer == "learned" else "reads one unit for each label"
+        "weighs the odds of all units" if answer.verbalizer == "learned" else "reads one unit for each label"
     )
     cards = (
         *first,
         (
             "Units",
-            f"A unit is one of {n_units} sounds that the model tells apart, as a letter is of a text. "
+            f"A unit is like a letter: one of {n_units} sounds that the model tells apart. "
             f"Repeats are merged: {plural(frames, 'frame' if samples else 'given unit')} became "
             f"{plural(merged, 'unit')}.{compressed}",
         ),

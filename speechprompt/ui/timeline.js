@@ -8,6 +8,8 @@
   const GAP = 0.12; // seconds between the times
 
   const cells = (ribbon) => Array.from(ribbon.children);
+  // An attribute, which a new answer sets back with the ribbon; the state of a checkbox would outlive it.
+  const isMerged = (card) => card.querySelector(".sp-merge").getAttribute("aria-pressed") === "true";
   const heard = (element) => element.closest(".sp-heard");
   const say = (card, text, colour) => {
     const readout = card.querySelector(".sp-readout");
@@ -27,6 +29,14 @@
     say(heard(ribbon), cell.getAttribute("aria-label"), cell.style.background);
   }
 
+  function count(card) {
+    const box = card.querySelector(".sp-scroll"), n = card.querySelector(".sp-ribbon").childElementCount;
+    const noun = isMerged(card) ? "unit" : "frame";
+    const share = Math.round((100 * box.clientWidth) / card.querySelector(".sp-track").offsetWidth);
+    const part = share < 100 ? `, ${share} % in view` : "";
+    card.querySelector(".sp-count").textContent = `${n} ${noun}${n === 1 ? "" : "s"}${part}`;
+  }
+
   // Zoom: the second in the middle of what is seen stays where it is.
 
   function zoom(card, how) {
@@ -39,14 +49,14 @@
     track.style.minWidth = "0"; // zoomed out, all of a long recording is seen at once
     track.style.width = `${Math.min(Math.max(wanted, box.clientWidth), widest)}px`;
     box.scrollLeft = middle * track.offsetWidth - box.clientWidth / 2;
-    const shown = Math.min(1, box.clientWidth / track.offsetWidth);
-    say(card, shown === 1 ? "All of it is shown." : `${(100 * shown).toFixed(0)} % of it is shown.`);
+    count(card);
   }
 
   // Repeats: a run becomes one cell for each of its frames, and back.
 
-  function merge(card, merged) {
-    const ribbon = card.querySelector(".sp-ribbon");
+  function merge(card) {
+    const ribbon = card.querySelector(".sp-ribbon"), merged = !isMerged(card);
+    card.querySelector(".sp-merge").setAttribute("aria-pressed", merged);
     ribbon.removeAttribute("aria-activedescendant");
     if (merged) {
       ribbon.replaceChildren(...ribbon.runs);
@@ -71,8 +81,7 @@
       }
       ribbon.replaceChildren(...frames);
     }
-    const n = ribbon.childElementCount, noun = merged ? "unit" : "frame";
-    card.querySelector(".sp-count").textContent = `${n} ${noun}${n === 1 ? "" : "s"} shown`;
+    count(card);
   }
 
   // The player of the recording: an <audio> in the shadow of its waveform, or one that stands for itself.
@@ -105,6 +114,7 @@
       if (own && !audio.paused) requestAnimationFrame(move);
     };
     for (const event of ["play", "seeking"]) audio.addEventListener(event, move);
+    audio.addEventListener("play", hush);
   }
   setInterval(() => {
     for (const card of document.querySelectorAll(".sp-heard[data-player]")) {
@@ -117,6 +127,11 @@
 
   let context, playing = [], running = 0;
   const decoded = { source: "", buffer: null };
+
+  function hush() {
+    running++;
+    for (const source of playing.splice(0)) source.stop();
+  }
 
   async function recording(card) {
     const audio = media(card);
@@ -134,11 +149,13 @@
   }
 
   async function play(cell) {
-    const card = heard(cell), own = ++running;
+    const card = heard(cell);
     if (!card.dataset.player) return;
+    hush();
+    media(card)?.pause();
+    const own = running;
     context ||= new AudioContext(); // made by a click or key, as browsers want it
     context.resume();
-    for (const source of playing.splice(0)) source.stop();
     try {
       const buffer = await recording(card);
       if (own !== running) return;
@@ -162,7 +179,9 @@
       move();
     } catch (error) {
       const known = error.message.startsWith("The ");
-      say(card, known ? error.message : "This browser cannot play parts of the recording.");
+      const sentence = known ? error.message : "This browser cannot play parts of the recording.";
+      say(card, sentence);
+      card.querySelector(".sp-count").textContent = sentence; // the readout is not read out
     }
   }
 
@@ -180,10 +199,7 @@
     if (cell) play(cell);
     const button = event.target.closest?.(".sp-tools [data-zoom]");
     if (button) zoom(heard(button), button.dataset.zoom);
-  });
-
-  document.addEventListener("change", (event) => {
-    if (event.target.matches?.(".sp-merge")) merge(heard(event.target), event.target.checked);
+    if (event.target.matches?.(".sp-merge")) merge(heard(event.target));
   });
 
   document.addEventListener("focusin", (event) => {

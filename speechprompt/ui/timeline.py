@@ -48,7 +48,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
         f"{toolbar(units)}"
         f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
         f"{'' if waveform is None else waveform_svg(waveform)}"
-        f"{'' if pitch is None else melody_svg(pitch, units)}"
+        f"{'' if pitch is None else melody_svg(pitch, units, seconds)}"
         f'<div class="sp-ribbon" role="listbox" tabindex="0" aria-label="Units in order; {keys}">'
         f"{runs(units, waveform is not None, seconds, pitch)}</div>"
         f"{'' if waveform is None else time_axis(seconds)}"
@@ -68,13 +68,13 @@ def toolbar(units: Units) -> str:
     )
     return (
         f'<div class="sp-tools"><div role="group" aria-label="Zoom">{buttons}</div>'
-        '<label><input type="checkbox" class="sp-merge" checked> Merge repeated units</label>'
+        '<button type="button" class="sp-merge" aria-pressed="true">Merge repeated units</button>'
         f'<span class="sp-count" role="status">{count_text(len(units))}</span></div>'
     )
 
 
 def count_text(n: int) -> str:
-    return f"{n} unit{'s' * (n != 1)} shown"
+    return f"{n} unit{'s' * (n != 1)}"
 
 
 def runs(units: Units, timed: bool, seconds: float, pitch: np.ndarray | None) -> str:
@@ -115,7 +115,7 @@ def waveform_svg(waveform: np.ndarray) -> str:
     )
 
 
-def melody_svg(pitch: np.ndarray, units: Units) -> str:
+def melody_svg(pitch: np.ndarray, units: Units, seconds: float) -> str:
     """F0 of the voiced runs on a logarithmic axis: pitch float32 [N] in Hz, 0 where nothing is voiced."""
     voiced = np.flatnonzero(pitch)
     if not len(voiced):
@@ -128,9 +128,11 @@ def melody_svg(pitch: np.ndarray, units: Units) -> str:
         y = 0.9 - 0.8 * math.log(float(pitch[i]) / low) / span
         start, length = int(units.starts[i]), int(units.lengths[i])
         lines.append(f"M{start} {y:.3f}h{length}")
+    width = 100 * units.n_frames * FRAME_SECONDS / seconds  # the recording may end within a frame
     return (
-        f'<svg class="sp-melody" viewBox="0 0 {units.n_frames} 1" preserveAspectRatio="none" role="img" '
-        f'aria-label="{text}"><path d="{"".join(lines)}"/></svg><p class="sp-melody-text">{text}</p>'
+        f'<svg class="sp-melody" style="width:{width:.3f}%" viewBox="0 0 {units.n_frames} 1" '
+        f'preserveAspectRatio="none" role="img" aria-label="{text}"><path d="{"".join(lines)}"/></svg>'
+        f'<p class="sp-melody-text" aria-hidden="true">{text}</p>'
     )
 
 
