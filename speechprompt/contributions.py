@@ -75,6 +75,11 @@ def contributions(
     )
 
 
+def likeliest(odds: np.ndarray) -> list[int]:
+    """The SHOWN units with the highest odds (float [n_units]), highest first."""
+    return np.argsort(-odds, kind="stable")[:SHOWN].tolist()
+
+
 def label_rows(prompt: Prompt, n_symbols: int) -> np.ndarray:
     """W float64 [C, V] of a verbalizer, fixed or learned; of a sequence [C + 1, V], the end last."""
     if prompt.verbalizer_weight is not None:

@@ -17,7 +17,7 @@ import torch
 
 from speechprompt import audio as audio_input
 from speechprompt.backbone import Backbone
-from speechprompt.contributions import SHOWN, Contributions, contributions
+from speechprompt.contributions import Contributions, contributions, likeliest
 from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import END, PromptedLM, RawAnswer
 from speechprompt.prompt import Prompt
@@ -122,11 +122,6 @@ class Answer:
             "verbalizer": self.verbalizer,
             "timing": dict(self.timing),
         }
-
-
-def likeliest(odds: np.ndarray) -> list[int]:
-    """The SHOWN units with the highest odds (float [n_units]), highest first."""
-    return np.argsort(-odds, kind="stable")[:SHOWN].tolist()
 
 
 def make_answer(prompt: Prompt, raw: RawAnswer, units: Units, timing: dict[str, float]) -> Answer:

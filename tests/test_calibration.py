@@ -16,6 +16,7 @@ from speechprompt import calibration
 from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.card import calibration_text, how_made
 from speechprompt.cli import main
+from speechprompt.commands.classify import spoken_details
 from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
 from speechprompt.pipeline import SpeechPrompt
@@ -226,4 +227,6 @@ def test_a_sound_that_is_no_keyword_is_flagged_and_a_keyword_is_not() -> None:
     (known,) = sp.classify(examples / "arabic_seven.flac")
     assert not known.flagged and known.score >= sp.prompts["arabic_commands"].threshold
     (strange,) = sp.classify(examples / "house.flac")  # English, where Arabic is expected
+    assert "perhaps none of the labels" in spoken_details(strange)
+    assert "perhaps" not in spoken_details(known)
     assert strange.flagged and strange.score < sp.prompts["arabic_commands"].threshold

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speechprompt.contributions import Contributions
-from speechprompt.pipeline import likeliest
+from speechprompt.contributions import Contributions, likeliest
 from speechprompt.ui.figures import label_tag, percent, text_colour, unit_colour
 
 if TYPE_CHECKING:
