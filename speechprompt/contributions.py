@@ -14,9 +14,10 @@ which holds exactly, so that nothing of the logit is left out. The logits are th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from torch import Tensor
 
 from speechprompt.prompt import Prompt
 from speechprompt.units import EOS, UNIT_OFFSET
@@ -61,10 +62,8 @@ def contributions(
     label: the index of the one that was; None for the end of a sequence. In sequences the end counts among what may be
     answered, as the label after the last.
     """
-    rows = label_rows(prompt, len(logits))[first:end]
     x = logits.astype(np.float64)
-    own = rows[(len(prompt.labels) if label is None else label) - first]
-    weights = own - rows.mean(0)
+    weights = label_weights(prompt, len(x), len(prompt.labels) if label is None else label, first, end)
     level = x[UNIT_OFFSET:].mean()
     parts = weights * (x - level)
     return Contributions(
@@ -80,13 +79,21 @@ def likeliest(odds: np.ndarray) -> list[int]:
     return np.argsort(-odds, kind="stable")[:SHOWN].tolist()
 
 
-def label_rows(prompt: Prompt, n_symbols: int) -> np.ndarray:
-    """W float64 [C, V] of a verbalizer, fixed or learned; of a sequence [C + 1, V], the end last."""
-    if prompt.verbalizer_weight is not None:
-        weight = prompt.verbalizer_weight.numpy().astype(np.float64)
-        rows, last = weight[UNIT_OFFSET:], weight[EOS : EOS + 1]
-    else:
-        assert prompt.verbalizer_units is not None
-        one_hot = np.eye(n_symbols)
-        rows, last = one_hot[prompt.verbalizer_units.numpy() + UNIT_OFFSET], one_hot[EOS : EOS + 1]
-    return np.concatenate([rows, last]) if prompt.answer == "sequence" else rows
+def label_weights(prompt: Prompt, n_symbols: int, label: int, first: int, end: int) -> np.ndarray:
+    """D float64 [V]: the row of a label less the mean row of the labels first … end - 1; the last may be the end.
+
+    A fixed verbalizer's rows are one at their unit, a learned one's those of its weight.
+    """
+    n = len(prompt.labels)
+    of_labels = slice(first, min(end, n))
+    if prompt.verbalizer_weight is not None:  # never copied whole: a foreign one may be large
+        weight = prompt.verbalizer_weight.numpy()
+        total = weight[UNIT_OFFSET:][of_labels].sum(0, dtype=np.float64)
+        if end > n:
+            total += weight[EOS]
+        return weight[EOS if label == n else UNIT_OFFSET + label] - total / (end - first)
+    symbols = [*(cast(Tensor, prompt.verbalizer_units) + UNIT_OFFSET).tolist(), EOS]
+    weights = np.zeros(n_symbols)
+    weights[symbols[first:end]] = -1 / (end - first)
+    weights[symbols[label]] += 1
+    return weights
