@@ -205,6 +205,12 @@ class Backbone:
             return self._lm
 
     @property
+    def n_parameters(self) -> int:
+        """Numbers in the frozen models that are here: the unit LM and, where there is one, the encoder."""
+        models = [self.lm, self.encoder] if self.has_encoder else [self.lm]
+        return sum(p.numel() for model in models for p in model.parameters())
+
+    @property
     def unit_lm_sha256(self) -> str:
         """Identity of the unit LM's weights, which prompts are tied to."""
         with self._lock:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from speechprompt.prompt import Prompt
+from speechprompt.prompt import CARD_NAME, Prompt
 from speechprompt.tasks import TASKS, Task
 
 
@@ -41,6 +42,43 @@ def answer_text(prompt: Prompt) -> str:
         search = f"beam search, {prompt.beams} hypotheses" if prompt.beams > 1 else "greedy"
         return f"a sequence of up to {prompt.max_steps} of {len(prompt.labels)} labels ({search})"
     return f"one of {len(prompt.labels)} labels"
+
+
+def calibration_text(prompt: Prompt) -> str:
+    """How far scores can be believed, and how well the flag tells right answers from wrong ones."""
+    found = prompt.calibration
+    if not found:
+        kind = ": those of sequences are not" if prompt.answer == "sequence" else ""
+        return f"The scores of this prompt are not calibrated{kind}, and no answer is flagged."
+    flatters = " The same split chose the step of the tuning, which flatters a little."
+    shares = [
+        f"{percent(share)} of the {name} answers"
+        for name, share in (("right", found["right_flagged"]), ("wrong", found["wrong_flagged"]))
+        if share is not None
+    ]
+    return (
+        f"Label logits are divided by {found['temperature']:g}, fitted on the {found['n']} utterances of the "
+        f"{found['split']} split: the expected calibration error went from {percent(found['error_before'])} to "
+        f"{percent(found['error_after'])}. Answers that score below {found['threshold']:.4g} are flagged as perhaps "
+        f"none of the labels: there, {' and '.join(shares)}."
+        f"{flatters if found['split'] == 'valid' else ''}"
+    )
+
+
+def how_made(folder: Path, how: str, command: str) -> str:
+    """The commands that an old card in the folder names, with a new one for `how`: "measured", "calibrated"."""
+    file = folder / CARD_NAME
+    old = file.read_text(encoding="utf-8") if file.is_file() else ""
+    blocks = old.partition("## How it was made")[2].split("```")
+    parts, heading = {"": ""}, ""
+    for line in blocks[1].strip().splitlines() if len(blocks) > 1 else []:
+        if line.startswith("# ") and line.endswith(" by"):
+            heading = line[2:-3]
+        else:
+            parts[heading] = f"{parts.get(heading, '')}{line}\n"
+    parts[how] = command
+    lines = [f"# {name} by\n{text.strip()}" if name else text.strip() for name, text in parts.items()]
+    return "\n".join(line for line in lines if line)
 
 
 def prompt_card(prompt: Prompt, command: str) -> str:
@@ -83,6 +121,10 @@ Most frequent mistakes in that measurement:
 {mistakes or "- none"}
 
 {limits}
+
+## How far its scores can be believed
+
+{calibration_text(prompt)}
 
 ## How it was made
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "tasks": "commands.tasks",
     "evaluate": "commands.evaluate",
     "tune": "commands.tune",
+    "calibrate": "commands.calibrate",
     "fetch": "fetch",
     "convert unit-lm": "convert.unit_lm",
     "convert prompt": "convert.prompt",

@@ -69,6 +69,20 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:
 
 def evaluate(backbone: Backbone, prompt: Prompt, examples: Sequence[Example]) -> dict[str, Any]:
     """Answer every example through the same path as the app; see metrics.measure for what comes back."""
+    check_answers(prompt, examples)
+    utterances = to_units(backbone, examples)
+    prompted = PromptedLM(backbone.lm, [prompt])
+    answers: list[tuple[str, ...]] = []
+    with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:
+        for at in range(0, len(utterances), 512):
+            found = prompted.answer(utterances[at : at + 512], [0])
+            answers += [tuple(prompt.labels[i] for i in raw.labels) for (raw,) in found]
+            progress.update(len(found))
+    return {"task": prompt.task, **measure(prompt, [e.labels for e in examples], answers)}
+
+
+def check_answers(prompt: Prompt, examples: Sequence[Example]) -> None:
+    """Raise SpeechPromptError when the data has answers that the prompt cannot give."""
     unknown = sorted({label for e in examples for label in e.labels} - set(prompt.labels))
     if unknown:
         raise SpeechPromptError(
@@ -79,12 +93,3 @@ def evaluate(backbone: Backbone, prompt: Prompt, examples: Sequence[Example]) ->
         raise SpeechPromptError(
             f"The prompt {prompt.task} answers with {prompt.n_steps} labels, the data with others."
         )
-    utterances = to_units(backbone, examples)
-    prompted = PromptedLM(backbone.lm, [prompt])
-    answers: list[tuple[str, ...]] = []
-    with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:
-        for at in range(0, len(utterances), 512):
-            found = prompted.answer(utterances[at : at + 512], [0])
-            answers += [tuple(prompt.labels[i] for i in raw.labels) for (raw,) in found]
-            progress.update(len(found))
-    return {"task": prompt.task, **measure(prompt, [e.labels for e in examples], answers)}

@@ -44,8 +44,8 @@ class RawAnswer:
 
     labels: the S answered labels as indices; a sequence that ended by itself has one more step than
     labels. probabilities: float32 [steps, C], or [steps, C + 1] for a sequence, whose last column is
-    the end; softmax over what the task may answer there. vocabulary_logits: float32 [steps, V], what
-    the LM itself says.
+    the end; softmax over what the task may answer there, at the prompt's temperature.
+    vocabulary_logits: float32 [steps, V], what the LM itself says.
     """
 
     labels: list[int]
@@ -206,7 +206,7 @@ class PromptedLM:
             if prompt.slots:
                 _, first, end = prompt.slot_spans[step]
                 found[:, :first] = found[:, end:] = -torch.inf
-            scores = found.log_softmax(-1).cpu().numpy()
+            scores = (found / prompt.temperature).log_softmax(-1).cpu().numpy()
             for i, row in zip(own, scores, strict=True):
                 hypothesis, steps = hypotheses[i], (np.exp(row), vocabulary[i])
                 for choice in np.argsort(-row, kind="stable")[: prompt.beams].tolist():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import torch
 
 from speechprompt import audio as audio_input
 from speechprompt.backbone import Backbone
+from speechprompt.contributions import Contributions, contributions, likeliest
 from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
 from speechprompt.generation import END, PromptedLM, RawAnswer
 from speechprompt.prompt import Prompt
@@ -32,7 +33,8 @@ class Step:
     slot: the slot that the label fills, "" where the task has none. score and scores (label ->
     probability, highest first; "" is the end) are over what could be answered here. unit: the unit that
     the LM finds likeliest here, with its probability among all units; a fixed verbalizer chooses among
-    its own units, so each stands for one label. It is None at the end of a sequence.
+    its own units, so each stands for one label. It is None at the end of a sequence. contributions: what
+    each unit added to the logit of what was answered.
     """
 
     label: str | None
@@ -41,6 +43,18 @@ class Step:
     scores: dict[str, float]
     unit: int | None
     unit_score: float
+    contributions: Contributions | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "slot": self.slot,
+            "score": self.score,
+            "scores": dict(self.scores),
+            "unit": self.unit,
+            "unit_score": self.unit_score,
+            "contributions": None if self.contributions is None else self.contributions.to_dict(),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +65,8 @@ class Answer:
     for each slot, or those of a sequence with its end. slots: slot -> value, of tasks with slots.
     units: what was heard. unit_probabilities: float32 [S, n_units], the LM's odds at each step.
     timing: seconds, `encode_s` for the recording's units and `lm_s` for this recording's share of the
-    one LM batch that answered all tasks.
+    one LM batch that answered all tasks. flagged: the score is below what right answers of this task mostly
+    have (calibration.py), so the recording may be none of the labels.
     """
 
     task: str
@@ -64,6 +79,7 @@ class Answer:
     unit_probabilities: np.ndarray = field(repr=False)
     verbalizer: Literal["fixed", "learned"]
     timing: dict[str, float]
+    flagged: bool = False
 
     @property
     def scores(self) -> dict[str, float]:
@@ -80,15 +96,22 @@ class Answer:
         return [step.unit_score for step in self.steps if step.unit is not None]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but unit_probabilities, ready for JSON; unit starts and lengths in frames of 20 ms."""
+        """Everything, ready for JSON; unit starts and lengths in frames of 20 ms.
+
+        Of the odds of all units only the likeliest of every step are there, as its `units`.
+        """
         return {
             "task": self.task,
             "title": self.title,
             "label": self.label,
             "score": self.score,
+            "flagged": self.flagged,
             "scores": dict(self.scores),
             "slots": dict(self.slots),
-            "steps": [asdict(step) for step in self.steps],
+            "steps": [
+                step.to_dict() | {"units": [{"unit": u, "score": float(odds[u])} for u in likeliest(odds)]}
+                for step, odds in zip(self.steps, self.unit_probabilities, strict=True)
+            ],
             "units": {
                 "ids": self.units.ids.tolist(),
                 "starts": self.units.starts.tolist(),
@@ -118,6 +141,7 @@ def make_answer(prompt: Prompt, raw: RawAnswer, units: Units, timing: dict[str, 
         unit_probabilities=unit_probabilities,
         verbalizer=prompt.verbalizer,
         timing=timing,
+        flagged=raw.score < prompt.threshold,
     )
 
 
@@ -141,6 +165,9 @@ def make_step(prompt: Prompt, raw: RawAnswer, unit_probabilities: np.ndarray, at
         scores=scores,
         unit=unit,
         unit_score=0.0 if unit is None else float(unit_probabilities[at, unit]),
+        contributions=contributions(
+            prompt, raw.vocabulary_logits[at], None if index == END else index, first, end
+        ),
     )
 
 

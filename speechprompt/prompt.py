@@ -83,6 +83,7 @@ class Prompt:
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     example: str | None = None  # relative path of a clip to try
+    calibration: dict[str, Any] = field(default_factory=dict)  # see calibration.calibrate; empty: none
 
     def __post_init__(self) -> None:
         for name in TENSOR_NAMES:
@@ -106,6 +107,16 @@ class Prompt:
         return cast(Tensor, prompts).shape[-2]
 
     @property
+    def temperature(self) -> float:
+        """What label logits are divided by; 1 without a calibration."""
+        return float(self.calibration.get("temperature", 1.0))
+
+    @property
+    def threshold(self) -> float:
+        """The score below which an answer is flagged; 0, so never, without a calibration."""
+        return float(self.calibration.get("threshold", 0.0))
+
+    @property
     def n_steps(self) -> int:
         """The most labels that an answer can have."""
         return len(self.slots) or self.max_steps
@@ -125,6 +136,18 @@ class Prompt:
         """The tensors that are there, under the names they are stored with."""
         named = {stored: getattr(self, name) for name, stored in TENSOR_NAMES.items()}
         return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def indices(self, labels: Sequence[str]) -> tuple[int, ...]:
+        """Where the labels of an answer stand among `labels`; SpeechPromptError for one that its slot lacks."""
+        spans = [(first, end) for _, first, end in self.slot_spans] or [(0, len(self.labels))] * len(labels)
+        for label, (first, end) in zip(labels, spans, strict=True):
+            if label not in self.labels[first:end]:
+                raise SpeechPromptError(
+                    f"Prompt {self.task} has no label {label[:80]!r} where the data has it."
+                )
+        return tuple(
+            self.labels.index(label, first, end) for label, (first, end) in zip(labels, spans, strict=True)
+        )
 
     def fill_slots(self, labels: Sequence[str]) -> dict[str, str]:
         """Slot -> value of an answer, for tasks that have slots; a slot that is named twice adds up."""

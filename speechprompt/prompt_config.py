@@ -43,7 +43,17 @@ FACTS = (
     "metrics",
     "licence",
     "example",
+    "calibration",
 )
+# What a calibration holds (calibration.py): bounds of its numbers; those that may be null end in "flagged".
+CALIBRATION_BOUNDS = {
+    "temperature": (0.01, 100.0),
+    "threshold": (0.0, 1.0),
+    "error_before": (0.0, 1.0),
+    "error_after": (0.0, 1.0),
+    "right_flagged": (0.0, 1.0),
+    "wrong_flagged": (0.0, 1.0),
+}
 ENTRIES = {"format_version", *FACTS, "deep", "length", "verbalizer"}
 
 
@@ -71,6 +81,7 @@ def check_config(config: dict[str, Any], what: str) -> None:
         raise SpeechPromptError(f"{what}: unit_lm_sha256 must be 64 hexadecimal digits.")
     _check_labels(config, what)
     _check_metrics(config["metrics"], what)
+    _check_calibration(config["calibration"], config["answer"], what)
     if not isinstance(config["label_rule"], dict):
         raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
     if (example := config["example"]) is not None:
@@ -123,3 +134,23 @@ def _check_metrics(metrics: object, what: str) -> None:
         raise SpeechPromptError(f"{what}: accuracy and interval95 in metrics must lie between 0 and 1.")
     if not is_text(metrics.get("split", ""), 80) or type(metrics.get("n", 0)) is not int:
         raise SpeechPromptError(f"{what}: metrics must name the split as text and n as a whole number.")
+
+
+def _check_calibration(calibration: object, answer: str, what: str) -> None:
+    if calibration == {}:  # not calibrated
+        return
+    if not isinstance(calibration, dict) or calibration.keys() != {*CALIBRATION_BOUNDS, "split", "n"}:
+        names = ", ".join((*CALIBRATION_BOUNDS, "split", "n"))
+        raise SpeechPromptError(f"{what}: calibration must be empty or hold {names}.")
+    if answer == "sequence":
+        raise SpeechPromptError(
+            f"{what}: the scores of sequences are not calibrated; leave calibration empty."
+        )
+    for name, (low, high) in CALIBRATION_BOUNDS.items():
+        value = calibration[name]
+        if value is None and name.endswith("flagged"):
+            continue
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise SpeechPromptError(f"{what}: {name} in calibration must lie between {low:g} and {high:g}.")
+    if not is_text(calibration["split"], 80) or type(calibration["n"]) is not int or calibration["n"] < 1:
+        raise SpeechPromptError(f"{what}: calibration must name the split as text and n as a whole number.")

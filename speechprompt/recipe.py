@@ -1,7 +1,8 @@
 """The recipe: labelled recordings (or units) of a task -> a measured prompt for a backbone.
 
 Puts together what the other modules do: recordings become units, once as they are and again as other
-rooms and microphones would have delivered them; a prompt is tuned; the valid split measures it.
+rooms and microphones would have delivered them; a prompt is tuned; the valid split measures it
+and calibrates its scores.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from speechprompt.backbone import Backbone
+from speechprompt.calibration import calibrate
 from speechprompt.dataset import LETTERS, Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate, nothing_recorded, to_units
@@ -46,10 +48,10 @@ def tune_task(
     run: Path | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Prompt:
-    """Tune a prompt for a task and measure it on valid (prompt.metrics).
+    """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
 
-    run: folder of the checkpoint that a stopped run
-    resumes from. SpeechPromptError when the data does not fit the task, before anything is tuned.
+    run: folder of the checkpoint that a stopped run resumes from. SpeechPromptError when the data does
+    not fit the task, before anything is tuned.
     """
     labels = labels_in_order(task, train)
     if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
@@ -84,15 +86,9 @@ def tune_task(
                 f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
             )
 
-    def index(example: Example) -> tuple[int, ...]:
-        if draft.slots:
-            spans = zip(example.labels, draft.slot_spans, strict=True)
-            return tuple(labels.index(label, first, end) for label, (_, first, end) in spans)
-        return tuple(labels.index(label) for label in example.labels)
-
     def labelled(examples: Sequence[Example], copies: int) -> list[Labelled]:
         utterances = to_units(backbone, examples, copies, config.seed)
-        answers = [index(example) for example in examples]
+        answers = [draft.indices(example.labels) for example in examples]
         return [(ids, answers[i % len(answers)]) for i, ids in enumerate(utterances)]
 
     known, held_out = labelled(train, config.copies), labelled(valid, 0)
@@ -104,4 +100,7 @@ def tune_task(
     prompt = Prompt(**{**facts, **tensors})
     figures = evaluate(backbone, prompt, valid)
     prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | {"split": "valid"}
+    if prompt.answer != "sequence":
+        utterances, truth = zip(*held_out, strict=True)
+        prompt.calibration = calibrate(backbone.lm, prompt, utterances, truth, "valid")
     return prompt

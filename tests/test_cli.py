@@ -46,7 +46,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_every_command_explains_itself(capsys) -> None:
-    for command in ("classify", "units", "tasks", "tune", "evaluate"):
+    for command in ("classify", "units", "tasks", "tune", "calibrate", "evaluate"):
         with pytest.raises(SystemExit, match="0"):
             main([command, "--help"])
         assert "--backbone" in capsys.readouterr().out

@@ -58,6 +58,7 @@ def test_a_tuned_task_is_measured_and_answers_from_its_folder(
     prompt = tune_task(backbone, task, train, valid, QUICK)
     assert prompt.answer == task.answer and prompt.metrics["split"] == "valid" and prompt.metrics["n"] == 40
     assert prompt.metrics["accuracy"] > 0.3
+    assert prompt.calibration.get("n") == (None if task.answer == "sequence" else 40)
     prompt.save(tmp_path / task.name)
     stored = backbone.load_prompt(tmp_path / task.name)
     figures = evaluate(backbone, stored, valid)

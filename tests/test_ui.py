@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from speechprompt.pipeline import Answer, Step
-from speechprompt.ui import Desk, answers, build, figures, handlers
+from speechprompt.ui import Desk, answers, build, figures, handlers, timeline
 from speechprompt.ui.endpoints import Endpoints
 from speechprompt.units import Units
 from tests import tiny
@@ -78,7 +78,7 @@ def test_text_on_every_colour_is_legible() -> None:
 
 def test_timeline_places_every_unit_on_the_time_axis() -> None:
     units = Units.from_frames([7] * 10 + [3] * 5 + [499] * 35)
-    page = Elements(figures.timeline(units, np.zeros(16_000, np.float32)))
+    page = Elements(timeline.timeline(units, np.zeros(16_000, np.float32)))
     runs = page.having("role", "option")
     assert [run["aria-label"] for run in runs] == [
         "unit 7 · starts at 0.00 s · lasts 0.20 s",
@@ -93,7 +93,7 @@ def test_timeline_places_every_unit_on_the_time_axis() -> None:
 
 def test_timeline_of_the_longest_recording_ends_where_it_ends() -> None:
     frames = np.arange(3000) % 500
-    page = Elements(figures.timeline(Units.from_frames(frames), np.ones(960_000, np.float32)))
+    page = Elements(timeline.timeline(Units.from_frames(frames), np.ones(960_000, np.float32)))
     left, width = re.findall(r"(?:left|width):([\d.]+)%", str(page.having("role", "option")[-1]["style"]))
     assert float(left) + float(width) == pytest.approx(100, abs=0.01)
 
@@ -101,7 +101,7 @@ def test_timeline_of_the_longest_recording_ends_where_it_ends() -> None:
 @pytest.mark.parametrize("length", [0, 1, 399, 400, 401, 16_000])
 def test_waveform_stays_inside_its_box(length: int) -> None:
     noise = np.random.default_rng(length).normal(0, 3, length).astype(np.float32)
-    (path,) = (attrs["d"] for tag, attrs in Elements(figures.waveform_svg(noise)).tags if tag == "path")
+    (path,) = (attrs["d"] for tag, attrs in Elements(timeline.waveform_svg(noise)).tags if tag == "path")
     heights = [float(y) for _, y in re.findall(r"([\d.]+) (-?[\d.]+)", str(path))]
     assert len(heights) >= 2 and max(map(abs, heights)) <= 1
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from speechprompt import dataset
     from speechprompt.backbone import Backbone
-    from speechprompt.card import accuracy_line, prompt_card
+    from speechprompt.card import accuracy_line, how_made, prompt_card
     from speechprompt.evaluation import evaluate as measure
 
     backbone = Backbone.load(args.backbone)
@@ -40,15 +40,8 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(backbone, prompt, examples) | {"split": args.split}
     if args.record:
         folder = backbone.prompt_folder(args.task)
-        command = f"# measured by\n{spoken_command(args.argv)}"
-        old = (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""
-        made = (
-            old.split("## How it was made", 1)[-1].split("```")[1].split("# measured by")[0].strip()
-            if "```" in old
-            else ""
-        )
         prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
-        prompt.save(folder, prompt_card(prompt, f"{made}\n{command}".strip()))
+        prompt.save(folder, prompt_card(prompt, how_made(folder, "measured", spoken_command(args.argv))))
     if args.json:
         print(json.dumps(figures))
         return 0

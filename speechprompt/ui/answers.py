@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speechprompt.ui.decision import decision
 from speechprompt.ui.figures import (
     label_tag,
     milliseconds,
     percent,
     text_colour,
-    timeline,
     track_record,
     unit_colour,
 )
+from speechprompt.ui.stages import stages
+from speechprompt.ui.timeline import timeline
 
 if TYPE_CHECKING:
     from speechprompt.pipeline import Answer, Step
@@ -31,10 +33,13 @@ RIVALS_SHOWN = 3  # labels shown of every slot
 UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 
 
-def result(answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: Iterable[str]) -> str:
-    """The whole answer: label and scores, the generated units, what was heard, how long it took.
+def result(
+    answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: Iterable[str], frozen: int = 0
+) -> str:
+    """The whole answer: label and scores, the generated units, what was heard, how it all came about.
 
-    waveform: float32 [T] at 16 kHz, or None when units were given.
+    waveform: float32 [T] at 16 kHz, or None when units were given. frozen: parameters of the backbone, 0
+    where they are not known.
     """
     timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *facts]
@@ -43,10 +48,22 @@ def result(answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: I
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
         f'<p class="sp-eyebrow">{escape(answer.title)}</p>'
         f'<p class="{size}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
-        f'<p class="sp-score">{escape(track_record(prompt))}</p>'
+        f'<p class="sp-score">{escape(track_record(prompt))}</p>{outside(answer, prompt)}'
         f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
+        f"{stages(answer, prompt, 0 if waveform is None else len(waveform), frozen)}"
         f"{timeline(answer.units, waveform)}"
+        f"{decision(answer, [step_name(step) for step in answer.steps])}"
         f'<ul class="sp-facts" aria-label="How it ran">{"".join(f"<li>{escape(t)}</li>" for t in timing)}</ul>'
+    )
+
+
+def outside(answer: Answer, prompt: Prompt) -> str:
+    """One sentence for an answer whose score is lower than right ones mostly have."""
+    if not answer.flagged:
+        return ""
+    return (
+        '<p class="sp-outside">This may be none of the labels: right answers of this task mostly score '
+        f"{percent(prompt.threshold)} or more.</p>"
     )
 
 

@@ -72,7 +72,9 @@ class Endpoints:
             task, title, label, score (0 to 1)
             scores (label to probability, highest first)
             slots (slot to value, of tasks that fill slots)
-            steps (label, slot, score, scores, unit and unit_score of every label that was answered)
+            steps (of every label that was answered: label, slot, score, scores, unit, unit_score, the likeliest
+                units with their scores, and how much each unit contributed to the label)
+            flagged (true when the recording may be none of the labels)
             units (ids, starts and lengths in frames of 20 ms)
             generated and generated_scores (the units that the language model answered with)
             verbalizer and timing (in seconds)

@@ -1,4 +1,4 @@
-"""What the page shows, as inline HTML and SVG: units on their time axis, scores, texts.
+"""What the page shows, as inline HTML and SVG: colours, numbers, choices, invitations, messages.
 
 Plain functions from answers to strings. Everything that comes from outside (labels, titles, messages)
 is escaped here; nothing is fetched from anywhere.
@@ -6,15 +6,9 @@ is escaped here; nothing is fetched from anywhere.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
-
-import numpy as np
-
-from speechprompt.audio import SAMPLE_RATE
-from speechprompt.units import FRAME_SECONDS, Units
 
 if TYPE_CHECKING:
     from speechprompt.prompt import Prompt
@@ -26,9 +20,7 @@ PALETTE = (
     "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
 )  # fmt: skip
 INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
-WAVEFORM_BINS = 400
 LABELS_SHOWN = 40
-PIXELS_PER_SECOND = 200  # a timeline narrower than this scrolls
 
 
 def unit_colour(unit: int) -> str:
@@ -157,72 +149,6 @@ def label_tag(tag: str, label: str) -> str:
     return f'<{tag} dir="auto">{escape(label)}</{tag}>'
 
 
-def timeline(units: Units, waveform: np.ndarray | None) -> str:
-    """Waveform (float32 [T], 16 kHz) above its units: colour = unit, width = duration.
-
-    Units that were given without a recording have no durations: they stand side by side.
-    """
-    samples = 0 if waveform is None else len(waveform)
-    seconds = max(samples / SAMPLE_RATE, units.n_frames * FRAME_SECONDS, FRAME_SECONDS)
-    runs = []
-    for i, (unit, start, length) in enumerate(zip(*_lists(units), strict=True)):
-        left, width = (100 * frames * FRAME_SECONDS / seconds for frames in (start, length))
-        colour = unit_colour(unit)
-        text = f"unit {unit}" if waveform is None else run_text(unit, start, length)
-        runs.append(
-            f'<i role="option" id="sp-unit-{i}" style="left:{left:.3f}%;width:{width:.3f}%;background:{colour};'
-            f'color:{text_colour(colour)}" aria-label="{text}"><b>{unit}</b></i>'
-        )
-    n = len(units)
-    summary = f"{n} unit{'s' * (n != 1)} without repeats"
-    if waveform is not None:
-        summary = f"{seconds:.2f} s · {units.n_frames} frames of 20 ms · {summary}"
-    ids = " ".join(str(unit) for unit in units.ids.tolist())
-    return (
-        '<section class="sp-card sp-heard" aria-label="What the model heard">'
-        f'<div class="sp-title"><p class="sp-eyebrow">What the model heard</p><p>{summary}</p></div>'
-        f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
-        f"{'' if waveform is None else waveform_svg(waveform)}"
-        '<div class="sp-ribbon" role="listbox" tabindex="0" aria-label="Units in order; arrow keys move">'
-        f"{''.join(runs)}</div>{'' if waveform is None else time_axis(seconds)}</div></div>"
-        '<p class="sp-readout" aria-hidden="true">Point at a unit, or focus the ribbon and use the arrow keys.</p>'
-        "<details><summary>Units as text</summary>"
-        f'<div class="sp-text"><code id="sp-ids">{ids}</code>'
-        '<button type="button" class="sp-copy" data-copy="sp-ids">Copy</button></div></details></section>'
-    )
-
-
-def run_text(unit: int, start: int, length: int) -> str:
-    """ "unit 417 · starts at 0.32 s · lasts 0.04 s"; start and length in frames."""
-    return f"unit {unit} · starts at {start * FRAME_SECONDS:.2f} s · lasts {length * FRAME_SECONDS:.2f} s"
-
-
-def waveform_svg(waveform: np.ndarray) -> str:
-    """The envelope of float32 [T] as one filled path, 1 high, scaled to its peak."""
-    edges = np.linspace(0, len(waveform), min(WAVEFORM_BINS, max(1, len(waveform))) + 1).astype(int)
-    scale = max(float(np.abs(waveform).max(initial=0)), 0.02)  # room noise must not look like speech
-    top = np.maximum.reduceat(waveform, edges[:-1]) / scale if len(waveform) else np.zeros(1)
-    low = np.minimum.reduceat(waveform, edges[:-1]) / scale if len(waveform) else np.zeros(1)
-    top, low = np.maximum(top, 0.012), np.minimum(low, -0.012)  # a line where there is no sound
-    points = [(x, -y) for x, y in enumerate(top)] + [(x, -y) for x, y in reversed(list(enumerate(low)))]
-    path = "M" + "L".join(f"{x} {y:.3f}" for x, y in points) + "Z"
-    return (
-        f'<svg class="sp-wave" viewBox="0 -1 {max(1, len(top) - 1)} 2" preserveAspectRatio="none" '
-        f'role="img" aria-label="Waveform of the recording"><path d="{path}"/></svg>'
-    )
-
-
-def time_axis(seconds: float) -> str:
-    """Ticks at a round step, at most about ten."""
-    step = next((s for s in (0.05, 0.1, 0.2, 0.5, 1, 2, 5) if seconds / s <= 11), 10)
-    marks = []
-    for i in range(math.floor(seconds / step + 1e-9) + 1):
-        left = 100 * i * step / seconds
-        at_end = ' class="sp-end"' if left > 97 else ""
-        marks.append(f'<span{at_end} style="left:{left:.2f}%">{i * step:g}{" s" if i == 0 else ""}</span>')
-    return f'<div class="sp-axis" aria-hidden="true">{"".join(marks)}</div>'
-
-
 def examples(entries: Iterable[Mapping[str, str]]) -> str:
     """Buttons for the example clips: what is spoken and for which task."""
     buttons = [
@@ -237,7 +163,3 @@ def examples(entries: Iterable[Mapping[str, str]]) -> str:
         '<p class="sp-eyebrow">Or try an example</p>'
         f'<div class="sp-examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'
     )
-
-
-def _lists(units: Units) -> tuple[list[int], list[int], list[int]]:
-    return units.ids.tolist(), units.starts.tolist(), units.lengths.tolist()

@@ -117,8 +117,10 @@ class Desk:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
             answer, prompt, waveform = self.classify(path, task, backbone, ids)
-            html = answers.result(answer, prompt, waveform, self.facts(backbone))
-            return panel(html, f"{answer.title}: {answer.label}, {figures.percent(answer.score)}.")
+            frozen = self.backbone(backbone).n_parameters
+            html = answers.result(answer, prompt, waveform, self.facts(backbone), frozen)
+            said = f"{answer.title}: {answer.label}, {figures.percent(answer.score)}."
+            return panel(html, said + (" This may be none of the labels." if answer.flagged else ""))
         except SpeechPromptError as error:
             return panel(figures.alert(str(error)))
         except Exception:

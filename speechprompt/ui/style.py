@@ -12,6 +12,7 @@ from gradio.themes.utils import colors, fonts, sizes
 
 FOLDER = Path(__file__).parent
 CSS = FOLDER / "page.css"
+SCRIPTS = ("page.js", "timeline.js")
 
 # A unit shows its id where there is room for it: upright when wide, turned when narrow, else not at all.
 # On a phone gradio hides the footer's first link, but not the dot after it.
@@ -73,6 +74,6 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Our script and those rules that gradio's `css` would lose, for the document's head."""
-    script = (FOLDER / "page.js").read_text(encoding="utf-8")
-    return f"<style>{HEAD_RULES}</style><script>{script}</script>"
+    """Our scripts and those rules that gradio's `css` would lose, for the document's head."""
+    scripts = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return f"<style>{HEAD_RULES}</style><script>{scripts}</script>"

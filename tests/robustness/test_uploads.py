@@ -175,8 +175,8 @@ def test_a_session_that_comes_back_keeps_its_recording(
 
 def test_the_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
-    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(uploads.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(retention.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(retention.tempfile, "tempdir", str(tmp_path))
     folder = retention.use_own_folder()
     assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
     monkeypatch.delenv("GRADIO_TEMP_DIR")

@@ -1,0 +1,42 @@
+"""Calibrate the scores of a prompt on labelled data.
+
+Fits one temperature, so that a score of 0.8 is right about 8 times in 10, and the score below which an
+answer is flagged as perhaps none of the labels: 95 % of the right answers stay unflagged. The figures
+go into the prompt and its card; labels and accuracy stay as they are. FILE is what `tune` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from speechprompt.commands.tune import spoken_command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument("--task", required=True, metavar="T")
+    parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    parser.add_argument("--split", default="valid", help="default: valid")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+
+
+def run(args: argparse.Namespace) -> int:
+    from speechprompt import dataset
+    from speechprompt.backbone import Backbone
+    from speechprompt.calibration import calibrate
+    from speechprompt.card import calibration_text, how_made, prompt_card
+    from speechprompt.evaluation import check_answers, to_units
+
+    backbone = Backbone.load(args.backbone)
+    prompt = backbone.prompt(args.task)
+    examples = dataset.read(args.data, prompt.label_rule, args.split)
+    check_answers(prompt, examples)
+    truth = [prompt.indices(example.labels) for example in examples]
+    utterances = to_units(backbone, examples)
+    prompt.calibration = calibrate(backbone.lm, prompt, utterances, truth, args.split)
+    folder = backbone.prompt_folder(args.task)
+    prompt.save(folder, prompt_card(prompt, how_made(folder, "calibrated", spoken_command(args.argv))))
+    print(json.dumps(prompt.calibration) if args.json else f"{prompt.title}: {calibration_text(prompt)}")
+    return 0
