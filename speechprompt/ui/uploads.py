@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -57,8 +59,9 @@ class Page(gr.Blocks):
         self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any
     ) -> dict[str, Any]:
         asked = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        inputs = [uploaded(named(*pair)) for pair in zip_longest(asked.inputs[: len(inputs)], inputs)]
-        traverse(inputs, lambda file: self._check(file, options.get("session_hash")), names_a_file)
+        with understood():
+            inputs = [uploaded(named(*pair)) for pair in zip_longest(asked.inputs[: len(inputs)], inputs)]
+            traverse(inputs, lambda file: self._check(file, options.get("session_hash")), names_a_file)
         return await super().process_api(block_fn, inputs, *args, **options)
 
     def _check(self, file: dict[str, Any], session: str | None) -> dict[str, Any]:
@@ -71,12 +74,19 @@ class Page(gr.Blocks):
         return file
 
     async def preprocess_data(self, *args: Any, **options: Any) -> Any:
-        try:
+        with understood():
             return await super().preprocess_data(*args, **options)
-        except gr.Error:
-            raise
-        except Exception as error:  # gradio would answer with an empty one, and log what was sent
-            raise gr.Error(NOT_UNDERSTOOD, print_exception=False) from error
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """One sentence for inputs of any wrong shape; gradio would answer with an empty one, and log what was sent."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except Exception as error:
+        raise gr.Error(NOT_UNDERSTOOD, print_exception=False) from error
 
 
 def names_a_file(value: Any) -> bool:

@@ -18,11 +18,12 @@ def running_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[uploads.P
     root = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(root / "uploads"))
-        patch.setattr(backbone_module, "ROOTS", (root,))
         patch.setattr(retention, "GRACE", 1.0)
         patch.setattr(retention, "SWEEP_EVERY", 0.2)
         patch.setenv("GRADIO_IS_E2E_TEST", "1")  # a heartbeat every quarter of a second, else every 15 s
-        desk = Desk(tiny.make_backbone(root), device="cpu")
+        with pytest.MonkeyPatch.context() as only_here:  # other tests of this session have the bundled ones
+            only_here.setattr(backbone_module, "ROOTS", (root,))
+            desk = Desk(tiny.make_backbone(root), device="cpu")
         built = build(desk)
         built.launch(quiet=True, prevent_thread_lock=True, server_name="127.0.0.1", **launch_options(desk))
         yield built

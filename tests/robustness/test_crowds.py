@@ -60,7 +60,7 @@ def test_a_crowd(benchmark: ModuleType) -> None:
 
 def test_every_event_that_computes_waits_in_the_one_queue_of_the_device(tmp_path: Path) -> None:
     page = build(Desk(tiny.make_backbone(tmp_path), device="cpu"))
-    working = {"answer", "choose_audio", "choose_task", "api_classify"}
+    working = {"answer", "choose_audio", "choose_task", "compare", "compare_files"}
     found = {fn.name: fn for fn in page.fns.values() if fn.name in working}
     assert found.keys() == working
     assert {(fn.concurrency_id, fn.concurrency_limit, fn.queue) for fn in found.values()} == {
@@ -76,7 +76,7 @@ def test_whoever_comes_to_a_full_queue_is_told_so(
     address = served[0]
     monkeypatch.setattr(running_page._queue, "max_size", 2)
     entered, release = threading.Event(), threading.Event()
-    fn = next(fn for fn in running_page.fns.values() if fn.name == "api_classify")
+    fn = next(fn for fn in running_page.fns.values() if fn.api_name == "classify")
     original = fn.fn
 
     def slow(*arguments: object) -> object:
