@@ -24,10 +24,13 @@ import os
 import platform
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
 import contenders
 import numpy as np
