@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import DynamicCache, XGLMForCausalLM
+from transformers import XGLMForCausalLM
 
-from speechprompt.layers import run_layers
+from speechprompt.layers import Cache, run_layers
 from speechprompt.prosody_lm import ProsodyLM, streams
 from speechprompt.unit_lm import embed_scale, first_position
 from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Units, Utterance, to_tokens
@@ -88,7 +88,7 @@ def forward_prompted(
     inputs: Tensor | None = None,
     input_mask: Tensor | None = None,
     positions: Tensor | None = None,
-    cache: DynamicCache | None = None,
+    cache: Cache | None = None,
     label_embeddings: Tensor | None = None,
     prosody: Tensor | None = None,
 ) -> Tensor:
@@ -124,9 +124,9 @@ def forward_prompted(
 
     def extend(layer: int, own_keys: Tensor, own_values: Tensor) -> tuple[Tensor, Tensor]:
         if keys is not None and values is not None:
-            past = (keys[layer].expand(batch, -1, -1, -1), values[layer].expand(batch, -1, -1, -1))
-            own_keys, own_values = torch.cat([past[0], own_keys], 2), torch.cat([past[1], own_values], 2)
-        return (own_keys, own_values) if cache is None else cache.update(own_keys, own_values, layer)
+            own_keys = torch.cat([keys[layer].expand(batch, -1, -1, -1), own_keys], 2)
+            own_values = torch.cat([values[layer].expand(batch, -1, -1, -1), own_values], 2)
+        return (own_keys, own_values) if cache is None else cache.extend(layer, own_keys, own_values)
 
     at = (lengths[:, None] - 1 if positions is None else positions) + n_inputs
     present = present_places(batch, length, n_keys, n_inputs, key_mask, input_mask, tokens.device)
@@ -135,7 +135,7 @@ def forward_prompted(
 
 
 def forward_step(
-    lm: XGLMForCausalLM, cache: DynamicCache, embedded: Tensor, positions: Tensor, present: Tensor
+    lm: XGLMForCausalLM, cache: Cache, embedded: Tensor, positions: Tensor, present: Tensor
 ) -> Tensor:
     """Logits float32 [B, V] after one more place per row; the cache grows by it.
 
@@ -149,11 +149,7 @@ def forward_step(
     there = F.pad(present, (0, 1), value=True)
     here = torch.zeros_like(positions)[:, None]
     position_ids = positions[:, None] + first_position(lm)
-
-    def extend(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        return cache.update(keys, values, layer)
-
-    hidden = run_layers(lm, embedded, position_ids, here, extend, present.shape[1], there)
+    hidden = run_layers(lm, embedded, position_ids, here, cache.extend, present.shape[1], there)
     return lm.lm_head(hidden[:, 0]).float()
 
 

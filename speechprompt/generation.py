@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, XGLMForCausalLM
+from transformers import XGLMForCausalLM
 
 from speechprompt.decoding import (
     embed_prosody,
@@ -25,6 +24,7 @@ from speechprompt.decoding import (
     project_prompts,
     to_batch,
 )
+from speechprompt.layers import Cache
 from speechprompt.packing import packed
 from speechprompt.prompt import Prompt
 from speechprompt.time_limit import check_time
@@ -154,7 +154,7 @@ class PromptedLM:
         if n_inputs:
             inputs = self.inputs[index, -n_inputs:]
         goes_on = any(self.prompts[i].answer != "label" for i in which)
-        cache = DynamicCache() if goes_on else None
+        cache = Cache() if goes_on else None
         logits = forward_prompted(
             self.lm,
             tokens,
@@ -176,7 +176,7 @@ class PromptedLM:
             check_time()
             places = torch.tensor([h.place for h in alive], device=tokens.device)
             if places.tolist() != list(range(len(present))):  # something ended, or a hypothesis branched
-                cache.reorder_cache(cast(torch.LongTensor, places))
+                cache.reorder(places)
             said = [(h.row, len(h.labels)) for h in alive]
             rows, counts = torch.tensor(said, device=tokens.device).T
             fed = torch.stack([self.fed[which[h.row]][h.labels[-1]] for h in alive])

@@ -18,8 +18,37 @@ from transformers import XGLMForCausalLM
 # places, faster on short ones, and its backward pass in bfloat16 takes a quarter of the time.
 BLOCK_CPU, BLOCK_GPU = 64, 512
 
+ROOM = 8  # places that a cache makes ready at a time, so that a step need not copy all that is there
+
 Extend = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 Block = tuple[int, int, Tensor]  # first query, end, bias
+
+
+class Cache:
+    """Keys and values of every layer, [B, heads, places, d / heads], with room for places to come."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Tensor, Tensor]] = []
+        self.filled: list[int] = []
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add places to a layer, or the layer itself; return all of its keys and values."""
+        if layer == len(self.held):
+            self.held.append((keys[:, :, :0], values[:, :, :0]))
+            self.filled.append(0)
+        start = self.filled[layer]
+        end = self.filled[layer] = start + keys.shape[2]
+        if end > self.held[layer][0].shape[2]:
+            room = keys.new_zeros(*keys.shape[:2], end - start + ROOM, keys.shape[3])
+            old_keys, old_values = (tensor[:, :, :start] for tensor in self.held[layer])
+            self.held[layer] = torch.cat([old_keys, room], 2), torch.cat([old_values, room], 2)
+        for held, new in zip(self.held[layer], (keys, values), strict=True):
+            held[:, :, start:end] = new
+        return self.held[layer][0][:, :, :end], self.held[layer][1][:, :, :end]
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keep these rows, int64 [B'], in this order; one may come more than once."""
+        self.held = [(keys[rows], values[rows]) for keys, values in self.held]
 
 
 def run_layers(

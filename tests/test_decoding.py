@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import LAYERS, N_UNITS, WIDTH, make_lm, make_prompt
-from transformers import DynamicCache
 
 from speechprompt.decoding import forward_prompted, forward_step, label_logits, project_prompts, to_batch
+from speechprompt.layers import Cache
 from speechprompt.units import UNIT_OFFSET
 
 UTTERANCES = [[3, 1, 4], [15, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9], [0], [19, 18], [2, 7, 1, 8, 2, 8]]
@@ -80,7 +80,7 @@ def test_steps_with_a_cache_equal_one_pass_without(lm, deep):
         lm, tokens, lengths, keys, values, prompt.separator, inputs=prompt.input_prompts, positions=at
     )
     tokens, lengths = to_batch(UTTERANCES)
-    cache = DynamicCache()
+    cache = Cache()
     first = forward_prompted(
         lm, tokens, lengths, keys, values, prompt.separator, inputs=prompt.input_prompts, cache=cache
     )
