@@ -18,7 +18,7 @@ class SpeechPromptError(ValueError):
 def said_when_out_of_memory() -> Iterator[None]:
     """Turn the lack of memory of a device or of the machine into a SpeechPromptError.
 
-    The tensors of the failed work are freed with its frames, so whoever catches the error can go on.
+    What the failed work held is freed with the error, so whoever catches it can go on.
     """
     try:
         yield
@@ -30,4 +30,4 @@ def said_when_out_of_memory() -> Iterator[None]:
         where = "graphics card" if name == "OutOfMemoryError" else "machine"
         raise SpeechPromptError(
             f"The {where} has no memory left for this: try again in a moment, or with less at a time."
-        ) from None  # the chain would keep the tensors
+        ) from error

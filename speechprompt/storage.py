@@ -136,7 +136,7 @@ def sync(path: Path) -> None:
     """Wait until a file's bytes, or a folder's names, are on the disk."""
     if path.is_dir() and os.name != "posix":
         return  # elsewhere folders cannot be opened
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -179,8 +179,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             for path in folder.iterdir() if folder.exists() else ():
                 if not (aside / path.name).exists():
                     keep(path, aside / path.name)
-            for path in aside.iterdir():
-                if path.is_file():
+            for path in aside.rglob("*"):
+                if path.is_file() and not path.is_symlink():
                     sync(path)
             sync(aside)
             swap(aside, folder)

@@ -74,7 +74,8 @@ class Uploads:
             age = now - changed(path)
             # The same content may have come again, from somebody whose question is still to come.
             if age >= LONGEST_STAY - SWEEP_EVERY or (path in left and age >= GRACE):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # gone, or not ours
+                    path.unlink()
         for folder in self.folder.glob("?" * 64):
             if now - changed(folder) >= GRACE:
                 with suppress(OSError):  # it holds a file
@@ -94,7 +95,8 @@ class Uploads:
 
         async def sweep_on_schedule() -> None:
             while True:
-                await asyncio.to_thread(self.sweep)
+                with suppress(OSError):  # the next one does what this one could not
+                    await asyncio.to_thread(self.sweep)
                 await asyncio.sleep(SWEEP_EVERY)
 
         task = asyncio.create_task(sweep_on_schedule())

@@ -54,6 +54,7 @@ class Page(gr.Blocks):
             uploads.ended(str(request.session_hash))
 
         self.unload(leave)
+        next(reversed(self.fns.values())).queue = False  # it takes no turn: gradio calls it beside the queue
 
     async def process_api(
         self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import random
 import resource
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -39,6 +40,7 @@ def start(work: Callable[..., None], *args: Any, log: Path | None = None) -> Any
 
 def quietly(work: Callable[..., None], log: Path | None, *args: Any) -> None:
     """Run in the child: one thread, and whatever it prints goes to a file."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background work has it ignored
     torch.set_num_threads(1)
     file = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
