@@ -1,9 +1,10 @@
 """When somebody speaks: energy in two bands against a noise floor that adapts, with hangover.
 
 Every 10 ms the level of a low band (voiced sounds) and of a high one (s, f, t) is compared with the
-band's floor, the 15th percentile of its last 3 s. A stretch of frames above it opens a segment, 0.2 s
-below it close the segment. It is no model of speech: music and slammed doors are heard too. But what
-is shorter than 0.1 s or stays at one level, as a fan that starts does, is not called voice.
+band's floor, the 15th percentile of its last 3 s. A few frames above it open a segment; 0.2 s in which
+both bands are near their floor, or far below what was loudest, close it. It is no model of speech: music
+and rattling dishes are heard too. But what is shorter than 0.1 s or stays at one level, as a fan that
+starts does, is not called voice.
 """
 
 from __future__ import annotations

@@ -423,7 +423,10 @@ def test_the_desk_asks_another_task_from_one_chunk_to_the_next(seats: LiveDesk) 
     for task in ("fruit", "colours"):
         _, _, token = seats.hear(token, task, "tiny", sent("sound", sound))
         assert seats.seat(token).answers[0].label in seats.desk.pipeline("tiny").prompts[task].labels
-    microphone, _, token = seats.hear(token, "none", "tiny", sent("sound", sound))
+    for task, backbone in (("none", "tiny"), ("colours", "mini"), ("colours", "maxi")):  # not yet in step
+        microphone, _, token = seats.hear(token, task, backbone, sent("sound", room(0.1)))
+        assert told(microphone)["state"] == "listening" and seats.seat(token).asked == ("tiny", "colours")
+    microphone, _, token = seats.hear(token, "none", "tiny", sent("start"))
     assert "There is no task 'none'" in told(microphone)["message"] and token is None
 
 

@@ -101,6 +101,7 @@ async function start() {
   try {
     session.stream = await navigator.mediaDevices.getUserMedia({ audio: true });
     session.context = new AudioContext();
+    await session.context.resume();
     const url = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
     await session.context.audioWorklet.addModule(url).finally(() => URL.revokeObjectURL(url));
     if (running !== session) return silence(session); // stopped meanwhile
@@ -120,7 +121,8 @@ async function start() {
     return;
   }
   send(session, "start");
-  session.timer = setInterval(() => (element.isConnected ? next(session) : quit()), 250);
+  // Whoever turns to another tab of the page is no longer listened to.
+  session.timer = setInterval(() => (element.offsetParent ? next(session) : stop(session)), 250);
 }
 
 function stop(session) {

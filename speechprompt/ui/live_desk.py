@@ -127,11 +127,9 @@ class LiveDesk:
 
     def listen(self, seat: Seat, task: str, backbone: str, message: dict[str, Any]) -> list[Event]:
         """Feed a message's sound, if it holds any, to the seat's listener."""
-        if (backbone, task) != seat.asked:
-            if backbone not in self.backbones:
-                raise SpeechPromptError(
-                    f"Backbone {str(backbone)[:80]!r} cannot listen here: choose another."
-                )
+        here = self.backbones.get(backbone)
+        # While another backbone is chosen, the page still names a task of the one before for a moment.
+        if here is not None and task in here.prompts and (backbone, task) != seat.asked:
             seat.listener.ask(self.desk.pipeline(backbone), task)
             seat.asked, seat.current = (backbone, task), None
         if not message.get("pcm"):

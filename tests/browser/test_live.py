@@ -15,6 +15,7 @@ import torchaudio
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from .conftest import DESKTOP, EXAMPLES, MICROPHONE_RATE, PHONE, launch, open_page
+from .test_contrast import PALE
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def live_page(playwright: Playwright, server: str, tmp_path: Path) -> Iterator[C
         yield make
 
 
-def open_tab(browser: Browser, server: str, size: tuple[int, int]) -> Page:
-    page = open_page(browser, server, size)
+def open_tab(browser: Browser, server: str, size: tuple[int, int], scheme: str = "light") -> Page:
+    page = open_page(browser, server, size, scheme)
     page.get_by_role("tab", name="Live").click()
     expect(page.get_by_role("button", name="Start listening")).to_be_visible()
     return page
@@ -74,6 +75,7 @@ def test_two_words_appear_in_order_and_stopping_stops(
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.wait_for_timeout(700)
     assert not sent and not faults
+    assert page.evaluate(PALE)["pale"] == []
     page.get_by_role("button", name="Start listening").click()
     expect(state).to_have_text("Listening.")
     expect(answers).to_have_count(0)
@@ -88,12 +90,16 @@ def test_another_task_is_asked_while_one_listens(live_page: Callable[..., Page])
     page.get_by_label("Live backbone").select_option("mini-prosody")
     expect(page.get_by_label("Live task")).to_have_value("emotion_english")
     expect(page.locator("#sp-live-state")).to_have_text("Listening.")
-    page.get_by_role("button", name="Stop listening").click()
     expect(page.locator("#sp-live-note")).to_have_text("")
+    page.get_by_role("tab", name="Try").click()  # nobody is listened to behind another tab
+    page.wait_for_timeout(1000)
+    page.get_by_role("tab", name="Live").click()
+    expect(page.locator("#sp-live-state")).to_have_text("Not listening.")
 
 
-def test_what_is_missing_is_said_in_one_sentence(browser: Browser, server: str) -> None:
-    page = open_tab(browser, server, (320, 700))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_missing_is_said_in_one_sentence(browser: Browser, server: str, scheme: str) -> None:
+    page = open_tab(browser, server, (320, 700), scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     page.evaluate(
         """() => {
@@ -104,6 +110,8 @@ def test_what_is_missing_is_said_in_one_sentence(browser: Browser, server: str) 
     page.get_by_role("button", name="Start listening").click()
     expect(page.get_by_role("alert")).to_contain_text("did not allow the microphone")
     expect(page.locator("#sp-live-state")).to_have_text("Not listening.")
+    painted = page.evaluate(PALE)
+    assert painted["seen"] > 10 and painted["pale"] == []
     page.evaluate("() => { Object.defineProperty(navigator, 'mediaDevices', { value: undefined }); }")
     page.get_by_role("button", name="Start listening").click()
     expect(page.get_by_role("alert")).to_contain_text("over https or on this machine")
