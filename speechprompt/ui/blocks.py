@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import compare_tab, endpoints, figures, style, try_tab
+from speechprompt.ui import compare_tab, endpoints, figures, live_tab, style, try_tab
 from speechprompt.ui.handlers import Desk
 from speechprompt.ui.uploads import Page
 
@@ -29,6 +29,8 @@ def build(desk: Desk) -> gr.Blocks:
                 recording = try_tab.build(desk)
             with gr.Tab("Compare", id="compare") as compare:
                 compare_tab.build(desk, compare, recording)
+            with gr.Tab("Live", id="live"):
+                live_tab.build(desk)
         endpoints.build(desk)
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)
 

@@ -1,0 +1,108 @@
+"""How long the Live tab's listener makes one wait, and that it does not grow.
+
+    python benchmarks/live.py                    # on Linux, `taskset -c 0,1` in front for two cores
+
+Plays the example clips in a row, with pauses of 0.3 s in a room's noise, to a `Listener` in chunks of
+0.1 s as a microphone would, only faster. Prints, over all words, how long after the sound's end the
+final answer came (the hangover, and what the models added to it), the share of real time that the work
+took, and the memory before and after ten minutes of sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from speechprompt import audio
+from speechprompt.live import Event, Listener
+from speechprompt.pipeline import SpeechPrompt
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CHUNK = audio.SAMPLE_RATE // 10
+STATUS = Path("/proc/self/statm")  # Linux
+
+
+def resident() -> float:
+    """MB of memory in use, or NaN where the system does not tell."""
+    return int(STATUS.read_text().split()[1]) * 4096 / 1e6 if STATUS.exists() else float("nan")
+
+
+def words(task: str, rng: np.random.Generator) -> np.ndarray:
+    """The clips that the task answers, 0.3 s apart, in noise at -55 dBFS."""
+    clips = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    pause = np.zeros(int(0.3 * audio.SAMPLE_RATE), np.float32)
+    parts = [pause, pause]
+    for clip in clips:
+        if "file" in clip and task in clip["labels"]:
+            parts += [audio.load(EXAMPLES / clip["file"]), pause]
+    sound = np.concatenate([*parts, pause])
+    return sound + rng.normal(0, 10 ** (-55 / 20), len(sound)).astype(np.float32)
+
+
+def play(listener: Listener, sound: np.ndarray) -> list[Event]:
+    events = []
+    for at in range(0, len(sound), CHUNK):
+        events += listener.feed(audio.SAMPLE_RATE, sound[at : at + CHUNK])
+    return events
+
+
+def row(name: str, seconds: list[float]) -> str:
+    low, middle, high = np.percentile(1000 * np.array(seconds), (5, 50, 95))
+    return f"| {name} | {low:.0f} | {middle:.0f} | {high:.0f} | {1000 * max(seconds):.0f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbone", default="mini")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    pipeline = SpeechPrompt.from_pretrained(args.backbone, "cpu")
+    rng = np.random.default_rng(0)
+    sounds = {task: words(task, rng) for task in pipeline.tasks}
+    sounds = {task: sound for task, sound in sounds.items() if len(sound) > audio.SAMPLE_RATE}
+    if not sounds:
+        raise SystemExit(f"No example clip is for a task of backbone {args.backbone}.")
+    for task, sound in sounds.items():  # the first answers are slower
+        play(Listener(pipeline, task), sound)
+
+    final, provisional, played = [], [], 0.0
+    began = time.perf_counter()
+    for _ in range(args.repeats):
+        for task, sound in sounds.items():
+            labels = [e for e in play(Listener(pipeline, task), sound) if e.kind == "label"]
+            final += [e for e in labels if e.final]
+            provisional += [e for e in labels if not e.final]
+            played += len(sound) / audio.SAMPLE_RATE
+    worked = time.perf_counter() - began
+    print(f"{args.backbone}, {args.threads} threads, {len(final)} words\n")
+    print("| ms | 5 % | median | 95 % | most |\n|---|---|---|---|---|")
+    print(row("hangover", [e.told - e.end for e in final]))
+    print(row("models, for one answer", [e.processing for e in final]))
+    print(row("end of sound to final answer", [e.latency for e in final]))
+    print(row("models, for a provisional answer", [e.processing for e in provisional]))
+    print(f"\nreal-time factor while words come one after the other: {worked / played:.3f}")
+
+    task, sound = next(iter(sounds.items()))
+    listener, before = Listener(pipeline, task), resident()
+    began = time.perf_counter()
+    while listener.seconds < 60 * args.minutes:
+        play(listener, sound)
+    worked = time.perf_counter() - began
+    print(
+        f"memory before and after {listener.seconds / 60:.1f} minutes: {before:.0f} MB, {resident():.0f} MB"
+    )
+    print(f"real-time factor over them: {worked / listener.seconds:.3f}")
+
+
+if __name__ == "__main__":
+    main()
