@@ -50,10 +50,9 @@ class TeachConfig:
     max_utterances: int = 600
     rounds: int = 3
     steps: int = 60
-    lr: float = 0.03
-    verbalizer_pace: float = 0.05
+    lr: float = 0.06
+    verbalizer_pace: float = 0.02
     unit_noise: float = 0.05
-    label_smoothing: float = 0.0
     tokens_per_batch: int = 1024
     check_every: int = 6
     seed: int = 0
@@ -311,7 +310,6 @@ class Teacher:
             lr=self.config.lr,
             tokens_per_batch=self.config.tokens_per_batch,
             unit_noise=self.config.unit_noise,
-            label_smoothing=self.config.label_smoothing,
             check_every=self.config.check_every,
             patience=self.config.steps,
             seed=self.config.seed,

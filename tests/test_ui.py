@@ -379,7 +379,7 @@ def test_only_classify_is_public(desk: Desk) -> None:
     demo = build(desk)
     public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
     assert public == {"classify"}
-    assert {f.concurrency_id for f in demo.fns.values() if f.queue is not False} == {"device"}
+    assert {f.concurrency_id for f in demo.fns.values() if f.queue is not False} == {"device", "teaching"}
 
 
 def test_bundled_examples_are_there_and_credited() -> None:

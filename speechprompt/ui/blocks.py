@@ -7,8 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import endpoints, figures, style, try_tab
+from speechprompt.ui import endpoints, figures, style, teach_tab, try_tab
 from speechprompt.ui.handlers import Desk
+from speechprompt.ui.session import Session
+from speechprompt.ui.teaching_desk import TeachingDesk
 
 MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
 MAX_WAITING = 64
@@ -18,8 +20,12 @@ def build(desk: Desk) -> gr.Blocks:
     """The page of a desk; show it with `launch(**launch_options(desk))`."""
     with gr.Blocks(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         gr.HTML(figures.header(desk.device_text()), apply_default_css=False, js_on_load=None)
-        with gr.Tabs(elem_classes="sp-tabs"), gr.Tab("Try", id="try"):
-            try_tab.build(desk)
+        session = gr.State(Session())  # each visitor gets an empty one
+        with gr.Tabs(elem_classes="sp-tabs"):
+            with gr.Tab("Try", id="try"):
+                task, backbone = try_tab.build(desk, session)
+            with gr.Tab("Teach", id="teach"):
+                teach_tab.build(TeachingDesk(desk), session, task, backbone)
         endpoints.build(desk)
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)
 
