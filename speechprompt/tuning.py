@@ -135,7 +135,10 @@ def tune(
     warm_up = min(100, config.steps // 5 + 1)
     losses: list[float] = []
     try:
-        with tqdm(initial=state["step"], total=config.steps, desc="tune", mininterval=2) as bar:
+        shown = report is None  # who is told shows it in a way of their own
+        with tqdm(
+            initial=state["step"], total=config.steps, desc="tune", mininterval=2, disable=not shown
+        ) as bar:
             for group in epochs(train, config, state["step"]):
                 if state["step"] >= config.steps or state["since"] >= config.patience:
                     break

@@ -19,6 +19,10 @@ element.addEventListener("click", (event) => {
   if (button) trigger("click", { do: button.dataset.do, clip: Number(button.dataset.clip) });
 });
 """
+FILES_HINT = (
+    '<p class="sp-hint">Recordings of the chosen label; or a zip with a folder for each label; or a CSV with the '
+    "columns file and label, together with its recordings.</p>"
+)
 # A browser tells the server no folders: a folder becomes a table of its recordings and their labels.
 FOLDER = (
     '<label class="sp-folder">Choose a folder with a folder for each label'
@@ -76,11 +80,11 @@ def build(desk: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone
             )
             files = gr.File(
                 file_count="multiple",
-                label="Or files: recordings of the chosen label, a zip with a folder for each label, "
-                "or a CSV (file, label) with its recordings",
+                label="Or files",
                 elem_id="sp-teach-files",
                 height=150,
             )
+            plain(FILES_HINT)
             plain(FOLDER, FOLDER_SCRIPT)
             said = plain(elem_classes="sp-note-line", elem_id="sp-teach-said")
         with gr.Column(scale=8, min_width=320):
@@ -114,7 +118,7 @@ def build(desk: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone
                     push = gr.Button("Push")
                     pushed = plain(elem_classes="sp-note-line")
             loaded = gr.File(
-                label="Load a prompt back from its zip",
+                label="Load a zip back",
                 elem_id="sp-teach-load",
                 height=120,
                 file_count="single",

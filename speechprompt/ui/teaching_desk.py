@@ -24,7 +24,7 @@ from speechprompt.clip_archive import LabelledFile, by_table, is_sound, read_sou
 from speechprompt.errors import SpeechPromptError
 from speechprompt.lesson import MAX_CLIP_SECONDS
 from speechprompt.prompt import Prompt
-from speechprompt.teaching import Moment, Taught, task_name, teach
+from speechprompt.teaching import Moment, Taught, TeachConfig, task_name, teach
 from speechprompt.ui import figures, lesson_figures
 from speechprompt.ui.handlers import EXPIRED, UNEXPECTED, Desk
 from speechprompt.ui.session import Session
@@ -49,8 +49,8 @@ def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
 class TeachingDesk:
     """The handlers of the Teach tab, over the models of a Desk."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, config: TeachConfig | None = None) -> None:
+        self.desk, self.config = desk, config
 
     def backbones(self) -> list[str]:
         """Those that can hear, and so be taught."""
@@ -176,7 +176,7 @@ class TeachingDesk:
                     if backbone not in self.backbones():
                         raise SpeechPromptError("Choose a backbone that can hear.")
                     here = self.desk.backbones[backbone]
-                    found.append(teach(here, title or "", clips, None, news.put, session.stop.is_set))
+                    found.append(teach(here, title or "", clips, self.config, news.put, session.stop.is_set))
                 except SpeechPromptError as error:
                     complaints.append(str(error))
                 except Exception:
