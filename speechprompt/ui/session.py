@@ -110,6 +110,15 @@ class Session:
         if label not in self.labels:
             raise SpeechPromptError("Add a label and choose it first.")
 
+    def check_room(self, n: int, seconds: float) -> None:
+        """Raise SpeechPromptError when so many more clips, or seconds of them, would be too many."""
+        if len(self.clips) + n > MAX_CLIPS:
+            raise SpeechPromptError(f"At most {MAX_CLIPS} clips can be taught: choose fewer files.")
+        if self.seconds + seconds > MAX_SECONDS:
+            raise SpeechPromptError(f"At most {MAX_SECONDS // 60} minutes can be taught: choose fewer files.")
+        if sum(session.seconds for session in list(self.everybody)) + seconds > MAX_SECONDS_IN_ALL:
+            raise SpeechPromptError("Too many people are teaching at the moment: try again later.")
+
     def add_clips(self, clips: Iterable[tuple[str, str, np.ndarray]]) -> int:
         """Add (label, name, float32 [T] at 16 kHz) all or none, with the labels that are new; how many."""
         new = list(clips)
@@ -120,13 +129,7 @@ class Session:
             raise SpeechPromptError(
                 f"That would make {len(labels)} labels, and a task has at most {MAX_LABELS}."
             )
-        if len(self.clips) + len(new) > MAX_CLIPS:
-            raise SpeechPromptError(f"At most {MAX_CLIPS} clips can be taught: choose fewer files.")
-        more = sum(len(waveform) for _, _, waveform in new) / SAMPLE_RATE
-        if self.seconds + more > MAX_SECONDS:
-            raise SpeechPromptError(f"At most {MAX_SECONDS // 60} minutes can be taught: choose fewer files.")
-        if sum(session.seconds for session in list(self.everybody)) + more > MAX_SECONDS_IN_ALL:
-            raise SpeechPromptError("Too many people are teaching at the moment: try again later.")
+        self.check_room(len(new), sum(len(waveform) for _, _, waveform in new) / SAMPLE_RATE)
         self.labels = labels
         for label, name, waveform in new:
             self._made += 1

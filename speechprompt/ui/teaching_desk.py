@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import gradio as gr
@@ -20,7 +20,15 @@ import numpy as np
 
 from speechprompt import audio, hub, prompt_zip
 from speechprompt.card import prompt_card
-from speechprompt.clip_archive import LabelledFile, by_table, is_sound, read_sound, read_table, read_zip
+from speechprompt.clip_archive import (
+    BOUNDS,
+    LabelledFile,
+    by_table,
+    is_sound,
+    read_sound,
+    read_table,
+    read_zip,
+)
 from speechprompt.errors import SpeechPromptError
 from speechprompt.lesson import MAX_CLIP_SECONDS
 from speechprompt.prompt import Prompt
@@ -121,9 +129,14 @@ class TeachingDesk:
             raise SpeechPromptError("The files are no longer on the server: choose them again.")
         tables = [path for path in paths if path.suffix.lower() == ".csv"]
         archives = [path for path in paths if path.suffix.lower() == ".zip"]
-        files: list[LabelledFile] = []
-        for archive in archives:
-            files += read_zip(archive)
+        if len(archives) > 1:
+            raise SpeechPromptError("Give one zip at a time.")
+        if sum(path.stat().st_size for path in paths) > BOUNDS.all_bytes:
+            raise SpeechPromptError(
+                f"Together the files have more than {BOUNDS.all_bytes >> 20} MB: choose fewer."
+            )
+        session.check_room(len(paths) - len(tables) - len(archives), 0)
+        files: list[LabelledFile] = [file for archive in archives for file in read_zip(archive)]
         if tables:
             pairs = [pair for table in tables for pair in read_table(table.read_bytes())]
             pairs = [(Path(name).name, label) for name, label in pairs]  # a browser tells no folders
@@ -133,12 +146,15 @@ class TeachingDesk:
             loose = [path for path in paths if path not in archives]
             files += [LabelledFile(chosen, path.name, read_sound(path)) for path in loose]
         decoded: list[tuple[str, str, np.ndarray]] = []
+        samples = 0
         for file in files:
+            session.check_room(len(files), samples / audio.SAMPLE_RATE)  # before more is decoded
             try:
                 decoded.append((file.label, file.name, audio.load(file.data, MAX_CLIP_SECONDS)))
             except SpeechPromptError as error:
                 kind = "" if is_sound(file.name) else " It does not look like a recording."
                 raise SpeechPromptError(f"Nothing was added. {file.name[:60]}: {error}{kind}") from error
+            samples += len(decoded[-1][2])
         n = session.add_clips(decoded)
         return f"{n} clip{'s' * (n != 1)} added."
 
@@ -164,8 +180,8 @@ class TeachingDesk:
         if not session.busy.acquire(blocking=False):
             yield self._complaint("A task is being taught already: wait for it, or cancel it.")
             return
+        session.stop = stop = Event()
         try:
-            session.stop.clear()
             clips = {name: [c.waveform for c in own] for name, own in session.by_label().items()}
             news: Queue[Moment] = Queue()
             found: list[Taught] = []
@@ -176,7 +192,7 @@ class TeachingDesk:
                     if backbone not in self.backbones():
                         raise SpeechPromptError("Choose a backbone that can hear.")
                     here = self.desk.backbones[backbone]
-                    found.append(teach(here, title or "", clips, self.config, news.put, session.stop.is_set))
+                    found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
                 except SpeechPromptError as error:
                     complaints.append(str(error))
                 except Exception:
@@ -200,7 +216,7 @@ class TeachingDesk:
             html = lesson_figures.result(taught, time.perf_counter() - began)
             yield self._ready(session, html, try_task, try_backbone)
         finally:  # also when the visitor has gone
-            session.stop.set()
+            stop.set()
             session.busy.release()
 
     def cancel(self, session: Session) -> None:
