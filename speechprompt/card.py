@@ -15,6 +15,8 @@ def percent(value: float | None) -> str:
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
     """The figures that a prompt is judged by, in one sentence."""
+    if "accuracy" not in metrics:
+        return "It has not been measured"
     low, high = metrics["interval95"]
     further = []
     if "unweighted_recall" in metrics:
@@ -86,15 +88,17 @@ def prompt_card(prompt: Prompt, command: str) -> str:
     metrics = prompt.metrics
     rows = "\n".join(
         f"| {label} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
-        for label, row in metrics["per_class"].items()
+        for label, row in metrics.get("per_class", {}).items()
     )
     table = f"\n| label | n | recall | precision |\n|---|---|---|---|\n{rows}\n" if rows else ""
     mistakes = "\n".join(
         f"- {truth!r} answered as {answer!r}: {count} times"
-        for truth, answer, count in metrics["confusions"][:5]
+        for truth, answer, count in metrics.get("confusions", [])[:5]
     )
     limits = TASKS[prompt.task].limits if prompt.task in TASKS else Task.limits
-    chosen = " The best step of the tuning was chosen on this split." if metrics["split"] == "valid" else ""
+    chosen = (
+        " The best step of the tuning was chosen on this split." if metrics.get("split") == "valid" else ""
+    )
     return f"""---
 library_name: speechprompt
 pipeline_tag: audio-classification
@@ -118,7 +122,7 @@ A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "inp
 
 Most frequent mistakes in that measurement:
 
-{mistakes or "- none"}
+{mistakes or ("- none" if metrics else "- not measured")}
 
 {limits}
 

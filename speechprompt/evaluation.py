@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,21 +39,39 @@ def to_units(backbone: Backbone, examples: Sequence[Example], copies: int = 0, s
         return [
             Units.from_frames(check_unit_ids(example.units or [], backbone.n_units)) for example in examples
         ]
-    work = [(copy, i) for copy in range(copies + 1) for i in range(len(examples))]
-    work.sort(key=lambda item: len(examples[item[1]].audio or b""))  # like sizes, about like lengths
+    sizes = [len(example.audio or b"") for example in examples]
+    with tqdm(total=len(sizes) * (1 + copies), desc="units", unit="clip", mininterval=2) as progress:
+        return listen_to(
+            backbone, lambda i: waveform_of(examples[i]), sizes, copies, seed, lambda n: progress.update(n)
+        )
+
+
+def listen_to(
+    backbone: Backbone,
+    load: Callable[[int], np.ndarray],
+    sizes: Sequence[int],
+    copies: int = 0,
+    seed: int = 0,
+    report: Callable[[int], object] = lambda n: None,
+) -> list[Units]:
+    """Units of the recordings load(0), load(1), … and of simulated copies, in the order of to_units.
+
+    sizes: about how long each is, in any unit. report is told how many more have been heard.
+    """
+    work = [(copy, i) for copy in range(copies + 1) for i in range(len(sizes))]
+    work.sort(key=lambda item: sizes[item[1]])  # like sizes, about like lengths
     found: dict[tuple[int, int], Units] = {}
-    with tqdm(total=len(work), desc="units", unit="clip", mininterval=2) as progress:
-        for at in range(0, len(work), BATCH):
-            waveforms = []
-            for copy, i in work[at : at + BATCH]:
-                waveform = waveform_of(examples[i])
-                if copy:
-                    rng = np.random.default_rng([seed, copy, i])
-                    waveform = augment.another_recording(waveform, rng)
-                waveforms.append(waveform)
-            found.update(zip(work[at : at + BATCH], backbone.listen(waveforms), strict=True))
-            progress.update(len(waveforms))
-    return [found[copy, i] for copy in range(copies + 1) for i in range(len(examples))]
+    for at in range(0, len(work), BATCH):
+        waveforms = []
+        for copy, i in work[at : at + BATCH]:
+            waveform = load(i)
+            if copy:
+                rng = np.random.default_rng([seed, copy, i])
+                waveform = augment.another_recording(waveform, rng)
+            waveforms.append(waveform)
+        found.update(zip(work[at : at + BATCH], backbone.listen(waveforms), strict=True))
+        report(len(waveforms))
+    return [found[copy, i] for copy in range(copies + 1) for i in range(len(sizes))]
 
 
 def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:

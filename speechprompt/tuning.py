@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,18 @@ class Progress:
     step: int
     loss: float
     valid_accuracy: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where tuning begins when not at random numbers.
+
+    tensors: fields of Prompt, of the shapes that the settings ask for. verbalizer_pace: how fast a
+    learned verbalizer moves, relative to the prompts; one that is already good moves slowly.
+    """
+
+    tensors: Mapping[str, Tensor]
+    verbalizer_pace: float = 1.0
 
 
 def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Random) -> Utterance:
@@ -84,19 +96,23 @@ def tune(
     config: TuneConfig,
     run: Path | None = None,
     report: Callable[[Progress], None] | None = None,
+    start: Start | None = None,
+    keep: Literal["best", "last"] = "best",
+    should_stop: Callable[[], bool] | None = None,
 ) -> tuple[dict[str, Tensor], float]:
-    """Tune one prompt; return its tensors (fields of Prompt) and its best accuracy on valid.
+    """Tune one prompt; return its tensors (fields of Prompt) and their accuracy on valid.
 
     With `run`, a checkpoint is kept in that folder at every check and a stopped run goes on from it.
-    Ctrl-C ends the tuning early with the best tensors so far. Deterministic by config.seed on one
-    machine and thread count.
+    keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them.
+    Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
+    before every step. Deterministic by config.seed on one machine and thread count.
     """
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
     with run_folder(run):
-        return descend(lm, train, valid, goal, config, run, report)
+        return descend(lm, train, valid, goal, config, run, report, start, keep, should_stop)
 
 
 def descend(
@@ -107,6 +123,9 @@ def descend(
     config: TuneConfig,
     run: Path | None,
     report: Callable[[Progress], None] | None,
+    start: Start | None,
+    keep: Literal["best", "last"],
+    should_stop: Callable[[], bool] | None,
 ) -> tuple[dict[str, Tensor], float]:
     """The steps of `tune`, once its data is known to be sound and its run folder its own."""
     units = None
@@ -115,7 +134,13 @@ def descend(
     n_units = lm.config.vocab_size - UNIT_OFFSET
     frozen = fast_copy(lm)
     prompt = TrainablePrompt(frozen, config, units, goal)
-    optimizer = torch.optim.Adam(prompt.parameters(), lr=config.lr, betas=(0.9, 0.98))
+    if start is not None:
+        prompt.load_state_dict({**prompt.state_dict(), **start.tensors})
+    paces: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in prompt.named_parameters():
+        pace = start.verbalizer_pace if start is not None and name == "verbalizer_weight" else 1.0
+        paces.setdefault(pace, []).append(parameter)
+    optimizer = torch.optim.Adam([{"params": own} for own in paces.values()], lr=config.lr, betas=(0.9, 0.98))
     state: dict[str, Any] = {"step": 0, "best": -1.0, "tensors": {}, "since": 0}
     settings = {**asdict(config), **asdict(goal), "n_train": len(train), "n_valid": len(valid)}
     checkpoint = run / "tune.pt" if run else None
@@ -127,14 +152,20 @@ def descend(
     warm_up = min(100, config.steps // 5 + 1)
     losses: list[float] = []
     try:
-        with tqdm(initial=state["step"], total=config.steps, desc="tune", mininterval=2) as bar:
+        shown = report is None  # who is told shows it in a way of their own
+        with tqdm(
+            initial=state["step"], total=config.steps, desc="tune", mininterval=2, disable=not shown
+        ) as bar:
             for group in epochs(train, config, state["step"]):
                 if state["step"] >= config.steps or state["since"] >= config.patience:
+                    break
+                if should_stop is not None and should_stop():
                     break
                 step = state["step"]
                 rng = random.Random(config.seed * 1_000_003 + step)
                 batch = [with_noise(train[i][0], config.unit_noise, n_units, rng) for i in group]
-                optimizer.param_groups[0]["lr"] = learning_rate(step, config.steps, config.lr, warm_up)
+                for pace, settled in zip(paces, optimizer.param_groups, strict=True):
+                    settled["lr"] = learning_rate(step, config.steps, pace * config.lr, warm_up)
                 answers = [train[i][1] for i in group]
                 torch.manual_seed(config.seed * 1_000_003 + step)  # for the dropout
                 loss = prompt.loss(prompt(frozen, batch, answers), answers)
@@ -161,6 +192,8 @@ def descend(
     except KeyboardInterrupt:
         if not state["tensors"]:
             raise
+    if keep == "last" or not state["tensors"]:
+        return prompt.tensors(), accuracy(frozen, prompt, valid)
     return state["tensors"], state["best"]
 
 

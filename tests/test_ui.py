@@ -381,7 +381,7 @@ def test_only_the_endpoints_are_public(desk: Desk) -> None:
     public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
     assert public == {"classify", "compare", "compare_files", "units", "classify_units", "tasks"}
     queued = [f for f in demo.fns.values() if f.queue is not False and (f.inputs or f.outputs)]
-    assert {f.concurrency_id for f in queued} == {"device", "live"}
+    assert {f.concurrency_id for f in queued} == {"device", "live", "teaching"}
 
 
 def test_bundled_examples_are_there_and_credited() -> None:

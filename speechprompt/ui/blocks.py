@@ -8,8 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import compare_tab, endpoints, figures, live_tab, style, try_tab
+from speechprompt.ui import compare_tab, endpoints, figures, live_tab, style, teach_tab, try_tab
 from speechprompt.ui.handlers import Desk
+from speechprompt.ui.session import Session
+from speechprompt.ui.teaching_desk import TeachingDesk
 from speechprompt.ui.uploads import Page
 
 MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
@@ -24,11 +26,14 @@ def build(desk: Desk) -> gr.Blocks:
     with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         demo.forget_ended_sessions()
         gr.HTML(figures.header(desk.device_text()), apply_default_css=False, js_on_load=None)
+        session = gr.State(Session())  # each visitor gets an empty one
         with gr.Tabs(elem_classes="sp-tabs"):
             with gr.Tab("Try", id="try"):
-                recording = try_tab.build(desk)
+                recording, task, backbone = try_tab.build(desk, session)
             with gr.Tab("Compare", id="compare") as compare:
                 compare_tab.build(desk, compare, recording)
+            with gr.Tab("Teach", id="teach"):
+                teach_tab.build(TeachingDesk(desk), session, task, backbone)
             with gr.Tab("Live", id="live"):
                 live_tab.build(desk)
         endpoints.build(desk)

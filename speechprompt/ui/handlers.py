@@ -23,6 +23,7 @@ from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
 from speechprompt.time_limit import time_limit
 from speechprompt.ui import answers, figures
+from speechprompt.ui.session import Session
 from speechprompt.units import parse_units
 
 log = logging.getLogger(__name__)
@@ -87,17 +88,33 @@ class Desk:
         thread.start()
         return thread
 
+    def pipeline_for(self, task: str, backbone: str, session: Session | None = None) -> SpeechPrompt:
+        """The pipeline that answers a task: the shared one, or one of the session's own prompt alone."""
+        own = session.own(backbone) if session is not None else {}
+        if task in own:
+            return SpeechPrompt(self.backbone(backbone), [own[task]])
+        return self.pipeline(backbone)
+
+    def prompts(self, backbone: str, session: Session | None = None) -> dict[str, Prompt]:
+        """The tasks on offer for a backbone: everybody's, then the session's own."""
+        return self.backbones[backbone].prompts | (session.own(backbone) if session is not None else {})
+
     def classify(
-        self, path: str | None, task: str, backbone: str, ids: str | None = ""
+        self,
+        path: str | None,
+        task: str,
+        backbone: str,
+        ids: str | None = "",
+        session: Session | None = None,
     ) -> tuple[Answer, Prompt, np.ndarray | None]:
         """Answer one task about the recording at `path`, or where nothing can listen about units as text.
 
-        Also its prompt, and its waveform where there is one.
+        Also its prompt, and its waveform where there is one. session: whose own tasks can be asked too.
         """
         here = self.backbone(backbone)
         if not here.has_encoder and not (ids or "").strip():
             raise SpeechPromptError(units_only(here))
-        pipeline = self.pipeline(backbone)
+        pipeline = self.pipeline_for(task, backbone, session)
         if task not in pipeline.prompts:  # said before a long recording is decoded
             known = ", ".join(pipeline.tasks) or "none"
             raise SpeechPromptError(
@@ -113,10 +130,17 @@ class Desk:
 
     # Events of the page
 
-    def answer(self, path: str | None, task: str, backbone: str, ids: str | None = "") -> gr.HTML:
+    def answer(
+        self,
+        path: str | None,
+        task: str,
+        backbone: str,
+        ids: str | None = "",
+        session: Session | None = None,
+    ) -> gr.HTML:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
-            answer, prompt, waveform = self.classify(path, task, backbone, ids)
+            answer, prompt, waveform = self.classify(path, task, backbone, ids, session)
             frozen = self.backbone(backbone).n_parameters
             html = answers.result(answer, prompt, waveform, self.facts(backbone), frozen)
             said = f"{answer.title}: {answer.label}, {figures.percent(answer.score)}."
@@ -128,33 +152,49 @@ class Desk:
             return panel(figures.alert(UNEXPECTED))
 
     def choose_audio(
-        self, path: str | None, task: str, backbone: str, shown: int | None
+        self,
+        path: str | None,
+        task: str,
+        backbone: str,
+        shown: int | None,
+        session: Session | None = None,
     ) -> tuple[Update, int | None]:
         """The recording changed: recorded, uploaded, trimmed, cleared, or set by an example.
 
         shown: the example that was clicked last; it is answered already, and its way into the player leads here too.
         """
         if path is None:
-            return self.invite(task, backbone), None
+            return self.invite(task, backbone, session), None
         if shown is not None and same_file(Path(path), self.clip_path(shown)):
             return gr.skip(), shown
-        return self.answer(path, task, backbone), None
+        return self.answer(path, task, backbone, "", session), None
 
-    def choose_task(self, path: str | None, task: str, backbone: str, ids: str | None = "") -> gr.HTML:
+    def choose_task(
+        self,
+        path: str | None,
+        task: str,
+        backbone: str,
+        ids: str | None = "",
+        session: Session | None = None,
+    ) -> gr.HTML:
         """Another task: answer it about the recording or the units that are there, or invite some."""
         here = self.backbones.get(backbone, self.backbones[self.default])
         there = path if here.has_encoder else (ids or "").strip()
-        return self.answer(path, task, backbone, ids) if there else self.invite(task, backbone)
+        if not there:
+            return self.invite(task, backbone, session)
+        return self.answer(path, task, backbone, ids, session)
 
-    def choose_backbone(self, task: str, backbone: str) -> tuple[Update, Update, Any, Any]:
+    def choose_backbone(
+        self, task: str, backbone: str, session: Session | None = None
+    ) -> tuple[Update, Update, Any, Any]:
         """Another backbone: its tasks and examples; a recorder, or a field for units where nothing listens."""
         if backbone not in self.backbones:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         here = self.backbones[backbone]
-        if task not in here.prompts:
+        if task not in self.prompts(backbone, session):
             task = self.first_task(backbone)
         return (
-            gr.HTML(value=task, options=self.task_options(backbone)),
+            gr.HTML(value=task, options=self.task_options(backbone, session)),
             gr.HTML(self.example_buttons(backbone)),
             gr.update(visible=here.has_encoder),
             gr.update(visible=here.has_lm and not here.has_encoder),
@@ -171,12 +211,12 @@ class Desk:
             return gr.skip(), task, None, " ".join(map(str, clip["units"]))
         return str(self.clip_path(index)), task, index, gr.skip()
 
-    def invite(self, task: str, backbone: str) -> gr.HTML:
+    def invite(self, task: str, backbone: str, session: Session | None = None) -> gr.HTML:
         """Nothing recorded yet, or the recording was cleared."""
         here = self.backbones.get(backbone, self.backbones[self.default])
         if not here.has_encoder:
             return panel(figures.note(units_only(here)))
-        return panel(figures.empty(here.prompts.get(task)))
+        return panel(figures.empty(self.prompts(here.name, session).get(task)))
 
     # Contents
 
@@ -189,10 +229,10 @@ class Desk:
         n = torch.get_num_threads()
         return f"{self.device.type.upper()} · {n} thread{'s' * (n != 1)}"
 
-    def task_options(self, backbone: str) -> str:
+    def task_options(self, backbone: str, session: Session | None = None) -> str:
         """The backbone's tasks by group, each with its measured accuracy."""
         groups: dict[str, list[tuple[str, str, str]]] = {}
-        for task, prompt in self.backbones[backbone].prompts.items():
+        for task, prompt in self.prompts(backbone, session).items():
             text = f"{prompt.title} · {figures.measured(prompt)}"
             groups.setdefault(prompt.group, []).append((task, text, figures.task_hint(prompt)))
         return figures.options(groups or {"": [("", "No tasks yet", "")]})

@@ -9,8 +9,12 @@ from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, lat
 from speechprompt.ui.handlers import Desk
 
 
-def build(desk: Desk) -> gr.Audio:
-    """The tab's components, and which event calls which handler of the desk; returns its recorder."""
+def build(desk: Desk, session: gr.State) -> tuple[gr.Audio, gr.HTML, gr.HTML]:
+    """The tab's components, and which event calls which handler of the desk.
+
+    Returns its recorder and its choices of task and backbone. session: the visitor's own tasks, which are on
+    offer beside everybody's.
+    """
     name = desk.default
     first_task = desk.first_task(name)
     with gr.Row(elem_classes="sp-columns"):
@@ -38,14 +42,14 @@ def build(desk: Desk) -> gr.Audio:
     shown = gr.State(None)  # index of the example that was clicked last
     latest_only = latest(panel)
     # change, because a trimmed recording announces itself in no other way
-    audio.change(desk.choose_audio, [*asked, shown], [panel, shown], **latest_only)
-    button.click(desk.answer, [*asked, units], panel, **latest_only)
-    units.submit(desk.answer, [*asked, units], panel, **latest_only)
-    task.input(desk.choose_task, [*asked, units], panel, **latest_only)
-    backbone.input(desk.choose_backbone, [task, backbone], [task, examples, audio, units], **AT_ONCE).then(
-        desk.choose_task, [*asked, units], panel, **latest_only
-    )
+    audio.change(desk.choose_audio, [*asked, shown, session], [panel, shown], **latest_only)
+    button.click(desk.answer, [*asked, units, session], panel, **latest_only)
+    units.submit(desk.answer, [*asked, units, session], panel, **latest_only)
+    task.input(desk.choose_task, [*asked, units, session], panel, **latest_only)
+    backbone.input(
+        desk.choose_backbone, [task, backbone, session], [task, examples, audio, units], **AT_ONCE
+    ).then(desk.choose_task, [*asked, units, session], panel, **latest_only)
     examples.click(desk.choose_example, backbone, [audio, task, shown, units], **AT_ONCE).then(
-        desk.answer, [*asked, units], panel, **latest_only
+        desk.answer, [*asked, units, session], panel, **latest_only
     )
-    return audio
+    return audio, task, backbone
