@@ -20,6 +20,7 @@ PICTURES = {
     "desktop-dark": (DESKTOP, "dark"),
     "phone": (PHONE, "light"),
 }
+TABS = ("Compare", "Teach", "Live")
 EXAMPLE = 0  # index of the example that is shown
 
 
@@ -48,6 +49,16 @@ def main() -> None:
                     page.mouse.move(0, 0)
                     page.evaluate("document.activeElement.blur()")
                     page.screenshot(path=images / f"{name}.png", full_page=True)
+                    page.context.close()
+                for tab in TABS:
+                    page = open_page(browser, address)
+                    page.get_by_role("tab", name=tab).click()
+                    page.wait_for_timeout(1500)
+                    if tab == "Compare":
+                        page.locator(".sp-examples button:visible").nth(EXAMPLE).click()
+                        page.wait_for_selector(".sp-cards > article")
+                    page.wait_for_timeout(1500)
+                    page.screenshot(path=images / f"{tab.lower()}.png", full_page=True)
                     page.context.close()
                 browser.close()
         finally:

@@ -14,6 +14,9 @@ class SpeechPromptError(ValueError):
     """
 
 
+NO_MEMORY = ("can't allocate memory", "could not create a primitive", "could not create a memory object")
+
+
 @contextmanager
 def said_when_out_of_memory() -> Iterator[None]:
     """Turn the lack of memory of a device or of the machine into a SpeechPromptError.
@@ -23,9 +26,9 @@ def said_when_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # torch has an exception of its own for devices, but only a sentence for the main memory.
+        # torch has an exception of its own for devices, but only sentences for the main memory.
         name, text = type(error).__name__, str(error)
-        if not (name in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in text):
+        if name not in ("MemoryError", "OutOfMemoryError") and not any(said in text for said in NO_MEMORY):
             raise
         where = "graphics card" if name == "OutOfMemoryError" else "machine"
         raise SpeechPromptError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import platform
+from threading import Lock
 from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ ROWS, FEW_ROWS, MANY_ROWS = 32, 16, 512
 USUAL_ROWS = 256  # what the layout of the weights is chosen for
 
 Module = TypeVar("Module", bound=nn.Module)
+_twins: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
+_lock = Lock()
 
 
 def can_pack() -> bool:
@@ -51,12 +55,18 @@ class PackedLinear(nn.Linear):
 def packed(module: Module) -> Module:
     """The module with its linear layers packed, all else shared with the original, which stays as it is.
 
-    Returns the module itself on a GPU, in another dtype than float32, or where packing gains nothing.
+    A module is packed once, however often it is asked for. Returns the module itself on a GPU, in another
+    dtype than float32, or where packing gains nothing.
     """
     parameters = list(module.parameters())
     usual = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in parameters)
     frozen = not any(p.requires_grad for p in parameters)
-    return cast(Module, _packed(module)) if usual and frozen and can_pack() else module
+    if not (usual and frozen and can_pack()):
+        return module
+    with _lock:
+        if module not in _twins:
+            _twins[module] = _packed(module)
+        return cast(Module, _twins[module])
 
 
 def _packed(module: nn.Module) -> nn.Module:

@@ -97,7 +97,8 @@ def tune_task(
         known += [(ids, (labels.index(draft.silence_label),)) for ids in nothing]
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
     tensors, _ = tune(backbone.lm, known, held_out, goal, config, run, report)
-    prompt = Prompt(**{**facts, **tensors})
+    stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
+    prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
     figures = evaluate(backbone, prompt, valid)
     prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | {"split": "valid"}
     if prompt.answer != "sequence":
