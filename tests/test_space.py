@@ -211,3 +211,14 @@ def test_a_long_recording_and_many_prompts_ask_for_longer_but_never_for_more_tha
     minute = np.zeros(60 * 16_000, np.float32)
     assert [seconds_for(minute, n) for n in (1, 5, 100)] == [13, 21, 60]
     assert on_gpu(len, seconds_for) is len  # here there is nothing to lend
+
+
+def test_a_python_that_is_found_but_does_not_run_is_not_chosen(tmp_path: Path) -> None:
+    promise = tmp_path / "python3.99"
+    promise.write_text("#!/bin/sh\nexit 127\n")
+    promise.chmod(0o755)
+    assert [space.works(name) for name in (sys.executable, str(promise), "no-such-python")] == [
+        True,
+        False,
+        False,
+    ]

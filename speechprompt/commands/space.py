@@ -182,10 +182,10 @@ def check(space: Path, port: int | None = None) -> Iterator[str]:
         home = Path(folder)
         began = time.perf_counter()
         version = check_front_matter(ROOT)["python_version"]
-        theirs = shutil.which(f"python{version}")  # the Space's Python, or else this one
-        if theirs is None:
-            version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        make = [theirs or sys.executable, "-m", "venv", folder + "/venv"]
+        chosen = f"python{version}"  # the Space's own where it is here, else this one
+        if not works(chosen):
+            chosen, version = sys.executable, f"{sys.version_info.major}.{sys.version_info.minor}"
+        make = [chosen, "-m", "venv", folder + "/venv"]
         python = home / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r"]
         for command in (make, [*pip, str(space / "requirements.txt")]):
@@ -195,6 +195,14 @@ def check(space: Path, port: int | None = None) -> Iterator[str]:
                 raise SpeechPromptError(f"The requirements could not be installed: {last[:300]}")
         yield f"installed for Python {version} in {time.perf_counter() - began:.0f} s, {mb(home):.0f} MB"
         yield from ask(space, python, home, port)
+
+
+def works(python: str) -> bool:
+    """Whether a command is a Python; one that is found may still be a version manager's empty promise."""
+    try:
+        return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def ask(space: Path, python: Path, home: Path, port: int | None = None) -> Iterator[str]:
