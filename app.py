@@ -12,10 +12,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
+if os.environ.get("SPACES_ZERO_GPU"):
+    import spaces  # noqa: F401  # before torch, which it changes so that models can wait for a GPU
+
 import torch
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.ui import Desk, build, launch_options
+from speechprompt.ui import build, launch_options
+from speechprompt.ui.zero_gpu import desk_of
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -40,7 +44,7 @@ torch.set_num_threads(min(2, max(1, usable_cores() // 2)))
 
 arguments = parse() if __name__ == "__main__" else argparse.Namespace(host=None, port=None, backbone="mini")
 try:
-    desk = Desk(arguments.backbone, EXAMPLES)
+    desk = desk_of(arguments.backbone, EXAMPLES)
 except SpeechPromptError as error:
     sys.exit(f"app.py: {error}")
 demo = build(desk)

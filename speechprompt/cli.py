@@ -24,6 +24,7 @@ COMMANDS = {
     "tune": "commands.tune",
     "calibrate": "commands.calibrate",
     "fetch": "fetch",
+    "space": "commands.space",
     "convert unit-lm": "convert.unit_lm",
     "convert prompt": "convert.prompt",
     "convert kmeans": "convert.kmeans",

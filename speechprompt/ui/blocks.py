@@ -50,5 +50,6 @@ def launch_options(desk: Desk) -> dict[str, Any]:
         "allowed_paths": [str(path) for path in allowed],
         "max_file_size": MAX_FILE_SIZE,
         "footer_links": ["api", "settings"],
+        "ssr_mode": False,  # the default on Spaces; the page is tried without it, as elsewhere
         "mcp_server": find_spec("mcp") is not None,  # the endpoints as tools for agents
     }

@@ -57,7 +57,14 @@ def compare(desk: Desk, waveform: np.ndarray, asked: Sequence[tuple[Backbone, Pr
     once, also where backbones share it, and each backbone answers all its prompts in one batch. What one
     prompt or backbone cannot answer is said in its rows and takes nothing from the others. An answer's
     timing is that of its encoder's pass (with the melody, where it is heard) and of its whole batch.
+    A lent GPU answers the desk's own prompts.
     """
+    if desk.lent is not None and all(
+        desk.backbones.get(b.name) is b and b.prompts.get(p.task) is p for b, p in asked
+    ):
+        said = desk.lent.compare(waveform, [(b.name, p.task) for b, p in asked])
+        if said is not None:
+            return [Row(*pair, *found) for pair, found in zip(asked, said, strict=True)]
     silent = audio.peak_dbfs(waveform) < audio.SILENCE_DBFS
     heard: dict[Quantizer, tuple[list[Units], float]] = {}
     rows: dict[int, Row] = {}

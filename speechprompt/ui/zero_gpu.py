@@ -1,0 +1,119 @@
+"""ZeroGPU, the GPU that a Space is lent for one call at a time: who runs on it, and for how long.
+
+The GPU is there only inside the functions that `on_gpu` wraps, which run in forked processes: they get
+and give what can be pickled, and they find the models as they were when the app started. So the
+desk of such a Space works on the CPU (teaching, listening live, units, a visitor's own tasks), and hands
+only recordings with everybody's tasks to a `LentGpu`. Where none is to be had, as when a visitor's share
+of the day is used up, the CPU answers those as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from speechprompt import audio
+from speechprompt.errors import SpeechPromptError
+from speechprompt.pipeline import Answer
+from speechprompt.time_limit import time_limit
+from speechprompt.ui.comparison import compare
+from speechprompt.ui.handlers import MOST_SECONDS, Desk
+
+log = logging.getLogger(__name__)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+VARIABLE = "SPACES_ZERO_GPU"  # set on such Spaces; app.py asks for it before it imports torch
+FEWEST_SECONDS = 5  # the models move to the GPU first
+
+Said = tuple[Answer | None, str]  # an answer, or the sentence that says why there is none
+
+
+def on_gpu(function: Function, seconds: Callable[..., int]) -> Function:
+    """A function that runs with the lent GPU, for the seconds that `seconds` says of its arguments at most.
+
+    Elsewhere it is the function itself.
+    """
+    if not os.environ.get(VARIABLE):
+        return function
+    import spaces
+
+    return spaces.GPU(duration=seconds)(function)
+
+
+def desk_of(default: str | Path, examples: Path | None) -> Desk:
+    """The app's desk: on the device that is here, or with a lent GPU where there is one to lend."""
+    if not os.environ.get(VARIABLE):
+        return Desk(default, examples)
+    desk = Desk(default, examples, "cpu")
+    desk.lent = LentGpu(Desk(default, None, "cuda"))
+    return desk
+
+
+def seconds_for(waveform: np.ndarray, n_prompts: int) -> int:
+    """How long to ask for: the shorter, the sooner it is one's turn, but work that takes longer is killed."""
+    return min(
+        int(MOST_SECONDS),
+        FEWEST_SECONDS + math.ceil(len(waveform) / audio.SAMPLE_RATE * (3 + n_prompts) / 30),
+    )
+
+
+class LentGpu:
+    """Answers recordings (float32 [T], 16 kHz) on a lent GPU.
+
+    desk: of the models, on the GPU; they are loaded here, as a forked process keeps nothing for the next one.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        for backbone in desk.backbones.values():
+            if backbone.has_encoder and backbone.has_lm:
+                log.info(
+                    "%s: %d parameters, %d prompts",
+                    backbone.name,
+                    backbone.n_parameters,
+                    len(backbone.prompts),
+                )
+        self._classify = on_gpu(
+            self._classify_there, lambda waveform, task, backbone: seconds_for(waveform, 1)
+        )
+        self._compare = on_gpu(self._compare_there, lambda waveform, asked: seconds_for(waveform, len(asked)))
+
+    def classify(self, waveform: np.ndarray, task: str, backbone: str) -> Answer | None:
+        """The answer of one task; None when no GPU can be had, SpeechPromptError when it has no answer."""
+        try:
+            answer, error = self._classify(waveform, task, backbone)
+        except Exception as problem:  # of the lending: no share left, too many waiting, taken back
+            log.warning("No GPU was lent: %s", problem)
+            return None
+        if answer is None:
+            raise SpeechPromptError(error)
+        return answer
+
+    def compare(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Said] | None:
+        """What each of the asked (backbone, task) says; None when no GPU can be had."""
+        try:
+            return self._compare(waveform, asked)
+        except Exception as problem:
+            log.warning("No GPU was lent: %s", problem)
+            return None
+
+    # In the forked processes. A sentence is given and not raised: what is raised there arrives changed.
+
+    def _classify_there(self, waveform: np.ndarray, task: str, backbone: str) -> Said:
+        try:
+            with time_limit(MOST_SECONDS):
+                pipeline = self.desk.pipeline(backbone)
+                return pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0], ""
+        except SpeechPromptError as error:
+            return None, str(error)
+
+    def _compare_there(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Said]:
+        known = self.desk.backbones
+        rows = compare(self.desk, waveform, [(known[name], known[name].prompt(task)) for name, task in asked])
+        return [(row.answer, row.error) for row in rows]
