@@ -26,6 +26,10 @@ from tests import tiny
 from tests.test_ui import HOSTILE, Elements, shown
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+STRICT = {
+    "split": "valid", "n": 60, "temperature": 1.0, "threshold": 1.0,  # every answer scores less
+    "error_before": 0.1, "error_after": 0.1, "right_flagged": 0.05, "wrong_flagged": None,
+}  # fmt: skip
 METRICS = {"split": "test", "n": 300, "accuracy": 0.9, "interval95": [0.86, 0.93]}
 
 
@@ -282,11 +286,24 @@ def test_the_table_holds_what_the_cards_show(tab: Comparison, clip: str) -> None
     ]
 
 
+def test_an_answer_that_may_be_none_of_the_labels_says_so(desk: Desk) -> None:
+    here = desk.backbones["tiny"]
+    sure = here.prompts["colours"]
+    rows = compare(desk, tiny.make_waveform(), [(here, sure), (here, replace(sure, calibration=STRICT))])
+    html = [cards.card(row) for row in rows]
+    assert ["This may be none of the labels." in Elements(one).text for one in html] == [False, True]
+    records = table(rows)
+    assert [record["flagged"] for record in json.loads(to_json(records))] == [False, True]
+    read = csv.DictReader(io.StringIO(to_csv(records).decode("utf-8-sig")))
+    assert [row["flagged"] for row in read] == ["False", "True"]
+
+
 def test_a_row_without_an_answer_is_in_the_table_too(tab: Comparison, silence: str) -> None:
     rows, _ = tab.rows(silence, [], ["tiny"])
     records = {record["task"]: record for record in table(rows)}
     assert records["colours"]["label"] is None and "silence" in records["colours"]["error"]
     assert records["fruit"]["label"] and records["fruit"]["error"] is None
+    assert records["colours"]["flagged"] is None and records["fruit"]["flagged"] is False
     read = {r["task"]: r for r in csv.DictReader(io.StringIO(to_csv(records.values()).decode("utf-8-sig")))}
     assert read["colours"]["score"] == "" and read["fruit"]["error"] == ""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BARS_SHOWN = 10
 LONG_LABEL = 14  # characters; a longer one is set smaller
 RIVALS_SHOWN = 3  # labels shown of every slot
+OUTSIDE = "This may be none of the labels"
 UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 
 
@@ -46,7 +47,7 @@ def result(
     size = "sp-label sp-long" if len(answer.label) > LONG_LABEL else "sp-label"
     return (
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
-        f'<p class="sp-eyebrow">{escape(answer.title)}</p>'
+        f'<h2 class="sp-eyebrow">{escape(answer.title)}</h2>'
         f'<p class="{size}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
         f'<p class="sp-score">{escape(track_record(prompt))}</p>{outside(answer, prompt)}'
         f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
@@ -62,7 +63,7 @@ def outside(answer: Answer, prompt: Prompt) -> str:
     if not answer.flagged:
         return ""
     return (
-        '<p class="sp-outside">This may be none of the labels: right answers of this task mostly score '
+        f'<p class="sp-outside">{OUTSIDE}: right answers of this task mostly score '
         f"{percent(prompt.threshold)} or more.</p>"
     )
 

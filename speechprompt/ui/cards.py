@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from speechprompt.ui import figures
-from speechprompt.ui.answers import LONG_LABEL, bar, step_name, unit_chip
+from speechprompt.ui.answers import LONG_LABEL, OUTSIDE, bar, step_name, unit_chip
 from speechprompt.ui.figures import label_tag, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ def card(row: Row) -> str:
             f'<p class="{size}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
             f'<div class="{"sp-scores" if len(answer.steps) == 1 else "sp-steps"}">{bars(answer)}</div>{chips(answer)}'
         )
+        if answer.flagged:
+            said += f'<p class="sp-outside">{OUTSIDE}.</p>'
     return (
         f'<article class="sp-card sp-one" aria-label="{escape(prompt.title)}, {escape(row.backbone.name)}">'
-        f'<h3>{escape(prompt.title)} <span class="sp-of">{escape(row.backbone.name)}</span></h3>{said}'
+        f'<h2>{escape(prompt.title)} <span class="sp-of">{escape(row.backbone.name)}</span></h2>{said}'
         f'<p class="sp-score">{escape(figures.track_record(prompt))}</p>'
         f'<p class="sp-about">{escape(about(prompt))}{"" if answer is None else f" · {took(answer)}"}</p></article>'
     )

@@ -39,7 +39,7 @@ def decision(answer: Answer, names: Sequence[str]) -> str:
         steps.append(parts)
     return (
         '<section class="sp-more sp-decision" aria-label="How the answer came about">'
-        f'<p class="sp-eyebrow">How the answer came about</p>{"".join(steps)}</section>'
+        f'<h2 class="sp-eyebrow">How the answer came about</h2>{"".join(steps)}</section>'
     )
 
 

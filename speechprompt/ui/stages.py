@@ -67,7 +67,7 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
     items = "".join(f"<li><h3>{name}</h3><p>{text}</p></li>" for name, text in cards)
     title = "From sound to label in four stages" if samples else "From units to label in three stages"
     return (
-        f'<section class="sp-more" aria-label="How it works"><p class="sp-eyebrow">{title}</p>'
+        f'<section class="sp-more" aria-label="How it works"><h2 class="sp-eyebrow">{title}</h2>'
         f'<ol class="sp-stages">{items}</ol></section>'
     )
 

@@ -44,7 +44,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
     ids = " ".join(str(unit) for unit in units.ids.tolist())
     return (
         f'<section class="sp-card sp-heard" aria-label="What the model heard"{heard}>'
-        f'<div class="sp-title"><p class="sp-eyebrow">What the model heard</p><p>{summary}</p></div>'
+        f'<div class="sp-title"><h2 class="sp-eyebrow">What the model heard</h2><p>{summary}</p></div>'
         f"{toolbar(units)}"
         f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
         f"{'' if waveform is None else waveform_svg(waveform)}"
