@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from speechprompt.backbone import Backbone, list_backbones
@@ -26,6 +28,19 @@ def test_every_feature_of_the_papers_names_tests_and_modules_that_are_there() ->
         assert named, feature
         for file, test in named:
             assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{feature}: {test}"
+
+
+def test_the_examples_in_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that need no running app, one after the other, as a reader would type them."""
+    monkeypatch.chdir(ROOT)
+    blocks = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Client(" not in code]
+    assert len(blocks) == 2
+    names: dict[str, Any] = {"chunk": np.zeros(4800, np.float32)}
+    for code in blocks:
+        exec(code, names)
+    assert next(answer.label for answer in names["answers"]) == "yes"
+    assert names["a"].slots == {"action": "deactivate", "object": "lights", "location": "none"}
+    assert names["listener"].seconds == pytest.approx(0.1, abs=0.01)  # its resampler holds some back
 
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)

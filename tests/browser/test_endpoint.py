@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio_client import Client, handle_file
@@ -85,3 +87,16 @@ def test_a_path_of_the_server_is_not_read(server: str) -> None:
         told = reply.read().decode()
     # Refused before our decoder, which would have said that it is no sound.
     assert "event: error" in told and NOT_UPLOADED in told and str(ROOT) not in told
+
+
+def test_the_client_in_the_readme_gets_answers(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code as it stands there, on this server; what its calls return is what is checked."""
+    monkeypatch.chdir(ROOT)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Client(" in code]
+    names: dict[str, Any] = {"said": []}
+    code = code.replace("http://127.0.0.1:7860", server)
+    exec(re.sub(r"^(client\.predict\(.*\))$", r"said.append(\1)", code, flags=re.MULTILINE), names)
+    one, several = names["said"]
+    assert one["label"] == "yes"
+    assert {answer["task"]: answer["label"] for answer in several}["keyword_spotting"] == "yes"
