@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
 from speechprompt import audio
 from speechprompt.live import Event, Listener

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,19 @@ def test_the_examples_in_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(answer.label for answer in names["answers"]) == "yes"
     assert names["a"].slots == {"action": "deactivate", "object": "lights", "location": "none"}
     assert names["listener"].seconds == pytest.approx(0.1, abs=0.01)  # its resampler holds some back
+
+
+def test_benchmarks_start_from_a_clone_that_is_not_installed(tmp_path: Path) -> None:
+    programs = [path for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text()]
+    assert len(programs) >= 4
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", path, "--help"], cwd=tmp_path, stdout=subprocess.PIPE
+        )
+        for path in programs
+    ]
+    for path, process in zip(programs, started, strict=True):
+        assert b"usage" in process.communicate()[0], path.name
 
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)
