@@ -110,7 +110,9 @@
     const card = () => Array.from(document.querySelectorAll(".sp-heard[data-player]")).find((c) => media(c) === audio);
     const move = () => {
       const own = card();
-      if (own) place(own, audio.currentTime);
+      // The player seeks to its start while it loads: that is nobody's wish to see where it is.
+      const loading = audio.paused && audio.currentTime === 0 && own?.querySelector(".sp-cursor").hidden;
+      if (own && !loading) place(own, audio.currentTime);
       if (own && !audio.paused) requestAnimationFrame(move);
     };
     for (const event of ["play", "seeking"]) audio.addEventListener(event, move);
