@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from speechprompt.confusion import PICTURE_NAME
 from speechprompt.prompt import CARD_NAME, Prompt
 from speechprompt.tasks import TASKS, Task
+
+PICTURE_TEXT = "Table of true labels (rows) and answers (columns), each cell the count of utterances"
 
 
 def percent(value: float | None) -> str:
@@ -32,6 +35,14 @@ def accuracy_line(metrics: dict[str, Any]) -> str:
     return (
         f"**{percent(metrics['accuracy'])}** of {metrics['n']} utterances of the {metrics['split']} split{whole} "
         f"(95 % interval {percent(low)} to {percent(high)}; {', '.join(further)})"
+    )
+
+
+def seeds_line(tuning: dict[str, Any]) -> str:
+    """How much the seed matters, of a prompt that was tuned with several (recipe.tune_seeds)."""
+    return (
+        f"{tuning['seeds']} seeds: {100 * tuning['mean']:.1f} ± {100 * tuning['deviation']:.1f} % on valid, "
+        "the best is kept"
     )
 
 
@@ -99,6 +110,8 @@ def prompt_card(prompt: Prompt, command: str) -> str:
     chosen = (
         " The best step of the tuning was chosen on this split." if metrics.get("split") == "valid" else ""
     )
+    seeds = f" {seeds_line(metrics['tuning'])}." if "tuning" in metrics else ""
+    picture = f"\n![{PICTURE_TEXT}]({PICTURE_NAME})\n" if metrics.get("confusion") else ""
     return f"""---
 library_name: speechprompt
 pipeline_tag: audio-classification
@@ -116,8 +129,8 @@ A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "inp
 
 ## Accuracy
 
-{accuracy_line(metrics)}.{chosen}
-{table}
+{accuracy_line(metrics)}.{chosen}{seeds}
+{table}{picture}
 ## Where it fails
 
 Most frequent mistakes in that measurement:

@@ -15,7 +15,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
 from speechprompt.metrics import measure
 from speechprompt.prompt import Prompt
-from speechprompt.units import Units, check_unit_ids
+from speechprompt.units import Units, Utterance, check_unit_ids
 
 BATCH = 64
 
@@ -85,10 +85,19 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:
     return backbone.listen(waveforms)
 
 
-def evaluate(backbone: Backbone, prompt: Prompt, examples: Sequence[Example]) -> dict[str, Any]:
-    """Answer every example through the same path as the app; see metrics.measure for what comes back."""
+def evaluate(
+    backbone: Backbone,
+    prompt: Prompt,
+    examples: Sequence[Example],
+    utterances: Sequence[Utterance] | None = None,
+) -> dict[str, Any]:
+    """Answer every example through the same path as the app; see metrics.measure for what comes back.
+
+    utterances: the units of the examples, where they have been heard already.
+    """
     check_answers(prompt, examples)
-    utterances = to_units(backbone, examples)
+    if utterances is None:
+        utterances = to_units(backbone, examples)
     prompted = PromptedLM(backbone.lm, [prompt])
     answers: list[tuple[str, ...]] = []
     with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torchaudio.functional import edit_distance
 
+from speechprompt import confusion
 from speechprompt.prompt import Prompt
 
 Labels = tuple[str, ...]
@@ -28,7 +29,8 @@ def measure(prompt: Prompt, truth: Sequence[Labels], answers: Sequence[Labels]) 
     """n, accuracy of whole answers, interval95, per_class {class: n, recall, precision}, confusions.
 
     confusions lists (truth, answer, count) of the mistakes, most frequent first, at most ten. One label:
-    also unweighted_recall. Slots: also slot_accuracy {slot: share right}. Slots in a sequence: also
+    also unweighted_recall. Slots: also slot_accuracy {slot: share right}. Both, with at most
+    confusion.MAX_SHOWN labels: also confusion, as confusion.count gives it. Slots in a sequence: also
     slot_f1, micro-averaged over (slot, value), the classes being the slots. Spelled: also
     character_error_rate and word_error_rate, edits per character or word of the truth.
     """
@@ -64,6 +66,8 @@ def measure(prompt: Prompt, truth: Sequence[Labels], answers: Sequence[Labels]) 
         figures["character_error_rate"] = error_rate(pairs)
         figures["word_error_rate"] = error_rate([(t.split(), a.split()) for t, a in pairs])
         figures["per_class"] = {}
+    if prompt.answer != "sequence" and len(prompt.labels) <= confusion.MAX_SHOWN:
+        figures["confusion"] = confusion.count(map(prompt.indices, truth), map(prompt.indices, answers))
     return figures | {"confusions": [(t, a, count) for (t, a), count in mistakes.most_common(10)]}
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
+from speechprompt.confusion import PICTURE_NAME, picture
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompt_config import FACTS, check_config, is_task
+from speechprompt.prompt_config import FACTS, check_config, is_task, label_spans
 from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
@@ -124,8 +124,7 @@ class Prompt:
     @property
     def slot_spans(self) -> list[tuple[str, int, int]]:
         """(slot, index of its first label, index after its last) in the order of the answer."""
-        ends = list(accumulate(self.slots.values()))
-        return [(name, end - size, end) for (name, size), end in zip(self.slots.items(), ends, strict=True)]
+        return label_spans(self.labels, self.slots) if self.slots else []
 
     @property
     def n_parameters(self) -> int:
@@ -230,14 +229,20 @@ class Prompt:
         return {"format_version": FORMAT_VERSION, **facts, **kind}
 
     def save(self, folder: Path, card: str | None = None, dtype: torch.dtype = torch.float16) -> None:
-        """Write the prompt (and its card as README.md); an interrupted save leaves the old one."""
+        """Write the prompt (and its card as README.md); an interrupted save leaves the old one.
+
+        The picture of its confusions is made from metrics["confusion"], or goes where there are none.
+        """
         self.validate()
         tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in self.tensors().items()}
-        with replaced_folder(folder) as aside:
+        with replaced_folder(folder, drop=(PICTURE_NAME,)) as aside:
             write_json(aside / CONFIG_NAME, self.config())
             write_tensors(aside / WEIGHTS_NAME, tensors, f"Prompt {self.task}")
             if card is not None:
                 (aside / CARD_NAME).write_text(card, encoding="utf-8")
+            if cells := self.metrics.get("confusion"):
+                drawn = picture(self.labels, label_spans(self.labels, self.slots), cells)
+                (aside / PICTURE_NAME).write_text(drawn, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Prompt:

@@ -6,10 +6,12 @@ A prompt folder comes from anyone, so all that is shown to people or decides on 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import Any
 
+from speechprompt import confusion
 from speechprompt.errors import SpeechPromptError
 
 MAX_LABELS = 1000
@@ -17,6 +19,7 @@ MAX_LABEL_CHARACTERS = 80
 MAX_SLOTS = 16
 MAX_STEPS = 400  # labels in one answer: what a minute of speech may spell
 MAX_BEAMS = 16
+MAX_SEEDS = 100
 
 TASK_PATTERN = re.compile(r"[a-z0-9_]{1,64}")
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
@@ -80,7 +83,7 @@ def check_config(config: dict[str, Any], what: str) -> None:
     if not isinstance(sha256, str) or not SHA256_PATTERN.fullmatch(sha256):
         raise SpeechPromptError(f"{what}: unit_lm_sha256 must be 64 hexadecimal digits.")
     _check_labels(config, what)
-    _check_metrics(config["metrics"], what)
+    _check_metrics(config, what)
     _check_calibration(config["calibration"], config["answer"], what)
     if not isinstance(config["label_rule"], dict):
         raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
@@ -115,8 +118,7 @@ def _check_labels(config: dict[str, Any], what: str) -> None:
         raise SpeechPromptError(f"{what}: slots must map each slot's name to the number of its labels.")
     if slots and sum(slots.values()) != len(labels):
         raise SpeechPromptError(f"{what}: the slots hold {sum(slots.values())} of {len(labels)} labels.")
-    ends = list(accumulate(slots.values())) or [len(labels)]
-    for first, end in zip([0, *ends], ends, strict=False):  # slots may share a label such as "none"
+    for _, first, end in label_spans(labels, slots):  # slots may share a label such as "none"
         own = labels[first:end]
         if len(set(own)) != len(own):
             twice = next(label for label in own if own.count(label) > 1)
@@ -125,7 +127,15 @@ def _check_labels(config: dict[str, Any], what: str) -> None:
         raise SpeechPromptError(f"{what}: silence_label must be one of the labels, or null.")
 
 
-def _check_metrics(metrics: object, what: str) -> None:
+def label_spans(labels: Sequence[str], slots: Mapping[str, int]) -> list[confusion.Span]:
+    """(slot, index of its first label, index after its last) in order; ("", 0, all) without slots."""
+    ends = accumulate(slots.values())
+    spans = [(name, end - size, end) for (name, size), end in zip(slots.items(), ends, strict=True)]
+    return spans or [("", 0, len(labels))]
+
+
+def _check_metrics(config: dict[str, Any], what: str) -> None:
+    metrics = config["metrics"]
     if not isinstance(metrics, dict):
         raise SpeechPromptError(f"{what}: metrics must be an object.")
     interval = metrics.get("interval95", [0, 1])
@@ -134,6 +144,26 @@ def _check_metrics(metrics: object, what: str) -> None:
         raise SpeechPromptError(f"{what}: accuracy and interval95 in metrics must lie between 0 and 1.")
     if not is_text(metrics.get("split", ""), 80) or type(metrics.get("n", 0)) is not int:
         raise SpeechPromptError(f"{what}: metrics must name the split as text and n as a whole number.")
+    if "confusion" in metrics:
+        spans = label_spans(config["labels"], config["slots"])
+        sequence = config["answer"] == "sequence"
+        fault = confusion.fault(metrics["confusion"], spans, metrics.get("n"))
+        if sequence or fault:
+            fault = "is not for sequences" if sequence else fault
+            raise SpeechPromptError(f"{what}: confusion in metrics {fault}.")
+    if "tuning" in metrics:
+        _check_tuning(metrics["tuning"], what)
+
+
+def _check_tuning(tuning: object, what: str) -> None:
+    """Of a prompt that was chosen among those of several seeds, see recipe.tune_seeds."""
+    if not isinstance(tuning, dict) or tuning.keys() != {"seeds", "mean", "deviation"}:
+        raise SpeechPromptError(f"{what}: tuning in metrics must hold seeds, mean and deviation.")
+    if type(tuning["seeds"]) is not int or not 2 <= tuning["seeds"] <= MAX_SEEDS:
+        raise SpeechPromptError(f"{what}: seeds of tuning in metrics must be 2 to {MAX_SEEDS}.")
+    rates = (tuning["mean"], tuning["deviation"])
+    if not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
+        raise SpeechPromptError(f"{what}: mean and deviation in metrics must lie between 0 and 1.")
 
 
 def _check_calibration(calibration: object, answer: str, what: str) -> None:

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from speechprompt.card import prompt_card
+from speechprompt.confusion import PICTURE_NAME
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompt import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, Prompt
 from speechprompt.zip_reading import Bounds, open_zip
@@ -22,7 +23,7 @@ WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same prompt gives the same bytes at any t
 
 
 def pack(prompt: Prompt, card: str) -> bytes:
-    """The prompt's folder (task name / config, weights, card) as the bytes of a zip file."""
+    """The prompt's folder (task name / config, weights, card, picture) as the bytes of a zip file."""
     packed = io.BytesIO()
     with (
         tempfile.TemporaryDirectory() as place,
@@ -30,7 +31,9 @@ def pack(prompt: Prompt, card: str) -> bytes:
     ):
         folder = Path(place) / prompt.task
         prompt.save(folder, card)
-        for name in (*NEEDED, CARD_NAME):
+        for name in (*NEEDED, CARD_NAME, PICTURE_NAME):
+            if not (folder / name).is_file():  # the picture, of a prompt without counts
+                continue
             info = zipfile.ZipInfo(f"{prompt.task}/{name}", WRITTEN)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(info, (folder / name).read_bytes())

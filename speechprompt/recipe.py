@@ -8,7 +8,9 @@ and calibrates its scores.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from speechprompt.dataset import LETTERS, Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate, nothing_recorded, to_units
 from speechprompt.prompt import Prompt
+from speechprompt.prompt_config import MAX_SEEDS
 from speechprompt.tasks import Task
 from speechprompt.trainable import Goal, Labelled, TuneConfig
 from speechprompt.tuning import Progress, tune
@@ -53,6 +56,29 @@ def tune_task(
     run: folder of the checkpoint that a stopped run resumes from. SpeechPromptError when the data does
     not fit the task, before anything is tuned.
     """
+    return tune_seeds(backbone, task, train, valid, config, 1, run, report)
+
+
+def tune_seeds(
+    backbone: Backbone,
+    task: Task,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    config: TuneConfig,
+    seeds: int,
+    run: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+    tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
+) -> Prompt:
+    """As tune_task with the seeds config.seed, config.seed + 1, …; the prompt that is best on valid.
+
+    Of equals it is the first. metrics["tuning"] of one among several holds {"seeds": how many, "mean" and
+    "deviation" of their accuracies on valid, 0..1}. Recordings become units once, by the first seed. tell is
+    given each seed and its prompt, measured but not calibrated. run: has a folder for each of several seeds.
+    """
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
+    configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
     labels = labels_in_order(task, train)
     if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
         raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
@@ -96,12 +122,24 @@ def tune_task(
         nothing = nothing_recorded(backbone, len(known) // NOTHING_SHARE, config.seed)
         known += [(ids, (labels.index(draft.silence_label),)) for ids in nothing]
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
-    tensors, _ = tune(backbone.lm, known, held_out, goal, config, run, report)
-    stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
-    prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
-    figures = evaluate(backbone, prompt, valid)
-    prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | {"split": "valid"}
-    if prompt.answer != "sequence":
-        utterances, truth = zip(*held_out, strict=True)
-        prompt.calibration = calibrate(backbone.lm, prompt, utterances, truth, "valid")
-    return prompt
+    utterances = [ids for ids, _ in held_out]
+    prompts = []
+    for own in configs:
+        place = run / f"seed-{own.seed}" if run and seeds > 1 else run
+        tensors, _ = tune(backbone.lm, known, held_out, goal, own, place, report)
+        stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
+        prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
+        figures = evaluate(backbone, prompt, valid, utterances)
+        prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
+        prompt.metrics["split"] = "valid"
+        tell(own.seed, prompt)
+        prompts.append(prompt)
+    best = max(prompts, key=lambda prompt: prompt.metrics["accuracy"])
+    if seeds > 1:
+        found = [prompt.metrics["accuracy"] for prompt in prompts]
+        spread = {"mean": round(mean(found), 4), "deviation": round(stdev(found), 4)}
+        best.metrics["tuning"] = {"seeds": seeds, **spread}
+    if best.answer != "sequence":
+        truth = [tuple(answer) for _, answer in held_out]
+        best.calibration = calibrate(backbone.lm, best, utterances, truth, "valid")
+    return best

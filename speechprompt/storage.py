@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -161,12 +161,12 @@ def try_lock(descriptor: int, wait: bool = False) -> bool:
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
+def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give a hidden sibling to write into; when the block ends well it takes the folder's place.
 
     Readers see the old files or the new ones, never half of each; an interrupted write leaves the old,
     and the next one clears its rest away. Files of the old folder that the block did not write are
-    kept. Of two writers the second waits.
+    kept, but for those named in `drop`. Of two writers the second waits.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder.parent):
@@ -177,7 +177,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             yield aside
             aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
             for path in folder.iterdir() if folder.exists() else ():
-                if not (aside / path.name).exists():
+                if path.name not in drop and not (aside / path.name).exists():
                     keep(path, aside / path.name)
             for path in aside.rglob("*"):
                 if path.is_file() and not path.is_symlink():

@@ -136,8 +136,11 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
     pq.write_table(pa.Table.from_pylist(extra), tmp_path / "short.parquet")
     data = ["--data", str(tmp_path / "sizes.parquet"), "--backbone", backbone]
     options = ["--label-column", "size", "--augment", "1", "--steps", "60", "--prompt-length", "3"]
+    options += ["--seeds", "2"]
     options += ["--extra", str(tmp_path / "short.parquet")]
     assert main(["tune", "--task", "sizes", "--title", "Sizes", *data, *options]) == 0
+    said = capsys.readouterr().out
+    assert "seed 0: valid accuracy" in said and "seed 1: valid" in said and "2 seeds: " in said
     assert main(["evaluate", "--task", "sizes", *data, "--record", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["task"] == "sizes" and figures["n"] == 8 and figures["accuracy"] >= 0.75
@@ -151,6 +154,10 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
     card = (kept.prompt_folder("sizes") / "README.md").read_text()
     assert "speechprompt tune --task sizes" in card and "--data sizes.parquet" in card
     assert str(tmp_path) not in card
+    assert "2 seeds: " in card and prompt.metrics["tuning"]["seeds"] == 2  # measuring on test keeps it
+    picture = (kept.prompt_folder("sizes") / "confusion.svg").read_text()
+    assert "](confusion.svg)" in card and picture.count(">long</text>") == 2
+    assert sum(n for _, _, n in prompt.metrics["confusion"]) == 8
     assert "speechprompt" in card and f"of {figures['n']} utterances of the test split" in card
     assert Prompt.load(kept.prompt_folder("sizes")).label_rule == {"column": "size"}
     assert main(["tasks", "--backbone", backbone]) == 0

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import random
+import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
+import torch
 
 from speechprompt.backbone import Backbone
+from speechprompt.card import prompt_card
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate
-from speechprompt.recipe import labels_in_order, tune_task
+from speechprompt.prompt import Prompt
+from speechprompt.recipe import labels_in_order, tune_seeds, tune_task
 from speechprompt.tasks import TASKS, Task
 from speechprompt.trainable import TuneConfig
-from tests.tiny import N_UNITS, make_backbone
+from tests.tiny import N_UNITS, make_backbone, make_prompt, make_waveform
 
 QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
 SLOTS = Task(
@@ -64,6 +71,85 @@ def test_a_tuned_task_is_measured_and_answers_from_its_folder(
     figures = evaluate(backbone, stored, valid)
     assert figures["accuracy"] == pytest.approx(prompt.metrics["accuracy"], abs=0.05)
     assert stored.label_rule == task.label_rule and stored.slots == task.slots
+
+
+COLOURS = Task("colours", "Colours", "Other", "random", "CC0-1.0")
+
+
+def test_of_several_seeds_the_best_on_valid_is_kept(backbone: Backbone, tmp_path: Path) -> None:
+    answers = [("red",), ("green",), ("blue",)]
+    train, valid = examples(60, 1, answers), examples(40, 2, answers)
+    config = replace(QUICK, steps=20, check_every=10, seed=3)
+    told: dict[int, float] = {}
+
+    def tell(seed: int, prompt: Prompt) -> None:
+        told[seed] = prompt.metrics["accuracy"]
+
+    best = tune_seeds(backbone, COLOURS, train, valid, config, 3, tmp_path / "run", tell=tell)
+    assert list(told) == [3, 4, 5] and len(set(told.values())) > 1
+    assert best.metrics["accuracy"] == max(told.values()) and best.calibration["n"] == 40
+    found = best.metrics["tuning"]
+    assert found["seeds"] == 3 and found["mean"] == pytest.approx(statistics.mean(told.values()), abs=1e-4)
+    assert found["deviation"] == pytest.approx(statistics.stdev(told.values()), abs=1e-4)
+    said = (
+        f"3 seeds: {100 * found['mean']:.1f} ± {100 * found['deviation']:.1f} % on valid, the best is kept."
+    )
+    assert said in prompt_card(best, "")
+
+    kept = max(told, key=lambda seed: told[seed])
+    alone = tune_task(backbone, COLOURS, train, valid, replace(config, seed=kept))
+    assert torch.equal(alone.separator, best.separator) and "tuning" not in alone.metrics
+    # A run that stopped after some of the seeds goes on from there, and a finished one is only read.
+    runs = {path.name: (path / "tune.pt").stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    assert set(runs) == {"seed-3", "seed-4", "seed-5"}
+    (tmp_path / "run" / "seed-5" / "tune.pt").unlink()
+    again = tune_seeds(backbone, COLOURS, train, valid, config, 3, tmp_path / "run")
+    assert torch.equal(again.separator, best.separator) and again.metrics == best.metrics
+    assert all(
+        (tmp_path / "run" / f"seed-{n}" / "tune.pt").stat().st_mtime_ns == runs[f"seed-{n}"] for n in (3, 4)
+    )
+
+
+def test_recordings_become_units_once_for_all_seeds(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+    listen = backbone.listen
+    monkeypatch.setattr(backbone, "listen", lambda clips: heard.extend(clips) or listen(clips))
+    made = [
+        Example(str(i), "train", (("red",), ("blue",))[i % 2], wave(0.3 + 0.5 * (i % 2), i), None)
+        for i in range(8)
+    ]
+    tune_seeds(backbone, COLOURS, made[:6], made[6:], replace(QUICK, steps=2, check_every=1, copies=1), 3)
+    assert len(heard) == 6 * 2 + 2
+
+
+def wave(seconds: float, seed: int) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, make_waveform(seconds, seed), 16_000, format="WAV")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("seeds", [0, 101])
+def test_the_number_of_seeds_is_bounded(backbone: Backbone, seeds: int) -> None:
+    with pytest.raises(SpeechPromptError, match="seeds must be between 1 and 100"):
+        tune_seeds(backbone, COLOURS, [], [], QUICK, seeds)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "said"),
+    [
+        ([], "must hold seeds, mean and deviation"),
+        ({"seeds": 3, "mean": 0.5}, "must hold seeds, mean and deviation"),
+        ({"seeds": 1, "mean": 0.5, "deviation": 0.1}, "must be 2 to 100"),
+        ({"seeds": "3", "mean": 0.5, "deviation": 0.1}, "must be 2 to 100"),
+        ({"seeds": 3, "mean": 50, "deviation": 0.1}, "between 0 and 1"),
+        ({"seeds": 3, "mean": 0.5, "deviation": "0.1"}, "between 0 and 1"),
+    ],
+)
+def test_the_spread_of_seeds_is_checked(tuning: object, said: str) -> None:
+    with pytest.raises(SpeechPromptError, match=said):
+        make_prompt(metrics={"tuning": tuning})
 
 
 def test_labels_come_in_the_order_that_people_expect() -> None:

@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(backbone, prompt, examples) | {"split": args.split}
     if args.record:
         folder = backbone.prompt_folder(args.task)
-        prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
+        tuning = {name: value for name, value in prompt.metrics.items() if name == "tuning"}  # stays true
+        prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | tuning
         prompt.save(folder, prompt_card(prompt, how_made(folder, "measured", spoken_command(args.argv))))
     if args.json:
         print(json.dumps(figures))

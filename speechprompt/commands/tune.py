@@ -10,7 +10,10 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from speechprompt.prompt import Prompt
 
 MAX_LETTERS = 200  # of a spelled answer
 PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
@@ -74,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--patience", type=int, default=8, help="checks in a row worse than the best before stopping"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="tune with N seeds from --seed on, keep the best on valid; Ctrl-C goes on to the next",
+    )
     parser.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
 
 
@@ -82,8 +92,8 @@ def run(args: argparse.Namespace) -> int:
 
     from speechprompt import dataset
     from speechprompt.backbone import Backbone
-    from speechprompt.card import prompt_card
-    from speechprompt.recipe import tune_task
+    from speechprompt.card import prompt_card, seeds_line
+    from speechprompt.recipe import tune_seeds
     from speechprompt.tasks import TASKS, Task
     from speechprompt.trainable import TuneConfig
 
@@ -101,10 +111,18 @@ def run(args: argparse.Namespace) -> int:
     backbone = Backbone.load(args.backbone)
     train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
-    prompt = tune_task(backbone, task, train, valid, config, args.run)
+
+    def tell(seed: int, prompt: Prompt) -> None:
+        if args.seeds > 1:
+            found = prompt.metrics
+            print(f"seed {seed}: valid accuracy {found['accuracy']:.1%} of {found['n']}", flush=True)
+
+    prompt = tune_seeds(backbone, task, train, valid, config, args.seeds, args.run, tell=tell)
     out = args.out or backbone.prompt_folder(task.name)
     prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))
     figures = prompt.metrics
+    if "tuning" in figures:
+        print(seeds_line(figures["tuning"]))
     print(
         f"valid accuracy {figures['accuracy']:.1%} of {figures['n']}; {prompt.n_parameters:,} parameters in {out}"
     )
