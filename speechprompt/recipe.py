@@ -15,11 +15,11 @@ import torch
 
 from speechprompt.backbone import Backbone
 from speechprompt.calibration import calibrate
-from speechprompt.dataset import LETTERS, Example
+from speechprompt.dataset import LETTERS, Example, at_most, labels_of_rule
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate, nothing_recorded, to_units
 from speechprompt.prompt import Prompt
-from speechprompt.tasks import Task
+from speechprompt.tasks import Channel, Task
 from speechprompt.trainable import Goal, Labelled, TuneConfig
 from speechprompt.tuning import Progress, tune
 
@@ -27,10 +27,12 @@ NOTHING_SHARE = 40  # one recording of nothing for so many others
 
 
 def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
-    """The labels that a prompt answers with: the task's own, or those of the data, sorted."""
+    """The labels that a prompt answers with: the task's own, or those of the data as the rule names them or sorted."""
     found = {label for example in examples for label in example.labels}
     if task.labels:
         return list(task.labels)
+    if named := labels_of_rule(task.label_rule):
+        return [label for label in named if label in found]
     if "order" in task.label_rule:  # slots as people say them
         order = task.label_rule["order"]
         return sorted(found, key=lambda label: (order.index(label.partition("=")[0]), label))
@@ -53,6 +55,8 @@ def tune_task(
     run: folder of the checkpoint that a stopped run resumes from. SpeechPromptError when the data does
     not fit the task, before anything is tuned.
     """
+    if config.per_label:
+        train = at_most(train, config.per_label, config.seed)
     labels = labels_in_order(task, train)
     if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
         raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
@@ -86,12 +90,12 @@ def tune_task(
                 f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
             )
 
-    def labelled(examples: Sequence[Example], copies: int) -> list[Labelled]:
-        utterances = to_units(backbone, examples, copies, config.seed)
+    def labelled(examples: Sequence[Example], copies: int, channel: Channel) -> list[Labelled]:
+        utterances = to_units(backbone, examples, copies, config.seed, channel)
         answers = [draft.indices(example.labels) for example in examples]
         return [(ids, answers[i % len(answers)]) for i, ids in enumerate(utterances)]
 
-    known, held_out = labelled(train, config.copies), labelled(valid, 0)
+    known, held_out = labelled(train, config.copies, task.channel), labelled(valid, 0, "any")
     if draft.silence_label is not None and train[0].audio is not None:
         nothing = nothing_recorded(backbone, len(known) // NOTHING_SHARE, config.seed)
         known += [(ids, (labels.index(draft.silence_label),)) for ids in nothing]
@@ -99,7 +103,7 @@ def tune_task(
     tensors, _ = tune(backbone.lm, known, held_out, goal, config, run, report)
     stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
     prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
-    figures = evaluate(backbone, prompt, valid)
+    figures = evaluate(backbone, prompt, valid, [utterance for utterance, _ in held_out])
     prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | {"split": "valid"}
     if prompt.answer != "sequence":
         utterances, truth = zip(*held_out, strict=True)
