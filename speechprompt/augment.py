@@ -11,6 +11,10 @@ import numpy as np
 
 from speechprompt.audio import SAMPLE_RATE
 
+HOP = SAMPLE_RATE // 100
+EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
+CONTROLLED_SECONDS = (0.8, 2.5)
+
 
 def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
     """Play faster (factor > 1) or slower, pitch and length together: [T] -> [T / factor]."""
@@ -75,3 +79,62 @@ def another_recording(
 ) -> np.ndarray:
     """The same words said faster or slower, then heard as `simulate` does: [T] -> about [T]."""
     return simulate(change_speed(waveform, rng.uniform(0.9, 1.12)), rng, noises)
+
+
+def speech_span(waveform: np.ndarray) -> tuple[int, int]:
+    """First sample and end of what is said in a clip [T], by energy; the whole clip where nothing stands out.
+
+    Levels of 20 ms every 10 ms; what counts is 10 dB above the 10th percentile of the levels, but at
+    least 40 dB and at most 20 dB below their 95th, in 3 of 5 frames in a row, so that a click does not.
+    """
+    if len(waveform) < 5 * HOP:
+        return 0, len(waveform)
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, 2 * HOP)[::HOP]
+    levels = 10 * np.log10((frames.astype(np.float64) ** 2).mean(1) + 1e-12)
+    floor, peak = np.percentile(levels, (10, 95))
+    loud = levels > np.clip(floor + 10, peak - 40, peak - 20)
+    (lasting,) = np.nonzero(loud & (np.convolve(loud, np.ones(5), "same") >= 3))
+    if not len(lasting):
+        return 0, len(waveform)
+    start, end = int(lasting[0]) * HOP, (int(lasting[-1]) + 2) * HOP
+    return max(0, start - EDGE), min(len(waveform), end + EDGE)
+
+
+def coloured_noise(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Steady noise [n] of a spectrum drawn at random: white to brown, with bumps."""
+    n_fft = 1 << (n - 1).bit_length()
+    frequency = np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE)
+    knots = np.array([50, 200, 800, 2000, 4000, 8000])
+    decibels = np.interp(np.log(frequency + 20), np.log(knots), rng.normal(0, 5, len(knots)))
+    decibels -= 10 * rng.uniform(0, 2) * np.log10(frequency / 1000 + 0.05)
+    spectrum = np.fft.rfft(rng.standard_normal(n_fft)) * 10 ** (decibels / 20)
+    noise = np.fft.irfft(spectrum, n_fft)[:n]
+    return (noise / (np.sqrt((noise**2).mean()) + 1e-9)).astype(np.float32)
+
+
+def controlled(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A clip of which only what is said tells where it comes from: [T] -> [0.8 s to 2.5 s], drawn by rng.
+
+    The silence around the speech goes and with it the room it was recorded in; a window of the speech is
+    placed anywhere in silence of its own, so that neither length nor position says anything. Speed,
+    spectrum, room and level are drawn anew, half of the clips lose what is above a telephone's band, and
+    steady noise covers what is left of the old one at 5 to 30 dB below the speech.
+    """
+    start, end = speech_span(waveform)
+    speech = change_speed(waveform[start:end], rng.uniform(0.9, 1.12))
+    n = int(SAMPLE_RATE * np.exp(rng.uniform(*np.log(CONTROLLED_SECONDS))))
+    at = int(rng.integers(max(1, len(speech) - n + 1)))
+    speech = speech[at : at + n].copy()
+    fade = np.linspace(0, 1, min(EDGE, len(speech)), dtype=np.float32)
+    speech[: len(fade)] *= fade
+    speech[len(speech) - len(fade) :] *= fade[::-1]
+    padded = np.zeros(n, np.float32)
+    at = int(rng.integers(n - len(speech) + 1))
+    padded[at : at + len(speech)] = speech / (np.sqrt((speech**2).mean()) + 1e-5)
+    heard = colour(padded, rng, reverb=rng.random() < 0.4, telephone=rng.random() < 0.5)
+    # The ratio is that to the speech alone: of padding there is more around a word than in a sentence.
+    level = np.sqrt((heard[at : at + len(speech)] ** 2).mean()) / (np.sqrt((heard**2).mean()) + 1e-5)
+    snr_db = rng.uniform(5, 30) - 20 * np.log10(level + 1e-5)
+    heard = add_noise(heard, coloured_noise(n, rng), snr_db, rng)
+    loudness = 10 ** (rng.uniform(-35, -12) / 20) / (np.sqrt((heard**2).mean()) + 1e-5)
+    return np.clip(heard * np.float32(loudness), -1, 1)

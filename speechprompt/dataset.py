@@ -7,6 +7,7 @@ Columns: id, split, the columns that the label rule names, and `audio` (bytes of
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,37 +18,57 @@ from speechprompt.errors import SpeechPromptError
 
 Rule = dict[str, Any]
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "  # what a spelled answer is made of
-# What a rule of each kind holds beside the column that it reads.
-RULES = {"column": set(), "ids": {"names"}, "slots": {"order", "amounts"}, "text": set(), "keyword": set()}
+# What a rule of each kind holds beside the column that it reads (cases name theirs one by one).
+RULES = {
+    "column": set(),
+    "ids": {"names"},
+    "slots": {"order", "amounts"},
+    "text": set(),
+    "keyword": set(),
+    "number": {"below", "names"},
+    "cases": {"otherwise"},
+}
+MAX_CASES = 1000
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance and its answer, one label or several; exactly one of audio and units is there."""
+    """One utterance and its answer, one label or several; exactly one of audio and units is there.
+
+    source: name of the file that it was read from, without its ending.
+    """
 
     id: str
     split: str
     labels: tuple[str, ...]
     audio: bytes | None
     units: list[int] | None
+    source: str = ""
 
 
-def labels_of(row: dict[str, Any], rule: Rule) -> tuple[str, ...]:
-    """What a rule reads from a row of data.
+def labels_of(row: dict[str, Any], rule: Rule) -> tuple[str, ...] | None:
+    """What a rule reads from a row of data; None when the row is not for this task.
 
     {"column": NAME}: the value as one label. {"ids": NAME, "names": [...]}: a list of indices into the
     names, one for each slot. {"slots": NAME, "order": [...], "amounts": [...]}: a JSON object of slots;
     each becomes the label `slot=value`, in the order given, and a value that begins with one of the
     amounts becomes two. {"text": NAME}: a text, spelled in small letters, apostrophes and spaces.
-    {"keyword": NAME}: the word that an id of Speech Commands begins with, spelled.
+    {"keyword": NAME}: the word that an id of Speech Commands begins with, spelled. {"cases": [[NAME,
+    VALUE, LABEL], ...], "otherwise": LABEL}: the label of the first case whose column holds that value as
+    text; a null label leaves the row out, and no case holds of a column that is not there. {"number":
+    NAME, "below": N, "names": [LOW, HIGH]}: LOW where the number in the column, which may be written as
+    text, is below N, else HIGH; a row without a number is left out.
     """
-    kind = next((k for k in RULES if k in rule), "")
-    if not kind or rule.keys() != RULES[kind] | {kind} or not isinstance(rule[kind], str):
-        raise SpeechPromptError(f"The label rule {str(rule)[:200]} is not known to this version.")
-    for name in RULES[kind]:
-        if not isinstance(rule[name], list) or not all(isinstance(item, str) for item in rule[name]):
-            raise SpeechPromptError(f"The label rule's {name} must be a list of texts.")
+    kind = check_rule(rule)
+    if kind == "cases":
+        label = next(
+            (label for name, value, label in rule["cases"] if holds(row, name, value)), rule["otherwise"]
+        )
+        return None if label is None else (label,)
     value = row.get(rule[kind])
+    if kind == "number":
+        number = to_number(value)
+        return None if number is None else (rule["names"][number >= rule["below"]],)
     if value is None:
         raise SpeechPromptError(f"The data has no column {rule[kind]!r} or an empty value in it.")
     if kind == "column":
@@ -61,6 +82,65 @@ def labels_of(row: dict[str, Any], rule: Rule) -> tuple[str, ...]:
         return slot_labels(str(value), rule)
     text = keyword(str(value)) if kind == "keyword" else str(value)
     return tuple(letter for letter in " ".join(text.lower().split()) if letter in LETTERS)
+
+
+def check_rule(rule: Rule) -> str:
+    """The kind of a rule, which may come from anyone; SpeechPromptError when it is none of RULES."""
+    kind = next((k for k in RULES if k in rule), "")
+    if (
+        not kind
+        or rule.keys() != RULES[kind] | {kind}
+        or not isinstance(rule[kind], list if kind == "cases" else str)
+    ):
+        raise SpeechPromptError(f"The label rule {str(rule)[:200]} is not known to this version.")
+    for name in RULES[kind] - {"below", "otherwise"}:
+        if not isinstance(rule[name], list) or not all(isinstance(item, str) for item in rule[name]):
+            raise SpeechPromptError(f"The label rule's {name} must be a list of texts.")
+    if kind == "number":
+        below = rule["below"]
+        if type(below) not in (int, float) or not abs(below) < 1e12 or len(rule["names"]) != 2:
+            raise SpeechPromptError("A label rule of a number needs a number in below and two names.")
+    if kind == "cases":
+        cases = rule["cases"]
+        known = len(cases) <= MAX_CASES and all(is_case(case) for case in cases)
+        if not known or not isinstance(rule["otherwise"], str | None):
+            raise SpeechPromptError(
+                "A label rule's cases must be lists of a column, a value and a label (texts; a label may be null), "
+                f"at most {MAX_CASES}, and otherwise a label or null."
+            )
+    return kind
+
+
+def is_case(case: object) -> bool:
+    if not isinstance(case, list) or len(case) != 3:
+        return False
+    name, value, label = case
+    return isinstance(name, str) and isinstance(value, str) and isinstance(label, str | None)
+
+
+def labels_of_rule(rule: Rule) -> list[str]:
+    """The labels that a rule itself names, in its order, each once; none where the data alone has them."""
+    if "cases" in rule:
+        named = [*(label for _, _, label in rule["cases"]), rule["otherwise"]]
+        return list(dict.fromkeys(label for label in named if label is not None))
+    return list(rule["names"]) if "number" in rule else []
+
+
+def holds(row: dict[str, Any], name: str, value: str) -> bool:
+    """Whether a row's column holds a value, compared as texts."""
+    found = row.get(name)
+    return found is not None and str(found) == value
+
+
+def to_number(value: object) -> float | None:
+    """7, 7.5 or " 7 " -> the number; None of anything else, of NaN and of infinities."""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def keyword(clip_id: str) -> str:
@@ -88,35 +168,76 @@ def slot_labels(value: str, rule: Rule) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def read(path: Path, rule: Rule, split: str | None = None) -> list[Example]:
-    """Rows of one split (all when None); SpeechPromptError when the file is not of this layout."""
+def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> list[Example]:
+    """Rows of one split (all when None) that the rule has labels for, file after file.
+
+    Of several files, not all need the split, and ids begin with the file's name. SpeechPromptError when a
+    file is not of this layout, or nothing is left.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    examples: list[Example] = []
+    splits: set[str] = set()
+    n_rows = 0
+    for path in map(Path, files):
+        rows = read_rows(path)
+        splits |= {str(row["split"]) for row in rows}
+        for number, row in enumerate(rows):
+            if split is not None and row["split"] != split:
+                continue
+            n_rows += 1
+            if (labels := labels_of(row, rule)) is None:
+                continue
+            audio, name = row.get("audio"), str(row.get("id", number))
+            examples.append(
+                Example(
+                    f"{path.stem}/{name}" if len(files) > 1 else name,
+                    row["split"],
+                    labels,
+                    audio,
+                    None if audio is not None else row.get("units"),
+                    path.stem,
+                )
+            )
+    names = ", ".join(Path(path).name for path in files)
+    if not n_rows:
+        raise SpeechPromptError(f"{names} has no split {split!r}; it has {', '.join(sorted(splits))}.")
+    if not examples:
+        where = "" if split is None else f"'s {split} split"
+        raise SpeechPromptError(
+            f"No row of {names}{where} has a label by the task's label rule: use other data."
+        )
+    return examples
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows of a packed parquet file."""
     import pyarrow
     import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
-        raise SpeechPromptError(
-            f"{Path(path).name} cannot be read as a parquet file: check the path."
-        ) from error
+        raise SpeechPromptError(f"{path.name} cannot be read as a parquet file: check the path.") from error
     names = set(table.column_names)
     if not names & {"audio", "units"} or "split" not in names:
-        raise SpeechPromptError(f"{Path(path).name} needs the columns split and audio (or units).")
-    rows = table.to_pylist()
-    splits = sorted({str(row["split"]) for row in rows})
-    rows = [row for row in rows if split is None or row["split"] == split]
-    if not rows:
-        raise SpeechPromptError(f"{Path(path).name} has no split {split!r}; it has {', '.join(splits)}.")
-    return [
-        Example(
-            str(row.get("id", number)),
-            row["split"],
-            labels_of(row, rule),
-            row.get("audio"),
-            None if row.get("audio") is not None else row.get("units"),
-        )
-        for number, row in enumerate(rows)
-    ]
+        raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def at_most(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
+    """At most n examples of each answer, in their order: as evenly from the files as these allow, drawn by seed."""
+    answers: dict[tuple[str, ...], dict[str, list[int]]] = {}
+    for i, example in enumerate(examples):
+        answers.setdefault(example.labels, {}).setdefault(example.source, []).append(i)
+    kept: list[int] = []
+    for number, sources in enumerate(answers.values()):
+        rng = random.Random(seed * 1_000_003 + number)
+        drawn = [rng.sample(own, len(own)) for own in sources.values()]
+        # In turn one of each file until there are n: files that run out leave their share to the others.
+        turns = sorted((turn, file) for file, own in enumerate(drawn) for turn in range(len(own)))
+        kept += [drawn[file][turn] for turn, file in turns[:n]]
+    return [examples[i] for i in sorted(kept)]
 
 
 def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | None) -> list[list[int]]:

@@ -15,6 +15,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
 from speechprompt.metrics import measure
 from speechprompt.prompt import Prompt
+from speechprompt.tasks import Channel
 from speechprompt.units import Units, Utterance, check_unit_ids
 
 BATCH = 64
@@ -30,10 +31,18 @@ def waveform_of(example: Example) -> np.ndarray:
         raise SpeechPromptError(f"{example.id}: {error}") from error
 
 
-def to_units(backbone: Backbone, examples: Sequence[Example], copies: int = 0, seed: int = 0) -> list[Units]:
+def to_units(
+    backbone: Backbone,
+    examples: Sequence[Example],
+    copies: int = 0,
+    seed: int = 0,
+    channel: Channel = "any",
+) -> list[Units]:
     """Units of every example; with `copies`, then of that many simulated recordings.
 
     The result holds len(examples) · (1 + copies) utterances: all clean ones first, then copy by copy.
+    Of a controlled channel none is clean: all are simulated by augment.controlled. Units that the data
+    has instead of recordings stay as they are.
     """
     if all(example.units is not None for example in examples):
         return [
@@ -42,7 +51,13 @@ def to_units(backbone: Backbone, examples: Sequence[Example], copies: int = 0, s
     sizes = [len(example.audio or b"") for example in examples]
     with tqdm(total=len(sizes) * (1 + copies), desc="units", unit="clip", mininterval=2) as progress:
         return listen_to(
-            backbone, lambda i: waveform_of(examples[i]), sizes, copies, seed, lambda n: progress.update(n)
+            backbone,
+            lambda i: waveform_of(examples[i]),
+            sizes,
+            copies,
+            seed,
+            lambda n: progress.update(n),
+            channel,
         )
 
 
@@ -53,6 +68,7 @@ def listen_to(
     copies: int = 0,
     seed: int = 0,
     report: Callable[[int], object] = lambda n: None,
+    channel: Channel = "any",
 ) -> list[Units]:
     """Units of the recordings load(0), load(1), … and of simulated copies, in the order of to_units.
 
@@ -65,8 +81,10 @@ def listen_to(
         waveforms = []
         for copy, i in work[at : at + BATCH]:
             waveform = load(i)
-            if copy:
-                rng = np.random.default_rng([seed, copy, i])
+            rng = np.random.default_rng([seed, copy, i])
+            if channel == "controlled":
+                waveform = augment.controlled(waveform, rng)
+            elif copy:
                 waveform = augment.another_recording(waveform, rng)
             waveforms.append(waveform)
         found.update(zip(work[at : at + BATCH], backbone.listen(waveforms), strict=True))
@@ -86,18 +104,14 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:
 
 
 def evaluate(
-    backbone: Backbone,
-    prompt: Prompt,
-    examples: Sequence[Example],
-    utterances: Sequence[Utterance] | None = None,
+    backbone: Backbone, prompt: Prompt, examples: Sequence[Example], heard: Sequence[Utterance] | None = None
 ) -> dict[str, Any]:
     """Answer every example through the same path as the app; see metrics.measure for what comes back.
 
-    utterances: the units of the examples, where they have been heard already.
+    heard: the units of the examples, where they are known already.
     """
     check_answers(prompt, examples)
-    if utterances is None:
-        utterances = to_units(backbone, examples)
+    utterances = to_units(backbone, examples) if heard is None else heard
     prompted = PromptedLM(backbone.lm, [prompt])
     answers: list[tuple[str, ...]] = []
     with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:

@@ -17,12 +17,12 @@ import torch
 
 from speechprompt.backbone import Backbone
 from speechprompt.calibration import calibrate
-from speechprompt.dataset import LETTERS, Example
+from speechprompt.dataset import LETTERS, Example, at_most, labels_of_rule
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate, nothing_recorded, to_units
 from speechprompt.prompt import Prompt
 from speechprompt.prompt_config import MAX_SEEDS
-from speechprompt.tasks import Task
+from speechprompt.tasks import Channel, Task
 from speechprompt.trainable import Goal, Labelled, TuneConfig
 from speechprompt.tuning import Progress, tune
 
@@ -30,10 +30,12 @@ NOTHING_SHARE = 40  # one recording of nothing for so many others
 
 
 def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
-    """The labels that a prompt answers with: the task's own, or those of the data, sorted."""
+    """The labels that a prompt answers with: the task's own, or those of the data as the rule names them or sorted."""
     found = {label for example in examples for label in example.labels}
     if task.labels:
         return list(task.labels)
+    if named := labels_of_rule(task.label_rule):
+        return [label for label in named if label in found]
     if "order" in task.label_rule:  # slots as people say them
         order = task.label_rule["order"]
         return sorted(found, key=lambda label: (order.index(label.partition("=")[0]), label))
@@ -72,13 +74,16 @@ def tune_seeds(
 ) -> Prompt:
     """As tune_task with the seeds config.seed, config.seed + 1, …; the prompt that is best on valid.
 
-    Of equals it is the first. metrics["tuning"] of one among several holds {"seeds": how many, "mean" and
-    "deviation" of their accuracies on valid, 0..1}. Recordings become units once, by the first seed. tell is
-    given each seed and its prompt, measured but not calibrated. run: has a folder for each of several seeds.
+    Of equals it is the first; with config.balance the mean recall decides. metrics["tuning"] of one among
+    several holds {"seeds": how many, "mean" and "deviation" of their accuracies on valid, 0..1}. Clips are
+    drawn and become units once, by the first seed. tell is given each seed and its prompt, measured but not
+    calibrated. run: has a folder for each of several seeds.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
     configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
+    if config.per_label:
+        train = at_most(train, config.per_label, config.seed)
     labels = labels_in_order(task, train)
     if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
         raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
@@ -112,12 +117,12 @@ def tune_seeds(
                 f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
             )
 
-    def labelled(examples: Sequence[Example], copies: int) -> list[Labelled]:
-        utterances = to_units(backbone, examples, copies, config.seed)
+    def labelled(examples: Sequence[Example], copies: int, channel: Channel) -> list[Labelled]:
+        utterances = to_units(backbone, examples, copies, config.seed, channel)
         answers = [draft.indices(example.labels) for example in examples]
         return [(ids, answers[i % len(answers)]) for i, ids in enumerate(utterances)]
 
-    known, held_out = labelled(train, config.copies), labelled(valid, 0)
+    known, held_out = labelled(train, config.copies, task.channel), labelled(valid, 0, "any")
     if draft.silence_label is not None and train[0].audio is not None:
         nothing = nothing_recorded(backbone, len(known) // NOTHING_SHARE, config.seed)
         known += [(ids, (labels.index(draft.silence_label),)) for ids in nothing]
@@ -134,7 +139,8 @@ def tune_seeds(
         prompt.metrics["split"] = "valid"
         tell(own.seed, prompt)
         prompts.append(prompt)
-    best = max(prompts, key=lambda prompt: prompt.metrics["accuracy"])
+    judged = "unweighted_recall" if config.balance and task.answer == "label" else "accuracy"
+    best = max(prompts, key=lambda prompt: prompt.metrics[judged])
     if seeds > 1:
         found = [prompt.metrics["accuracy"] for prompt in prompts]
         spread = {"mean": round(mean(found), 4), "deviation": round(stdev(found), 4)}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+Channel = Literal["any", "controlled"]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -37,7 +39,7 @@ class Task:
     limits: str = "Sounds that are none of the labels are still answered with one of them."
     files: tuple[str, ...] = ()
     unit_files: tuple[str, ...] = ()
-    channel: Literal["any", "controlled"] = "any"
+    channel: Channel = "any"
 
 
 KEYWORDS = "Keywords and commands"
@@ -190,7 +192,7 @@ TASKS = {
             "lithuanian_commands",
             "Lithuanian commands",
             KEYWORDS,
-            "LT Speech Commands, 15 classes: thirteen Lithuanian words, unknown, silence; 20 recordings or so of each word",
+            "LT Speech Commands, 15 classes: thirteen Lithuanian words of about 20 recordings each, unknown, silence",
             "academic use; none of the recordings is included",
             silence_label="silence",
             files=("lithuanian_commands",),
@@ -208,7 +210,7 @@ TASKS = {
             "language_id",
             "Language",
             SOURCE,
-            "commands, digits, read sentences, orders and acted emotions of twelve sets in six languages; "
+            "commands, digits, read sentences, orders and acted emotions of thirteen sets in six languages; "
             "each language comes from one to seven sets of its own rooms and microphones, and the training "
             "hears none of them undisturbed",
             "of each set; some of them for research alone, and none of those recordings is included",

@@ -53,7 +53,9 @@ class TuneConfig:
     the reference's over separator, labels and `</s>` among all outputs. steps: optimiser steps.
     tokens_per_batch: padded tokens. prompt_dropout: share of prompt values dropped (the reference: 0.1).
     unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
-    recordings of each train clip (recipe.tune_task). patience: checks in a
+    recordings of each train clip (recipe.tune_task). per_label: at most so many train examples of each
+    answer, 0 for all. balance: every answer is drawn about equally often in an epoch, and counts equally
+    when valid chooses the best step. patience: checks in a
     row, each worse than the best on valid, that end it; the best is kept.
     """
 
@@ -69,6 +71,8 @@ class TuneConfig:
     prompt_dropout: float = 0.0
     unit_noise: float = 0.05
     copies: int = 4
+    per_label: int = 0
+    balance: bool = False
     label_smoothing: float = 0.0
     check_every: int = 100
     patience: int = 8
@@ -83,6 +87,7 @@ class TuneConfig:
             ("prompt_dropout", 0.0, 0.9),
             ("unit_noise", 0.0, 0.9),
             ("copies", 0, 100),
+            ("per_label", 0, 1_000_000),
             ("label_smoothing", 0.0, 0.9),
             ("check_every", 1, 1_000_000),
             ("patience", 1, 1_000_000),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 class Progress:
     """State of a tuning run at one check: mean loss since the last one, accuracy (0..1) on valid.
 
-    The accuracy is that of whole answers; of a sequence, of its labels given the true ones before each.
+    The accuracy is that of whole answers, with TuneConfig.balance the mean over the answers that valid has;
+    of a sequence, of its labels given the true ones before each.
     """
 
     step: int
@@ -74,8 +76,9 @@ def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:
 
 @torch.inference_mode()
 def accuracy(lm: XGLMForCausalLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
-    """Share of answers that are right throughout; of a sequence, share of its labels and ends."""
-    right = total = 0
+    """Share of answers that are right throughout, see Progress; of a sequence, share of its labels and ends."""
+    right = total = 0.0
+    counts = Counter(tuple(labels) for _, labels in examples)
     prompt.eval()
     for group in batches_by_length([len(ids) + len(labels) for ids, labels in examples], 8192, None):
         answers = [examples[i][1] for i in group]
@@ -83,7 +86,10 @@ def accuracy(lm: XGLMForCausalLM, prompt: TrainablePrompt, examples: Sequence[La
         if prompt.goal.sequence:
             right, total = right + int((found & due).sum()), total + int(due.sum())
         else:
-            right, total = right + int((found | ~due).all(-1).sum()), total + len(group)
+            weights = [1 / counts[tuple(labels)] if prompt.config.balance else 1.0 for labels in answers]
+            hits = (found | ~due).all(-1).tolist()
+            right += sum(weight for weight, hit in zip(weights, hits, strict=True) if hit)
+            total += sum(weights)
     prompt.train()
     return right / total
 
@@ -200,12 +206,25 @@ def descend(
 def epochs(train: Sequence[Labelled], config: TuneConfig, done: int):
     """Endless batches of indices, from batch number `done` on."""
     lengths = [len(ids) + len(labels) + 1 for ids, labels in train]
+    answers: dict[tuple[int, ...], list[int]] = {}
+    for i, (_, labels) in enumerate(train):
+        answers.setdefault(tuple(labels), []).append(i)
     epoch = number = 0
     while True:
-        for group in batches_by_length(
-            lengths, config.tokens_per_batch, random.Random(config.seed * 7919 + epoch)
-        ):
+        rng = random.Random(config.seed * 7919 + epoch)
+        drawn = balanced(list(answers.values()), rng) if config.balance else list(range(len(train)))
+        for group in batches_by_length([lengths[i] for i in drawn], config.tokens_per_batch, rng):
             if number >= done:
-                yield group
+                yield [drawn[i] for i in group]
             number += 1
         epoch += 1
+
+
+def balanced(groups: Sequence[Sequence[int]], rng: random.Random) -> list[int]:
+    """As many indices as the groups hold, equally many of each group: some left out, some drawn again and again."""
+    share = -(-sum(map(len, groups)) // len(groups))
+    drawn: list[int] = []
+    for group in groups:
+        rounds, rest = divmod(share, len(group))
+        drawn += [*group] * rounds + rng.sample(group, rest)
+    return drawn

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from speechprompt.commands.tune import spoken_command
+from speechprompt.commands.tune import add_data_argument, spoken_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
     parser.add_argument("--task", required=True, metavar="T")
-    parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    add_data_argument(parser)
     parser.add_argument("--split", default="valid", help="default: valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
 

@@ -1,22 +1,21 @@
 """Measure a prompt on labelled data.
 
-FILE is a parquet file with the columns split, audio (bytes) or units (list), and the label column
-that the prompt was tuned on.
+FILE is a parquet file with the columns split, audio (bytes) or units (list), and those that the prompt's
+label rule reads; rows for which the rule has no label are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from speechprompt.commands.tune import spoken_command
+from speechprompt.commands.tune import add_data_argument, spoken_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
     parser.add_argument("--task", required=True, metavar="T")
-    parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    add_data_argument(parser)
     parser.add_argument("--split", help="default: test, or valid where there is no test")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     parser.add_argument(

@@ -2,7 +2,9 @@
 
 The train split is learnt, the valid split chooses the best step. Recordings become units once,
 and once more per --augment under simulated rooms, microphones and noise. Ctrl-C keeps the best
-prompt so far; with --run, a stopped run goes on.
+prompt so far; with --run, a stopped run goes on. Several files are learnt as one: where a label comes
+from files of its own, their microphones and rooms would give it away, which --channel controlled is
+against; --per-label and --balance are for labels of which there is far more than of others.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
     parser.add_argument("--task", required=True, metavar="T", help="name of a-z, 0-9 and _")
-    parser.add_argument("--data", required=True, type=Path, metavar="FILE.parquet")
+    add_data_argument(parser)
     parser.add_argument(
         "--extra",
         action="append",
@@ -39,6 +41,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silence-label", help="label that a recording of nothing deserves")
     parser.add_argument(
         "--augment", dest="copies", type=int, default=4, help="simulated recordings per clip (default 4)"
+    )
+    parser.add_argument(
+        "--channel",
+        choices=("any", "controlled"),
+        help="controlled: learn from no clip as it is, only from stretches of speech in other rooms, bands and "
+        "noises drawn alike for all labels (default: the task's own, else any)",
+    )
+    parser.add_argument(
+        "--per-label",
+        type=int,
+        default=0,
+        metavar="N",
+        help="learn at most N train clips of each label, drawn by the seed and evenly from the files; "
+        "all of valid is measured (default 0: all)",
+    )
+    parser.add_argument(
+        "--balance",
+        action="store_true",
+        help="draw every label equally often, and let valid choose by the mean of the labels' accuracies; "
+        "of several labels in one answer, whole answers count",
     )
     parser.add_argument("--prompt-length", type=int, default=20, help="vectors per layer (default 20)")
     parser.add_argument(
@@ -87,6 +109,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
 
 
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="FILE.parquet",
+        help="one file or several, read as one; not all of several need the split",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     from dataclasses import fields, replace
 
@@ -97,9 +130,10 @@ def run(args: argparse.Namespace) -> int:
     from speechprompt.tasks import TASKS, Task
     from speechprompt.trainable import TuneConfig
 
-    own = f"{args.data.stem}, tuned by the user"
+    own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
     task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
     changes: dict[str, Any] = {"title": args.title, "group": args.group, "silence_label": args.silence_label}
+    changes["channel"] = args.channel
     if args.label_column:
         changes["label_rule"] = {"column": args.label_column}
     elif args.text_column:
@@ -132,10 +166,11 @@ def run(args: argparse.Namespace) -> int:
 def spoken_command(argv: list[str]) -> str:
     """The command as anyone may type it: without the folders of one machine."""
     spoken = []
-    for before, argument in zip(["", *argv], argv, strict=False):
-        option, equals, value = (
-            argument.partition("=") if argument.startswith("--") else (before, "", argument)
-        )
-        name = Path(value).name if option in PATH_OPTIONS else value
-        spoken.append(option + equals + name if equals else name if before == option else argument)
+    option = ""
+    for argument in argv:
+        head, value = "", argument
+        if argument.startswith("--"):
+            option, equals, value = argument.partition("=")
+            head = option + equals
+        spoken.append(head + (Path(value).name if option in PATH_OPTIONS else value))
     return "python -m speechprompt " + shlex.join(spoken)
