@@ -1,0 +1,271 @@
+"""What a prompt could reach: plain classifiers trained on the same units, and on log-mel frames, beside it.
+
+    python benchmarks/bounds.py DATA_FOLDER --task emotion_german --split valid
+
+The classifier on units (embedding, two-way GRU, mean and maximum over time) shows how much of the answer is
+in the deduplicated units at all, whatever the unit LM makes of them; of a backbone that hears melody it is
+given the units alone. The one on log-mel frames of the recording (two strided convolutions before the same)
+shows what the encoder gave away. Both see every train clip of the task 12 times, undisturbed but for a tenth
+that is dropped, and are read after the last pass; the majority class is that of the train split.
+
+3000 clips of a second or two take up to 5 minutes on two cores; longer clips take longer. --clips is for a
+quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
+
+from benchmarks.accuracy import data_files, of_split
+from speechprompt import dataset
+from speechprompt.backbone import Backbone
+from speechprompt.card import percent
+from speechprompt.dataset import Example
+from speechprompt.encoder import LogMel
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation import check_answers, evaluate, to_units, waveform_of
+from speechprompt.metrics import wilson_interval
+from speechprompt.recipe import labels_in_order
+from speechprompt.tasks import TASKS
+from speechprompt.units import Units
+
+EMBEDDING, HIDDEN = 96, 128
+N_MELS = 80
+PASSES, BATCH, PEAK = 12, 64, 3e-3
+DROPPED, SMOOTHING = 0.1, 0.05
+
+
+class Pooled(nn.Module):
+    """Vectors [B, T, D] of the given lengths -> logits [B, C]: two-way GRU, mean and maximum over time."""
+
+    def __init__(self, width: int, n_labels: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(width, HIDDEN, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(4 * HIDDEN, n_labels)
+
+    def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+        beyond = torch.arange(states.shape[1]) >= lengths[:, None]
+        mean = states.sum(1) / lengths[:, None]  # padded states are zero
+        most = states.masked_fill(beyond[..., None], -torch.inf).amax(1)
+        return self.out(torch.cat((mean, most), -1))
+
+
+class UnitClassifier(nn.Module):
+    """Unit ids int64 [T] each -> logits [B, C]."""
+
+    def __init__(self, n_units: int, n_labels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_units, EMBEDDING)
+        self.pooled = Pooled(EMBEDDING, n_labels)
+
+    def forward(self, utterances: Sequence[Tensor]) -> Tensor:
+        lengths = torch.tensor([len(ids) for ids in utterances])
+        return self.pooled(self.embedding(pad_sequence(list(utterances), batch_first=True)), lengths)
+
+    @staticmethod
+    def disturbed(ids: Tensor) -> Tensor:
+        """Without a tenth of its units."""
+        kept = ids[torch.rand(len(ids)) >= DROPPED]
+        return kept if len(kept) else ids
+
+
+class MelClassifier(nn.Module):
+    """Log-mel frames float16 [T, N_MELS] each, 10 ms apart -> logits [B, C]."""
+
+    def __init__(self, n_labels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(N_MELS, EMBEDDING, 5, stride=2, padding=2), nn.GELU(),
+            nn.Conv1d(EMBEDDING, EMBEDDING, 5, stride=2, padding=2), nn.GELU(),
+        )  # fmt: skip
+        self.pooled = Pooled(EMBEDDING, n_labels)
+
+    def forward(self, utterances: Sequence[Tensor]) -> Tensor:
+        frames = pad_sequence([mel.float() for mel in utterances], batch_first=True)
+        vectors = self.convolutions(frames.transpose(1, 2)).transpose(1, 2)
+        return self.pooled(vectors, torch.tensor([-(-len(mel) // 4) for mel in utterances]))
+
+    @staticmethod
+    def disturbed(mel: Tensor) -> Tensor:
+        """A tenth of the time and a tenth of the bands, each in one stretch, become zero."""
+        mel = mel.clone()
+        for axis in (0, 1):
+            size = round(DROPPED * mel.shape[axis])
+            mel.narrow(axis, int(torch.randint(mel.shape[axis] - size + 1, ())), size).zero_()
+        return mel
+
+
+Classifier = UnitClassifier | MelClassifier
+
+
+def trained(
+    make: Callable[[], Classifier], inputs: Sequence[Tensor], truth: Sequence[int], seed: int, name: str
+) -> Classifier:
+    """A classifier after PASSES over the inputs; deterministic by the seed on one machine and thread count."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model, rng = make(), random.Random(seed)
+        steps = PASSES * -(-len(inputs) // BATCH)
+        optimizer = torch.optim.AdamW(model.parameters(), PEAK)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps)
+        with tqdm(total=steps, desc=name, mininterval=2) as progress:
+            for _ in range(PASSES):
+                for group in groups(inputs, rng):
+                    logits = model([model.disturbed(inputs[i]) for i in group])
+                    due = torch.tensor([truth[i] for i in group])
+                    loss = F.cross_entropy(logits, due, label_smoothing=SMOOTHING)
+                    optimizer.zero_grad()
+                    loss.backward()
+                    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                    optimizer.step()
+                    schedule.step()
+                    progress.update()
+    return model.eval()
+
+
+def groups(inputs: Sequence[Tensor], rng: random.Random | None = None) -> list[list[int]]:
+    """Batches of like length, which saves padding; with rng the pass is another one each time."""
+    order = list(range(len(inputs)))
+    if rng:
+        rng.shuffle(order)
+        pools = [order[at : at + 16 * BATCH] for at in range(0, len(order), 16 * BATCH)]
+    else:
+        pools = [order]
+    found = []
+    for pool in pools:
+        pool.sort(key=lambda i: len(inputs[i]))
+        found += [pool[at : at + BATCH] for at in range(0, len(pool), BATCH)]
+    if rng:
+        rng.shuffle(found)
+    return found
+
+
+@torch.inference_mode()
+def right(model: Classifier, inputs: Sequence[Tensor], truth: Sequence[int]) -> int:
+    """How many inputs get their label."""
+    found = 0
+    for group in groups(inputs):
+        answers = model([inputs[i] for i in group]).argmax(-1).tolist()
+        found += sum(truth[i] == answer for i, answer in zip(group, answers, strict=True))
+    return found
+
+
+def log_mels(examples: Sequence[Example]) -> list[Tensor]:
+    """Log-mel frames float16 [2·(T // 320), N_MELS] of each recording, as the encoder's own front end makes them."""
+    front = LogMel(N_MELS)
+    with torch.inference_mode():
+        return [
+            front(torch.from_numpy(waveform_of(example))[None])[0].half()
+            for example in tqdm(examples, desc="log-mels", unit="clip", mininterval=2)
+        ]
+
+
+def id_tensors(utterances: Sequence[Units]) -> list[Tensor]:
+    return [torch.from_numpy(units.ids.astype("int64")) for units in utterances]
+
+
+def bounds(
+    backbone: Backbone, task: str, folder: Path, split: str, clips: int = 0, seed: int = 0
+) -> tuple[str, int, list[tuple[str, int | None, str]]]:
+    """(split, n, rows of (what, how many of n are right or None, remark)); SpeechPromptError for other tasks."""
+    if task not in TASKS or TASKS[task].answer != "label":
+        raise SpeechPromptError(
+            f"{task} is not a task of one label in speechprompt/tasks.py: bounds are for those alone."
+        )
+    prompt = backbone.prompts.get(task)
+    rule = prompt.label_rule if prompt else TASKS[task].label_rule
+    examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)
+    train = [example for example in examples if example.split == "train"]
+    name, held_out = of_split(examples, split)
+    if clips:
+        rng = random.Random(seed)
+        train, held_out = (rng.sample(part, min(clips, len(part))) for part in (train, held_out))
+    labels = labels_in_order(TASKS[task], train)
+    if len(labels) < 2:
+        raise SpeechPromptError(
+            f"The train split of {task} has fewer than two labels: nothing can be learnt."
+        )
+    if prompt:
+        check_answers(prompt, held_out)
+    truth = [labels.index(example.labels[0]) for example in train]
+    # A label that the train split lacks is answered by nobody.
+    due = [labels.index(e.labels[0]) if e.labels[0] in labels else -1 for e in held_out]
+    (majority, _), *_ = Counter(truth).most_common()
+    rows: list[tuple[str, int | None, str]] = [
+        ("majority class", due.count(majority), labels[majority]),
+    ]
+
+    known, asked = to_units(backbone, train), to_units(backbone, held_out)
+    if any(example.audio is None for example in (*train, *held_out)):
+        rows.append(("log-mel classifier", None, "the data has units and no recordings"))
+    else:
+        began = time.perf_counter()
+        mels = log_mels(train)
+        model = trained(lambda: MelClassifier(len(labels)), mels, truth, seed, "log-mel classifier")
+        rows.append(("log-mel classifier", right(model, log_mels(held_out), due), spent(model, began)))
+    began = time.perf_counter()
+    inputs, asked_ids = id_tensors(known), id_tensors(asked)
+    model = trained(
+        lambda: UnitClassifier(backbone.n_units, len(labels)), inputs, truth, seed, "unit classifier"
+    )
+    rows.append(("unit classifier", right(model, asked_ids, due), spent(model, began)))
+    if prompt:
+        found = evaluate(backbone, prompt, held_out, asked)
+        rows.append(
+            ("bundled prompt", round(found["accuracy"] * found["n"]), f"{prompt.n_parameters:,} parameters")
+        )
+    else:
+        rows.append(("bundled prompt", None, "there is none"))
+    return name, len(held_out), rows
+
+
+def spent(model: nn.Module, began: float) -> str:
+    return f"{sum(p.numel() for p in model.parameters()):,} parameters, {time.perf_counter() - began:.0f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds the parquet files")
+    parser.add_argument("--task", required=True, metavar="T", help="one that answers with one label")
+    parser.add_argument("--backbone", default="mini")
+    parser.add_argument("--split", default="valid", help="what the answers are counted on (default: valid)")
+    parser.add_argument("--clips", type=int, default=0, metavar="N", help="at most N of either split")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    try:
+        backbone = Backbone.load(args.backbone)
+        split, n, rows = bounds(backbone, args.task, args.folder, args.split, args.clips, args.seed)
+    except SpeechPromptError as error:
+        raise SystemExit(f"{error}") from None
+    print(f"{args.task} on {backbone.name}, {n} utterances of the {split} split\n")
+    print("| | accuracy | 95 % interval | |\n|---|---|---|---|")
+    for what, hits, remark in rows:
+        cells = ["–", "–"]
+        if hits is not None:
+            low, high = wilson_interval(hits, n)
+            cells = [percent(hits / n), f"{100 * low:.1f}–{100 * high:.1f}"]
+        print(f"| {what} | {cells[0]} | {cells[1]} | {remark} |")
+
+
+if __name__ == "__main__":
+    main()
