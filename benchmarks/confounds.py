@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ SHORTEST = 0.15  # s of silence that a clip must have to be asked about
 LONGEST = 1.0  # s of it that are heard, so that it is fast
 FEWEST = 10  # held-out clips that a label needs
 BANDS = 40  # of the spectrum, from 60 Hz to 7.6 kHz, evenly in mel
-SPREAD = 4  # clips looked at for each that is kept: not all have silence
+SPREAD = 3  # clips looked at for each that is kept: not all have silence
 
 
 @dataclass(frozen=True)
@@ -118,22 +117,13 @@ def read_split(folder: Path, task: Task) -> tuple[list[Example], list[Example]]:
 
 def with_silence(examples: Sequence[Example], n: int, seed: int) -> list[Clip]:
     """At most n clips of each label that have silence around their speech, drawn evenly from the files."""
-    drawn = dataset.at_most(examples, n * SPREAD, seed)
-    random.Random(seed).shuffle(drawn)
-    found: dict[tuple[str, str], list[Clip]] = {}
-    sources = {
-        label: {e.source for e in drawn if e.labels[0] == label} for label in {e.labels[0] for e in drawn}
-    }
-    for example in drawn:
-        label = example.labels[0]
-        own = found.setdefault((label, example.source), [])
-        if len(own) >= -(-n // len(sources[label])):
-            continue
+    found: dict[Example, Clip] = {}
+    for example in dataset.at_most(examples, n * SPREAD, seed):
         waveform = waveform_of(example)
-        clip = Clip(waveform, *augment.speech_span(waveform), label)
-        if enough(as_it_is(clip, np.random.default_rng(0))):
-            own.append(clip)
-    return [clip for clips in found.values() for clip in clips]
+        clip = Clip(waveform, *augment.speech_span(waveform), example.labels[0])
+        if enough(silence(waveform, clip.start, clip.end)):
+            found[example] = clip
+    return [found[example] for example in dataset.at_most(list(found), n, seed)]
 
 
 def features(backbone: Backbone, stretches: Sequence[np.ndarray]) -> Tensor:
