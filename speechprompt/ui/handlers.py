@@ -153,7 +153,7 @@ class Desk:
             frozen = self.backbone(backbone).n_parameters
             html = answers.result(answer, prompt, waveform, self.facts(backbone), frozen)
             said = f"{answer.title}: {answer.label}, {figures.percent(answer.score)}."
-            return panel(html, said + (" This may be none of the labels." if answer.flagged else ""))
+            return panel(html, said + (f" {answers.OUTSIDE}." if answer.flagged else ""))
         except SpeechPromptError as error:
             return panel(figures.alert(str(error)))
         except Exception:
