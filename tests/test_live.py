@@ -335,7 +335,9 @@ def test_a_bad_chunk_is_one_sentence_and_leaves_the_stream_as_it_was(
 
 
 def test_an_unknown_task_is_one_sentence_and_another_task_can_be_asked(mini: SpeechPrompt) -> None:
-    with pytest.raises(SpeechPromptError, match="There is no task 'nothing' on mini; its tasks are: "):
+    with pytest.raises(
+        SpeechPromptError, match="There is no task 'nothing' on backbone mini; its tasks are: "
+    ):
         Listener(mini, "nothing")
     listener = Listener(mini, "keyword_spotting")
     sound, _ = in_a_row(["seven"])

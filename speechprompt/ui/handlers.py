@@ -119,23 +119,19 @@ class Desk:
         if not here.has_encoder and not (ids or "").strip():
             raise SpeechPromptError(units_only(here))
         pipeline = self.pipeline_for(task, backbone, session)
-        if task not in pipeline.prompts:  # said before a long recording is decoded
-            known = ", ".join(pipeline.tasks) or "none"
-            raise SpeechPromptError(
-                f"There is no task {str(task)[:80]!r} on {backbone}; its tasks are: {known}."
-            )
+        prompt = pipeline.prompt(task)  # an unknown task is said before a long recording is decoded
         with time_limit(MOST_SECONDS):
             if not here.has_encoder:
                 answer = pipeline.classify_units([parse_units(ids or "")], [task])[0][0]
-                return answer, pipeline.prompts[task], None
+                return answer, prompt, None
             waveform = load_recording(path)
-        ours = pipeline.prompts[task] is here.prompts.get(task)
+        ours = prompt is here.prompts.get(task)
         lent = self.lent.classify(waveform, task, backbone) if self.lent is not None and ours else None
         if lent is not None:
-            return lent, pipeline.prompts[task], waveform
+            return lent, prompt, waveform
         with time_limit(MOST_SECONDS):
             answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
-            return answer, pipeline.prompts[task], waveform
+            return answer, prompt, waveform
 
     # Events of the page
 
