@@ -23,6 +23,7 @@ from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
 from speechprompt.time_limit import time_limit
 from speechprompt.ui import answers, figures
+from speechprompt.ui.complaints import sentence
 from speechprompt.ui.session import Session
 from speechprompt.units import parse_units
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNEXPECTED = "Something went wrong on our side: please try again, or try another recording."
 EXPIRED = "The recording is no longer on the server: record or choose it again."
 MOST_SECONDS = 60.0  # that one request may keep the device; a minute of speech takes 1 to 4 on two cores
 FIRST_TASK = "keyword_spotting"
@@ -150,11 +150,9 @@ class Desk:
             html = answers.result(answer, prompt, waveform, self.facts(backbone), frozen)
             said = f"{answer.title}: {answer.label}, {figures.percent(answer.score)}."
             return panel(html, said + (f" {answers.OUTSIDE}." if answer.flagged else ""))
-        except SpeechPromptError as error:
-            return panel(figures.alert(str(error)))
-        except Exception:
-            log.exception("The page could not answer task %r on backbone %r", task, backbone)
-            return panel(figures.alert(UNEXPECTED))
+        except Exception as error:
+            what = f"The page could not answer task {task!r} on backbone {backbone!r}"
+            return panel(figures.alert(sentence(error, what)))
 
     def choose_audio(
         self,

@@ -34,7 +34,8 @@ from speechprompt.lesson import MAX_CLIP_SECONDS
 from speechprompt.prompt import Prompt
 from speechprompt.teaching import Moment, Taught, TeachConfig, task_name, teach
 from speechprompt.ui import figures, lesson_figures
-from speechprompt.ui.handlers import EXPIRED, UNEXPECTED, Desk
+from speechprompt.ui.complaints import UNEXPECTED, sentence
+from speechprompt.ui.handlers import EXPIRED, Desk
 from speechprompt.ui.session import Session
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,8 @@ def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
     """Run it: what it says, and whether that is a complaint."""
     try:
         return work(), False
-    except SpeechPromptError as error:
-        return str(error), True
-    except Exception:
-        log.exception("The Teach tab failed")
-        return UNEXPECTED, True
+    except Exception as error:
+        return sentence(error, "The Teach tab failed"), True
 
 
 class TeachingDesk:
@@ -193,11 +191,8 @@ class TeachingDesk:
                         raise SpeechPromptError("Choose a backbone that can hear.")
                     here = self.desk.backbones[backbone]
                     found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
-                except SpeechPromptError as error:
-                    complaints.append(str(error))
-                except Exception:
-                    log.exception("A task could not be taught")
-                    complaints.append(UNEXPECTED)
+                except Exception as error:
+                    complaints.append(sentence(error, "A task could not be taught"))
 
             began = time.perf_counter()
             thread = Thread(target=work, name="teach", daemon=True)
@@ -272,11 +267,8 @@ class TeachingDesk:
             self._keep(session, prompt)
             html = lesson_figures.loaded(prompt.title, len(prompt.labels))
             return self._ready(session, html, try_task, try_backbone)
-        except SpeechPromptError as error:
-            return self._complaint(str(error))
-        except Exception:
-            log.exception("A prompt could not be loaded")
-            return self._complaint(UNEXPECTED)
+        except Exception as error:
+            return self._complaint(sentence(error, "A prompt could not be loaded"))
 
     # The new task
 
@@ -290,11 +282,8 @@ class TeachingDesk:
                 raise SpeechPromptError("There is no task of yours yet: teach one first.")
             answer = self.desk.classify(path, prompt.task, prompt.backbone, "", session)[0]
             return gr.HTML(lesson_figures.answer(answer.label, answer.score, answer.scores))
-        except SpeechPromptError as error:
-            return gr.HTML(figures.alert(str(error)))
-        except Exception:
-            log.exception("A taught task could not answer")
-            return gr.HTML(figures.alert(UNEXPECTED))
+        except Exception as error:
+            return gr.HTML(figures.alert(sentence(error, "A taught task could not answer")))
 
     def push(self, session: Session, repository: str, token: str) -> tuple[gr.HTML, str]:
         """Push the newest task to the Hub; the token's field is emptied."""
