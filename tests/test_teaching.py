@@ -21,7 +21,7 @@ from speechprompt.lesson import gather
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompt_zip import pack, unpack
 from speechprompt.teaching import Moment, TeachConfig, task_name, teach
-from speechprompt.ui import Desk
+from speechprompt.ui import Desk, lesson_desk
 from speechprompt.ui.session import MAX_TASKS, Session
 from speechprompt.ui.teaching_desk import TeachingDesk
 from tests import tiny
@@ -208,8 +208,8 @@ def files(folder: Path, name: str, waveforms: list[np.ndarray]) -> list[str]:
 def test_the_tab_from_labels_to_a_task_of_this_session_alone(teaching: TeachingDesk, tmp_path: Path) -> None:
     session, other, desk = Session(), Session(), teaching.desk
     for i, name in enumerate(("low", "<b>high</b>")):
-        assert teaching.add_label(session, "", name)[4] == ""
-        out = teaching.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
+        assert lesson_desk.add_label(session, "", name)[4] == ""
+        out = lesson_desk.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
         assert "3 clips added" in out[3].value and "<b>high" not in out[2].value
     out = list(teaching.tune(session, "<i>Tones</i>", "tiny", "colours", "tiny"))
     assert "progressbar" in out[0][1].value
@@ -232,41 +232,41 @@ def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, tmp_path: Path
     session = Session()
     assert (
         "Add a label and choose it first"
-        in teaching.add_files(session, "", files(tmp_path, "a", tones(0)))[3].value
+        in lesson_desk.add_files(session, "", files(tmp_path, "a", tones(0)))[3].value
     )
-    teaching.add_label(session, "", "low")
+    lesson_desk.add_label(session, "", "low")
     for name, said in ((" ", "printable"), ("x\n", "printable")):
-        out = teaching.add_label(session, "low", name)
+        out = lesson_desk.add_label(session, "low", name)
         assert (said in out[3].value) == (name == " ") or name in out[4]
     session.labels = ["low"]
-    teaching.add_files(session, "low", files(tmp_path, "b", tones(0)))
+    lesson_desk.add_files(session, "low", files(tmp_path, "b", tones(0)))
     (tmp_path / "bad.wav").write_text("nothing")
-    out = teaching.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
+    out = lesson_desk.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
     assert "Nothing was added. bad.wav" in out[3].value and len(session.clips) == 3
-    teaching.add_label(session, "low", "high")
-    assert "is a label 'low' already" in teaching.rename_label(session, "high", "low")[3].value.replace(
+    lesson_desk.add_label(session, "low", "high")
+    assert "is a label 'low' already" in lesson_desk.rename_label(session, "high", "low")[3].value.replace(
         "&#x27;", "'"
     )
-    teaching.rename_label(session, "low", "deep")
+    lesson_desk.rename_label(session, "low", "deep")
     assert [clip.label for clip in session.clips.values()] == ["deep"] * 3
     first = next(iter(session.clips))
     for data in ({"do": "delete", "clip": 999}, {"do": "delete", "clip": "1"}, None):
-        teaching.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
+        lesson_desk.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
     assert len(session.clips) == 3
-    teaching.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
+    lesson_desk.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
     assert len(session.clips) == 2
     out = list(teaching.tune(session, "Tones", "tiny", "colours", "tiny"))
     assert "&#x27;high&#x27; has no recordings" in out[-1][1].value and len(session.clips) == 2
     assert not session.busy.locked()
-    teaching.remove_label(session, "deep")
+    lesson_desk.remove_label(session, "deep")
     assert session.labels == ["high"] and not session.clips
 
 
-def test_a_table_with_its_files(teaching: TeachingDesk, tmp_path: Path) -> None:
+def test_a_table_with_its_files(tmp_path: Path) -> None:
     session = Session()
     paths = files(tmp_path, "t", tones(0, 2))
     (tmp_path / "labels.csv").write_text("file,label\nsub/t0.wav,low\nt1.wav,high\n")
-    out = teaching.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
+    out = lesson_desk.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
     assert "2 clips added" in out[3].value and session.labels == ["low", "high"]
 
 
