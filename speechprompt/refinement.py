@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import XGLMForCausalLM
 
 from speechprompt.lesson import Lesson, Rows
-from speechprompt.teaching_plan import HEARING, STARTING, Moment, Report, ShouldStop, Stopped, TeachConfig
+from speechprompt.teaching_plan import REFINING, Moment, Report, ShouldStop, Stopped, TeachConfig
 from speechprompt.trainable import Goal, Labelled, TuneConfig
 from speechprompt.tuning import Progress, Start, tune
 
@@ -76,7 +76,7 @@ class Refinement:
             self.report(
                 Moment(
                     doing,
-                    HEARING + STARTING + (1 - HEARING - STARTING) * share,
+                    1 - REFINING + REFINING * share,
                     number,
                     rounds,
                     progress.step,

@@ -1,9 +1,9 @@
 """Few-shot tuning: a handful of recordings for each label -> a measured prompt, in seconds.
 
 The key and value prompts of that task of the backbone which tells the new recordings apart best are the
-start; with a verbalizer in closed form they answer at once, and gradient steps improve on it. Accuracy
-is always that on recordings which were left out: the tuning is rehearsed without some of them in turn,
-then done with all.
+start; with a verbalizer in closed form they answer at once. Gradient steps can refine that, which takes
+several times as long and seldom helps. Accuracy is always that on recordings which were left out: each
+in turn in closed form, some at a time where gradient steps are rehearsed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ from speechprompt.lesson import Clips, Lesson, check_title, gather, hear
 from speechprompt.metrics import measure
 from speechprompt.prompt import Prompt
 from speechprompt.refinement import Refinement, Tensors, parts_of
-from speechprompt.teaching_plan import HEARING, STARTING, Moment, Report, ShouldStop, Stopped, TeachConfig
+from speechprompt.teaching_plan import (
+    HEARING,
+    REFINING,
+    STARTING,
+    Moment,
+    Report,
+    ShouldStop,
+    Stopped,
+    TeachConfig,
+)
 from speechprompt.units import EOS, UNIT_OFFSET
 
 __all__ = ["Moment", "Taught", "TeachConfig", "task_name", "teach"]
@@ -97,6 +106,7 @@ class Teacher:
         self.report, self.should_stop = report, should_stop
         self.n_clips, self.n_labels = len(lesson.truth), len(lesson.labels)
         self.parts = parts_of(lesson, config.rounds, config.seed)
+        self.share = 1 - REFINING if self.parts else 1.0  # of all work that is done before gradient steps
 
     def run(self, title: str) -> Taught:
         copies = max(0, min(self.config.copies, self.config.max_utterances // self.n_clips - 1))
@@ -105,7 +115,7 @@ class Teacher:
             self.backbone,
             copies,
             self.config.seed,
-            lambda share: self._tell(Moment("Listening to the clips", HEARING * share)),
+            lambda share: self._tell("Listening to the clips", HEARING * share),
         )
         source, features = self._choose_start()
 
@@ -133,14 +143,14 @@ class Teacher:
             stopped = True
         return self._measured(title, tensors, answers, how, stopped)
 
-    def _tell(self, moment: Moment) -> None:
-        self.report(moment)
+    def _tell(self, doing: str, done: float) -> None:
+        self.report(Moment(doing, self.share * done))
         if self.should_stop():
             raise Stopped
 
     def _choose_start(self) -> tuple[Tensors, np.ndarray]:
         """The prompt that tells the clips apart best when each is left out, and its logits [N, V] on all rows."""
-        self._tell(Moment("Looking for a start", HEARING))
+        self._tell("Looking for a start", HEARING)
         starts = [p for p in self.backbone.prompts.values() if p.key_prompts is not None] or [self._random()]
         rng = random.Random(self.config.seed)
         judges = sorted(rng.sample(range(self.n_clips), min(JUDGES, self.n_clips)))
@@ -149,7 +159,7 @@ class Teacher:
         for prompt in starts if len(set(truth)) == self.n_labels else starts[:1]:
             logits = self._logits(prompt, judges)
             losses.append(fit_verbalizer(logits, truth, range(len(judges)), self.n_labels).cross_entropy)
-            self._tell(Moment("Looking for a start", HEARING + STARTING * len(losses) / len(starts)))
+            self._tell("Looking for a start", HEARING + STARTING * len(losses) / len(starts))
         chosen = starts[int(np.argmin(losses))]
         source = {name: getattr(chosen, name) for name in ("key_prompts", "value_prompts", "separator")}
         return source, self._logits(chosen, range(len(self.rows.utterances)))

@@ -10,6 +10,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -22,6 +23,7 @@ from speechprompt.card import prompt_card
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompt import Prompt
 from speechprompt.teaching import Moment, Taught, TeachConfig, task_name, teach
+from speechprompt.teaching_plan import REFINING_ROUNDS
 from speechprompt.ui import figures, lesson_figures
 from speechprompt.ui.complaints import UNEXPECTED, sentence
 from speechprompt.ui.handlers import Desk
@@ -37,7 +39,7 @@ class TeachingDesk:
     """The handlers of the Teach tab, over the models of a Desk."""
 
     def __init__(self, desk: Desk, config: TeachConfig | None = None) -> None:
-        self.desk, self.config = desk, config
+        self.desk, self.config = desk, config or TeachConfig()
 
     def backbones(self) -> list[str]:
         """Those that can hear, and so be taught."""
@@ -50,7 +52,13 @@ class TeachingDesk:
     # Tuning. Outputs: session, panel, the Try tab's task list, and what can be done with a task.
 
     def tune(
-        self, session: Session, title: str, backbone: str, try_task: str, try_backbone: str
+        self,
+        session: Session,
+        title: str,
+        backbone: str,
+        try_task: str,
+        try_backbone: str,
+        refine: bool = False,
     ) -> Iterator[tuple[Any, ...]]:
         """Teach the task, showing how it goes; at the end it is there to be tried, here and in the Try tab."""
         if not session.busy.acquire(blocking=False):
@@ -59,6 +67,7 @@ class TeachingDesk:
         session.stop = stop = Event()
         try:
             clips = {name: [c.waveform for c in own] for name, own in session.by_label().items()}
+            config = replace(self.config, rounds=REFINING_ROUNDS if refine else 0)
             news: Queue[Moment] = Queue()
             found: list[Taught] = []
             complaints: list[str] = []
@@ -68,7 +77,7 @@ class TeachingDesk:
                     if backbone not in self.backbones():
                         raise SpeechPromptError("Choose a backbone that can hear.")
                     here = self.desk.backbones[backbone]
-                    found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
+                    found.append(teach(here, title or "", clips, config, news.put, stop.is_set))
                 except Exception as error:
                     complaints.append(sentence(error, "A task could not be taught"))
 
