@@ -28,6 +28,7 @@ from speechprompt.dataset import Example
 from speechprompt.evaluation import evaluate, to_units, waveform_of
 from speechprompt.prompt import Prompt
 from speechprompt.teaching import TeachConfig, teach
+from speechprompt.teaching_plan import REFINING_ROUNDS
 from speechprompt.trainable import Goal, TuneConfig
 from speechprompt.tuning import Start, tune
 
@@ -54,14 +55,14 @@ def taught(backbone: Backbone, config: TeachConfig) -> Callable[[list[Example], 
 
 
 def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], list[str], int], Prompt]:
-    """Gradient steps alone, as many as a teaching makes in all, with a verbalizer that begins at random."""
+    """Gradient steps alone, as many as a refined teaching makes in all, with a verbalizer that begins at random."""
     plan = TeachConfig()
 
     def learn(examples: list[Example], words: list[str], seed: int) -> Prompt:
         units = to_units(backbone, examples, plan.copies, seed)
         truth = [words.index(e.labels[0]) for e in examples]
         data = [(u, (truth[i % len(truth)],)) for i, u in enumerate(units)]
-        steps = plan.steps * (plan.rounds + 1)
+        steps = plan.steps * (REFINING_ROUNDS + 1)
         config = TuneConfig(
             prompt_length=start.length if start else 20,
             steps=steps,
@@ -98,7 +99,7 @@ def main() -> None:
     backbone = Backbone.load(args.backbone)
     methods = [
         Method("taught", taught(backbone, TeachConfig())),
-        Method("closed form alone", taught(backbone, TeachConfig(rounds=0))),
+        Method("refined with gradient steps", taught(backbone, TeachConfig(rounds=REFINING_ROUNDS))),
         Method("tuned from the keyword prompt", tuned(backbone, backbone.prompts.get(KEYWORDS))),
         Method("tuned from random", tuned(backbone, None)),
     ]

@@ -1,16 +1,20 @@
-"""What a new task is taught with: labels and their recordings, checked before anything is tuned."""
+"""What a new task is taught with: labels and their recordings, checked, then heard as units."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from speechprompt import audio
+from speechprompt.backbone import Backbone
+from speechprompt.closed_form import Fit, fit_verbalizer
 from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation import listen_to, nothing_recorded
 from speechprompt.prompt_config import MAX_LABEL_CHARACTERS, is_text
+from speechprompt.units import Units
 
 MIN_LABELS, MAX_LABELS = 2, 10
 MAX_CLIPS = 500
@@ -36,6 +40,30 @@ class Lesson:
     def counts(self) -> list[int]:
         """How many clips each label has."""
         return [self.truth.count(label) for label in range(len(self.labels))]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A lesson as units: all clips, then their copies, copy by copy, then recordings of nothing.
+
+    Of every row: truth, the index of its label; clips, which clip it is of, where recordings of nothing
+    count on.
+    """
+
+    utterances: list[Units]
+    truth: list[int]
+    clips: list[int]
+    n_labels: int
+
+    def labelled(self, row: int) -> tuple[Units, tuple[int]]:
+        return self.utterances[row], (self.truth[row],)
+
+    def fit(self, logits: np.ndarray, rows: Sequence[int]) -> Fit:
+        """The verbalizer in closed form for some rows; logits float64 [N, V] of all rows."""
+        own = [self.clips[row] for row in rows]
+        places = {clip: place for place, clip in enumerate(dict.fromkeys(own))}
+        truth = [self.truth[row] for row in rows]
+        return fit_verbalizer(logits[rows], truth, [places[clip] for clip in own], self.n_labels)
 
 
 def check_title(title: str) -> None:
@@ -123,3 +151,30 @@ def unheard_left_out(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> 
     lesson.silence_label = name
     lesson.warnings.append(f"{name}: nothing can be heard in its clips, so it is the answer to silence.")
     return waveforms
+
+
+def hear(
+    lesson: Lesson, backbone: Backbone, copies: int, seed: int, report: Callable[[float], object]
+) -> Rows:
+    """The units of the lesson and of `copies` simulated recordings of each clip.
+
+    report is told the share of it that is done (0..1). A label of silence gets recordings of nothing beside its own.
+    """
+    n_clips = len(lesson.waveforms)
+    n_rows, heard = n_clips * (1 + copies), 0
+
+    def more(n: int) -> None:
+        nonlocal heard
+        heard += n
+        report(heard / n_rows)
+
+    sizes = [len(waveform) for waveform in lesson.waveforms]
+    utterances = listen_to(backbone, lesson.waveforms.__getitem__, sizes, copies, seed, more)
+    clips = [row % n_clips for row in range(n_rows)]
+    truth = [lesson.truth[clip] for clip in clips]
+    if lesson.silence_label is not None:
+        nothing = nothing_recorded(backbone, 3 + n_rows // 20, seed)
+        utterances += nothing
+        clips += range(n_clips, n_clips + len(nothing))
+        truth += [lesson.labels.index(lesson.silence_label)] * len(nothing)
+    return Rows(utterances, truth, clips, len(lesson.labels))

@@ -103,14 +103,10 @@ class Listener:
 
     def ask(self, pipeline: SpeechPrompt, task: str) -> None:
         """Choose the task from here on; SpeechPromptError when the backbone has no such task."""
-        if task not in pipeline.prompts:
-            known = ", ".join(pipeline.tasks) or "none"
-            raise SpeechPromptError(
-                f"There is no task {str(task)[:80]!r} on {pipeline.backbone.name}; its tasks are: {known}."
-            )
+        prompt = pipeline.prompt(task)
         if not pipeline.backbone.has_encoder:
             raise SpeechPromptError(str(pipeline.backbone.missing))
-        self._pipeline, self._task = pipeline, task
+        self._pipeline, self._prompt = pipeline, prompt
         self._blend, self._ready = {}, None
 
     @property
@@ -236,7 +232,7 @@ class Listener:
 
     def _is_silence(self, label: str) -> bool:
         """A task that knows silence says itself that nothing was said."""
-        return label == self._pipeline.prompts[self._task].silence_label
+        return label == self._prompt.silence_label
 
     def _ask(self, until: float) -> Asked:
         """The task, about the segment up to that second."""
@@ -245,7 +241,7 @@ class Listener:
         since = time.perf_counter()
         units = self._pipeline.backbone.listen([self._ring.read(begin, end)])[0]
         self._remember(units, begin / SAMPLE_RATE)
-        answer = self._pipeline.classify_units([units], [self._task])[0][0]
+        answer = self._pipeline.classify_units([units], [self._prompt.task])[0][0]
         start = max(begin / SAMPLE_RATE, self._start)
         return Asked(answer, start, self._now, time.perf_counter() - since)
 

@@ -208,6 +208,15 @@ class SpeechPrompt:
         """Names of the tasks that can be asked."""
         return list(self.prompts)
 
+    def prompt(self, task: str) -> Prompt:
+        """The prompt of a task; SpeechPromptError lists the known tasks when it is none of them."""
+        if task not in self.prompts:
+            known = ", ".join(self.tasks) or "none"
+            raise SpeechPromptError(
+                f"There is no task {str(task)[:80]!r} on backbone {self.backbone.name}; its tasks are: {known}."
+            )
+        return self.prompts[task]
+
     def units(self, audio: audio_input.AudioInput) -> Units:
         """The units of a recording: a file path, the bytes of a file, or (rate in Hz, samples)."""
         return self._listen(audio_input.load(audio))
@@ -251,15 +260,10 @@ class SpeechPrompt:
 
     def _choose(self, tasks: Sequence[str] | None) -> list[Prompt]:
         names = self.tasks if tasks is None else [tasks] if isinstance(tasks, str) else list(tasks)
-        for name in names:
-            if name not in self.prompts:
-                known = ", ".join(self.tasks) or "none"
-                raise SpeechPromptError(
-                    f"There is no task {str(name)[:80]!r} on backbone {self.backbone.name}; its tasks are: {known}."
-                )
-        if not names:
+        prompts = [self.prompt(name) for name in names]
+        if not prompts:
             raise SpeechPromptError(f"Choose at least one task of backbone {self.backbone.name}.")
-        return [self.prompts[name] for name in names]
+        return prompts
 
     def _listen(self, waveform: np.ndarray) -> Units:
         with said_when_out_of_memory():

@@ -94,10 +94,14 @@ def mean_log_f0(f0: np.ndarray) -> float:
 
 
 def with_f0(units: Units, waveform: np.ndarray, mean: float | None = None) -> Units:
-    """The units of a recording with their normalised log F0; mean of the log F0 of its speaker, if known."""
-    f0 = track_f0(waveform)
-    mean = mean_log_f0(f0) if mean is None else mean
-    return replace(units, log_f0=normalise(segment_f0(f0, units.lengths), mean))
+    """The units of a recording with their F0, as it is and normalised.
+
+    mean: of the log F0 of its speaker, if known.
+    """
+    track = track_f0(waveform)
+    mean = mean_log_f0(track) if mean is None else mean
+    f0 = segment_f0(track, units.lengths)
+    return replace(units, log_f0=normalise(f0, mean), f0=f0)
 
 
 def fit_edges(values: np.ndarray, n_bins: int = 32) -> np.ndarray:

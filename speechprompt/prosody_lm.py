@@ -22,7 +22,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.prosody_streams import WHAT, ProsodyConfig, streams, targets
 from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.unit_lm import CONFIG_NAME, MAX_BYTES, SIZES, WEIGHTS_NAME
-from speechprompt.units import PAD, UNIT_OFFSET
+from speechprompt.units import UNIT_OFFSET
 
 __all__ = [
     "ProsodyConfig",
@@ -179,9 +179,7 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = 
     file = TensorFile(folder, WEIGHTS_NAME, WHAT, MAX_BYTES)
     file.expect(expected_shapes(lm), {})
     lm.load_state_dict(file.read(dtype, device), assign=True)
-    positions = lm.model.embed_positions  # not stored, so the meta device left it empty
-    table = positions.get_embedding(positions.num_positions + positions.offset, lm.config.d_model, PAD)
-    positions.weights = nn.Buffer(table.to(device=device, dtype=dtype), persistent=False)
+    unit_lm.fill_positions(lm, device, dtype)
     return lm.requires_grad_(False).eval()
 
 

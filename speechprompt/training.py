@@ -1,16 +1,17 @@
-"""What every training here shares, of a prompt or of a backbone: learning-rate schedule and checkpoint."""
+"""What every training here shares, of a prompt or of a backbone: learning-rate schedule, optimizer and checkpoint."""
 
 from __future__ import annotations
 
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage import cannot_write, sync, try_lock
@@ -20,6 +21,20 @@ def learning_rate(step: int, steps: int, peak: float, warm_up: int, floor: float
     """Linear warm-up times a cosine from `peak` at step 0 down to `floor` · peak at `steps`."""
     cosine = (1 + math.cos(math.pi * min(1, step / steps))) / 2
     return peak * min(1, (step + 1) / warm_up) * (floor + (1 - floor) * cosine)
+
+
+def decayed_adamw(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.AdamW:
+    """AdamW that lets matrices decay, and leaves biases and the gains of norms alone."""
+    both = list(parameters)
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in both if p.dim() > 1], "weight_decay": 0.01},
+            {"params": [p for p in both if p.dim() == 1], "weight_decay": 0.0},
+        ],
+        lr=lr,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
 
 
 @contextmanager

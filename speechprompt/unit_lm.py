@@ -135,10 +135,15 @@ def load(
         lm = XGLMForCausalLM(config)
     lm.load_state_dict({**weights, "lm_head.weight": weights["model.embed_tokens.weight"]}, assign=True)
     lm.lm_head.weight = lm.model.embed_tokens.weight
-    positions = lm.model.embed_positions  # not stored, so the meta device left it empty
-    table = positions.get_embedding(positions.num_positions + positions.offset, config.d_model, PAD)
-    positions.weights = nn.Buffer(table.to(device=device, dtype=dtype), persistent=False)
+    fill_positions(lm, device, dtype)
     return lm.requires_grad_(False).eval()
+
+
+def fill_positions(lm: XGLMForCausalLM, device: str | torch.device, dtype: torch.dtype) -> None:
+    """Compute the table of positions, which is not stored, so that the meta device left it empty."""
+    positions = lm.model.embed_positions
+    table = positions.get_embedding(positions.num_positions + positions.offset, lm.config.d_model, PAD)
+    positions.weights = nn.Buffer(table.to(device=device, dtype=dtype), persistent=False)
 
 
 def save(lm: XGLMForCausalLM, folder: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -27,13 +27,15 @@ class Units:
 
     ids, starts, lengths: int64 [N]; run i is unit ids[i], begins at frame starts[i] and lasts
     lengths[i] frames of 20 ms. log_f0: float32 [N], natural-log F0 of each run less the speaker's mean
-    (prosody.py), None where it was not asked for.
+    (prosody.py), None where it was not asked for. f0: float32 [N], what that was made of, the mean F0 of
+    each run in Hz and 0 where nothing is voiced; None where no recording was heard.
     """
 
     ids: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
     log_f0: np.ndarray | None = None
+    f0: np.ndarray | None = None
 
     @classmethod
     def from_frames(cls, frame_ids: Sequence[int] | np.ndarray) -> Units:

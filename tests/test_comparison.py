@@ -19,8 +19,9 @@ from speechprompt import audio
 from speechprompt.backbone import Backbone
 from speechprompt.encoder import UnitEncoder
 from speechprompt.prompt import Prompt
-from speechprompt.ui import Desk, cards, comparison, handlers
+from speechprompt.ui import Desk, cards, comparison
 from speechprompt.ui.comparison import Comparison, Row, compare
+from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.table import COLUMNS, table, to_csv, to_json
 from tests import tiny
 from tests.test_ui import HOSTILE, Elements, shown
@@ -219,7 +220,7 @@ def test_a_fault_of_ours_is_not_shown(tab: Comparison, clip: str, monkeypatch: p
         raise RuntimeError("/srv/secret went wrong")
 
     monkeypatch.setattr(comparison, "compare", broken)
-    assert shown(tab.answer(clip, [], ["tiny"])[0]) == "No answer" + handlers.UNEXPECTED
+    assert shown(tab.answer(clip, [], ["tiny"])[0]) == "No answer" + UNEXPECTED
 
 
 def test_tasks_are_ticked_by_group_with_their_accuracy(tab: Comparison) -> None:

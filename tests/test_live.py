@@ -21,6 +21,7 @@ from speechprompt.live import Event, Listener
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.resampling import Resampler
 from speechprompt.ui import Desk, build, live_desk, live_figures
+from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.live_desk import MAX_SEATS, LiveDesk
 from speechprompt.voice_activity import HOP, WINDOW, VoiceDetector, band_levels
 from tests import tiny
@@ -335,7 +336,9 @@ def test_a_bad_chunk_is_one_sentence_and_leaves_the_stream_as_it_was(
 
 
 def test_an_unknown_task_is_one_sentence_and_another_task_can_be_asked(mini: SpeechPrompt) -> None:
-    with pytest.raises(SpeechPromptError, match="There is no task 'nothing' on mini; its tasks are: "):
+    with pytest.raises(
+        SpeechPromptError, match="There is no task 'nothing' on backbone mini; its tasks are: "
+    ):
         Listener(mini, "nothing")
     listener = Listener(mini, "keyword_spotting")
     sound, _ = in_a_row(["seven"])
@@ -490,7 +493,7 @@ def test_an_unexpected_failure_is_one_sentence_and_frees_the_seat(
     token = seats.sit("tiny", "colours")
     monkeypatch.setattr(Listener, "feed", lambda *a: 1 / 0)
     microphone, _, token = seats.hear(token, "colours", "tiny", sent("sound", room(0.1)))
-    assert told(microphone)["message"] == live_desk.UNEXPECTED and token is None and not seats._seats
+    assert told(microphone)["message"] == UNEXPECTED and token is None and not seats._seats
 
 
 def test_provisional_answers_are_left_out_by_whoever_is_behind(

@@ -132,6 +132,7 @@ def test_units_with_f0_say_how_high_each_run_is() -> None:
     heard = prosody.with_f0(units, waveform)
     assert heard.ids is units.ids and heard.log_f0.dtype == np.float32
     np.testing.assert_allclose(heard.log_f0, [-np.log(2) / 2, np.log(2) / 2], atol=0.05)
+    np.testing.assert_allclose(heard.f0, [100, 200], rtol=0.05)
     known = prosody.with_f0(units, waveform, mean=float(np.log(100)))
     np.testing.assert_allclose(known.log_f0, [0, np.log(2)], atol=0.05)
 

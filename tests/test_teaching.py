@@ -21,13 +21,14 @@ from speechprompt.lesson import gather
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompt_zip import pack, unpack
 from speechprompt.teaching import Moment, TeachConfig, task_name, teach
-from speechprompt.ui import Desk
+from speechprompt.ui import Desk, lesson_desk
 from speechprompt.ui.session import MAX_TASKS, Session
 from speechprompt.ui.teaching_desk import TeachingDesk
 from tests import tiny
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-QUICK = TeachConfig(copies=2, steps=8, rounds=2, check_every=4)
+PLAIN = TeachConfig(copies=2)
+QUICK = replace(PLAIN, steps=8, rounds=2, check_every=4)
 
 
 def takes(word: str, n: int, seed: int = 0) -> list[np.ndarray]:
@@ -67,17 +68,19 @@ def test_ridge_says_exactly_what_leaving_out_gives() -> None:
     assert noise.cross_entropy > 0.9 > whole.cross_entropy  # of noise nothing is learnt: about log 3
 
 
-def test_words_are_learnt_on_mini_and_survive_their_zip() -> None:
+@pytest.mark.parametrize("config", [PLAIN, QUICK], ids=["closed form", "refined"])
+def test_words_are_learnt_on_mini_and_survive_their_zip(config: TeachConfig) -> None:
     backbone = Backbone.load("mini")
     words = ("yes", "stop", "house")
     clips = {f"word {word}": takes(word, 3) for word in words}
     seen: list[Moment] = []
-    taught = teach(backbone, "My words", clips, QUICK, seen.append)
+    taught = teach(backbone, "My words", clips, config, seen.append)
     assert taught.prompt.metrics["n"] == 9 and taught.prompt.metrics["accuracy"] >= 0.7
     assert taught.prompt.metrics["split"] == "held-out" and sum(map(sum, taught.confusion)) == 9
     assert not taught.warnings and not taught.stopped
     assert [m.done for m in seen] == sorted(m.done for m in seen) and seen[-1].done <= 1
-    assert {m.round for m in seen} >= {1, 2} and any(m.accuracy is not None for m in seen)
+    assert {m.round for m in seen} >= ({1, 2} if config.rounds else {0})
+    assert any(m.accuracy is not None for m in seen) == bool(config.rounds)
     back = unpack(pack(taught.prompt, "card"))
     backbone.check_fits(back)
     for word in words:
@@ -97,6 +100,20 @@ def test_same_seed_same_prompt(tiny_backbone: Backbone) -> None:
     )
     assert all(torch.equal(value, again.tensors()[name]) for name, value in one.tensors().items())
     assert any(not torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
+
+
+def test_without_rounds_a_bundled_prompt_gets_a_verbalizer_and_nothing_else_changes(
+    tiny_backbone: Backbone,
+) -> None:
+    seen: list[Moment] = []
+    taught = teach(tiny_backbone, "Tones", {"low": tones(0), "high": tones(1)}, report=seen.append)
+    keys = taught.prompt.key_prompts
+    assert any(
+        p.key_prompts is not None and torch.equal(keys, p.key_prompts.half().float())
+        for p in tiny_backbone.prompts.values()
+    )
+    assert {m.round for m in seen} == {0} and seen[-1].done == pytest.approx(1)
+    assert taught.prompt.metrics["n"] == 6 and "made without it" in taught.how
 
 
 def test_a_backbone_without_prompts_can_be_taught_too(tmp_path: Path) -> None:
@@ -208,12 +225,13 @@ def files(folder: Path, name: str, waveforms: list[np.ndarray]) -> list[str]:
 def test_the_tab_from_labels_to_a_task_of_this_session_alone(teaching: TeachingDesk, tmp_path: Path) -> None:
     session, other, desk = Session(), Session(), teaching.desk
     for i, name in enumerate(("low", "<b>high</b>")):
-        assert teaching.add_label(session, "", name)[4] == ""
-        out = teaching.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
+        assert lesson_desk.add_label(session, "", name)[4] == ""
+        out = lesson_desk.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
         assert "3 clips added" in out[3].value and "<b>high" not in out[2].value
     out = list(teaching.tune(session, "<i>Tones</i>", "tiny", "colours", "tiny"))
     assert "progressbar" in out[0][1].value
     html, select, use, zipped = out[-1][1].value, out[-1][2], out[-1][3], out[-1][4]
+    assert "made without it" in html
     assert "right of 6 clips held out" in html and "<i>Tones" not in html and use["visible"]
     assert select.value == "colours" and "Tones" in select.props["options"]
     assert "taught_i_tones_i" in session.own("tiny") and not other.own("tiny")
@@ -228,45 +246,54 @@ def test_the_tab_from_labels_to_a_task_of_this_session_alone(teaching: TeachingD
     assert max(scores, key=scores.get) in teaching.try_it(other, clip).value  # type: ignore[arg-type]
 
 
+def test_the_tab_refines_when_asked_to(teaching: TeachingDesk, tmp_path: Path) -> None:
+    session = Session()
+    for i, name in enumerate(("low", "high")):
+        lesson_desk.add_label(session, "", name)
+        lesson_desk.add_files(session, name, files(tmp_path, name, tones(i)))
+    *_, (_, panel, *_) = teaching.tune(session, "Tones", "tiny", "colours", "tiny", refine=True)
+    assert "tuned without it, in 3 rounds" in panel.value
+
+
 def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, tmp_path: Path) -> None:
     session = Session()
     assert (
         "Add a label and choose it first"
-        in teaching.add_files(session, "", files(tmp_path, "a", tones(0)))[3].value
+        in lesson_desk.add_files(session, "", files(tmp_path, "a", tones(0)))[3].value
     )
-    teaching.add_label(session, "", "low")
+    lesson_desk.add_label(session, "", "low")
     for name, said in ((" ", "printable"), ("x\n", "printable")):
-        out = teaching.add_label(session, "low", name)
+        out = lesson_desk.add_label(session, "low", name)
         assert (said in out[3].value) == (name == " ") or name in out[4]
     session.labels = ["low"]
-    teaching.add_files(session, "low", files(tmp_path, "b", tones(0)))
+    lesson_desk.add_files(session, "low", files(tmp_path, "b", tones(0)))
     (tmp_path / "bad.wav").write_text("nothing")
-    out = teaching.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
+    out = lesson_desk.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
     assert "Nothing was added. bad.wav" in out[3].value and len(session.clips) == 3
-    teaching.add_label(session, "low", "high")
-    assert "is a label 'low' already" in teaching.rename_label(session, "high", "low")[3].value.replace(
+    lesson_desk.add_label(session, "low", "high")
+    assert "is a label 'low' already" in lesson_desk.rename_label(session, "high", "low")[3].value.replace(
         "&#x27;", "'"
     )
-    teaching.rename_label(session, "low", "deep")
+    lesson_desk.rename_label(session, "low", "deep")
     assert [clip.label for clip in session.clips.values()] == ["deep"] * 3
     first = next(iter(session.clips))
     for data in ({"do": "delete", "clip": 999}, {"do": "delete", "clip": "1"}, None):
-        teaching.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
+        lesson_desk.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
     assert len(session.clips) == 3
-    teaching.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
+    lesson_desk.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
     assert len(session.clips) == 2
     out = list(teaching.tune(session, "Tones", "tiny", "colours", "tiny"))
     assert "&#x27;high&#x27; has no recordings" in out[-1][1].value and len(session.clips) == 2
     assert not session.busy.locked()
-    teaching.remove_label(session, "deep")
+    lesson_desk.remove_label(session, "deep")
     assert session.labels == ["high"] and not session.clips
 
 
-def test_a_table_with_its_files(teaching: TeachingDesk, tmp_path: Path) -> None:
+def test_a_table_with_its_files(tmp_path: Path) -> None:
     session = Session()
     paths = files(tmp_path, "t", tones(0, 2))
     (tmp_path / "labels.csv").write_text("file,label\nsub/t0.wav,low\nt1.wav,high\n")
-    out = teaching.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
+    out = lesson_desk.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
     assert "2 clips added" in out[3].value and session.labels == ["low", "high"]
 
 

@@ -17,7 +17,8 @@ import pytest
 import soundfile
 
 from speechprompt.pipeline import Answer, Step
-from speechprompt.ui import Desk, answers, build, figures, handlers, timeline
+from speechprompt.ui import Desk, answers, build, figures, timeline
+from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.endpoints import Endpoints
 from speechprompt.units import Units
 from tests import tiny
@@ -304,10 +305,10 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
         raise RuntimeError("/srv/secret went wrong")
 
     monkeypatch.setattr(desk.pipeline("tiny").backbone.encoder, "batch", broken)
-    assert shown(desk.answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + handlers.UNEXPECTED
+    assert shown(desk.answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + UNEXPECTED
     with pytest.raises(gr.Error) as error:
         Endpoints(desk).classify(str(clips / "a.wav"), "colours", "tiny")
-    assert error.value.message == handlers.UNEXPECTED
+    assert error.value.message == UNEXPECTED
     logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
     assert logged == ["/srv/secret went wrong"] * 2
 

@@ -15,6 +15,7 @@ from speechprompt.decoding import label_logits
 from speechprompt.generation import PromptedLM
 from speechprompt.pipeline import Answer, SpeechPrompt
 from speechprompt.prompt import Prompt
+from speechprompt.prosody import with_f0
 from speechprompt.ui import answers
 from speechprompt.ui.decision import STEPS_SHOWN, decision
 from speechprompt.ui.stages import short, stages
@@ -195,12 +196,13 @@ def test_only_a_backbone_that_hears_the_melody_draws_it() -> None:
     voice = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 9)).astype(np.float32) * 0.2
     units = Units.from_frames(np.arange(50) // 5)
     assert "Melody" not in timeline(units, voice)
-    html = timeline(replace(units, log_f0=np.zeros(10, np.float32)), voice)
+    heard = with_f0(units, voice)
+    html = timeline(heard, voice)
     found = re.search(r"Melody: (\d+) of 10 units have a pitch, (\d+) to (\d+) Hz", html)
     assert found and int(found[1]) >= 8 and 145 <= int(found[2]) <= int(found[3]) <= 155
     spoken = [str(run["aria-label"]) for run in Elements(html).having("role", "option")]
     assert sum(text.endswith(" Hz") for text in spoken) == int(found[1])
-    assert "Melody" not in timeline(replace(units, log_f0=np.zeros(10, np.float32)), None)
+    assert "Melody" not in timeline(heard, None)
 
 
 def test_units_without_a_recording_are_not_to_be_played() -> None:

@@ -23,7 +23,16 @@ from torch import Tensor
 
 from speechprompt import prosody_lm, unit_lm
 from speechprompt.convert import checkpoint as checkpoints
-from speechprompt.convert.unit_lm import DROPPED, DTYPES, EMBEDDING, OUTPUT, SIZES, check_out, check_settings
+from speechprompt.convert.unit_lm import (
+    DROPPED,
+    DTYPES,
+    EMBEDDING,
+    OUTPUT,
+    SIZES,
+    check_out,
+    check_settings,
+    check_size,
+)
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prosody_lm import MAX_POSITIONS, ProsodyConfig, ProsodyLM
 from speechprompt.units import UNIT_OFFSET
@@ -170,11 +179,7 @@ def convert(
     check_out(out)
     values = None if edges is None else read_edges(Path(edges))
     lm = to_prosody_lm(checkpoints.load(checkpoint, WHAT), label, values)
-    n_bytes = sum(parameter.numel() for parameter in lm.parameters()) * dtype.itemsize
-    if n_bytes > unit_lm.MAX_BYTES:
-        raise SpeechPromptError(
-            f"{label} would take {n_bytes} bytes as {dtype}, more than a unit LM may have."
-        )
+    check_size(lm, dtype, label)
     prosody_lm.save(lm, out, dtype)
     return lm
 

@@ -180,11 +180,7 @@ def convert(
     check_out(out)
     symbols = read_dict(dictionary)
     lm = to_unit_lm(checkpoints.load(checkpoint, "Unit LM"), symbols, label)
-    n_bytes = sum(parameter.numel() for parameter in lm.parameters()) * dtype.itemsize
-    if n_bytes > unit_lm.MAX_BYTES:
-        raise SpeechPromptError(
-            f"{label} would take {n_bytes} bytes as {dtype}, more than a unit LM may have."
-        )
+    check_size(lm, dtype, label)
     unit_lm.save(lm, out, dtype)
     return lm
 
@@ -193,6 +189,15 @@ def check_out(out: Path) -> None:
     """Raise SpeechPromptError where a folder cannot be written because a file stands there."""
     if out.exists() and not out.is_dir():
         raise SpeechPromptError(f"{out.name} is a file: name a folder to write into.")
+
+
+def check_size(lm: XGLMForCausalLM, dtype: torch.dtype, label: str) -> None:
+    """Raise SpeechPromptError where the LM would be larger than the folder of a unit LM may be."""
+    n_bytes = sum(parameter.numel() for parameter in lm.parameters()) * dtype.itemsize
+    if n_bytes > unit_lm.MAX_BYTES:
+        raise SpeechPromptError(
+            f"{label} would take {n_bytes} bytes as {dtype}, more than a unit LM may have."
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,17 +10,13 @@ durations + 0.5 · NLL of F0, per step.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import random
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import XGLMForCausalLM
 
 from speechprompt import prosody_lm, unit_lm
@@ -29,11 +25,11 @@ from speechprompt.encoder import UnitEncoder
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain import prosody_transcripts as transcripts
 from speechprompt.pretrain.corpus import read_corpus
-from speechprompt.pretrain.unit_lm import MAX_TOKENS, new_lm, pad
+from speechprompt.pretrain.unit_lm import MAX_TOKENS, add_lm_arguments, new_lm, pad, train_epochs
 from speechprompt.prosody import fit_edges
 from speechprompt.prosody_lm import ProsodyConfig, ProsodyLM
 from speechprompt.prosody_streams import streams, targets
-from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
+from speechprompt.training import run_folder
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, Units, to_tokens
 
 WEIGHTS = (1.0, 0.5, 0.5)  # of the losses of units, durations and F0
@@ -122,18 +118,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/prosody-lm/unit_lm"), help="folder to write")
     parser.add_argument("--run", type=Path, default=Path("runs/prosody-lm"), help="checkpoint and log")
     parser.add_argument(
-        "--init-from", type=Path, metavar="UNIT_LM", help="plain unit_lm folder to start from"
+        "--init-from",
+        type=Path,
+        metavar="UNIT_LM",
+        help="plain unit_lm folder to start from, whose sizes it takes",
     )
     parser.add_argument("--n-units", type=int, default=500, help="number of units of the encoder")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--tokens-per-batch", type=int, default=2560)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--dim", type=int, default=256, help="sizes: without --init-from")
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    add_lm_arguments(parser, epochs=6, lr=1e-3)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -161,57 +152,21 @@ def run(args: argparse.Namespace) -> None:
 
 
 def fit(lm: ProsodyLM, train: list[Units], valid: list[Units], args: argparse.Namespace) -> None:
-    """Step two: AdamW, one checkpoint and one line of the log per epoch; the best epoch is kept in --out."""
-    parameters = [p for p in lm.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.01},
-            {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
-        ],
-        lr=args.lr,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-    names = ("epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
-    settings = {name: getattr(args, name) for name in names}
-    settings |= {"n_train": len(train), "started": str(args.init_from and args.init_from.name)}
-    checkpoint, first, best = args.run / "prosody_lm.pt", 0, math.inf
-    if state := load_checkpoint(checkpoint, settings, lm.device):
-        lm.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, best = state["epoch"], state["best"]
-    lengths = [len(units) + 2 for units in train]
-    per_epoch = len(batches_by_length(lengths, args.tokens_per_batch, random.Random(0)))
-    total, began = per_epoch * args.epochs, time.perf_counter()
-    warm_up = min(150, total // 10 + 1)
-    for epoch in range(first, args.epochs):
-        groups = batches_by_length(lengths, args.tokens_per_batch, random.Random(args.seed * 1000 + epoch))
-        torch.manual_seed(args.seed * 1000 + epoch)
-        seen = []
-        with tqdm(groups, desc=f"prosody LM, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
-            for number, group in enumerate(progress):
-                rate = learning_rate(epoch * per_epoch + number, total, args.lr, warm_up, 0.03)
-                for parameter_group in optimizer.param_groups:
-                    parameter_group["lr"] = rate
-                batch = [t.to(lm.device) for t in batch_of([train[i] for i in group], lm.prosody)]
-                losses, steps = losses_of(lm, batch)
-                loss = torch.stack([w * part for w, part in zip(WEIGHTS, losses, strict=True)]).sum() / steps
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(parameters, 1.0)
-                optimizer.step()
-                seen.append(loss.item())
-                progress.set_postfix(loss=round(sum(seen[-50:]) / len(seen[-50:]), 3))
+    """Step two; the best epoch is kept in --out."""
+
+    def loss_of(group: Sequence[int]) -> Tensor:
+        batch = [t.to(lm.device) for t in batch_of([train[i] for i in group], lm.prosody)]
+        losses, steps = losses_of(lm, batch)
+        return torch.stack([w * part for w, part in zip(WEIGHTS, losses, strict=True)]).sum() / steps
+
+    def judge() -> tuple[float, dict[str, float]]:
         found = measure(lm, valid)
-        record = {"epoch": epoch + 1, "train_loss": round(sum(seen) / len(seen), 4)}
-        record |= {f"valid_{name}": round(value, 4) for name, value in found.items()}
-        record["valid_perplexity"] = round(math.exp(found["unit"]), 4)
-        record["seconds"] = round(time.perf_counter() - began)
-        with (args.run / "prosody_lm.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
-        if found["loss"] < best:  # the folder always holds the best epoch so far
-            best = found["loss"]
-            prosody_lm.save(lm, args.out)
-        state = {"epoch": epoch + 1, "best": best, "model": lm.state_dict()}
-        save_checkpoint(checkpoint, settings, {**state, "optimizer": optimizer.state_dict()})
+        figures = {f"valid_{name}": round(value, 4) for name, value in found.items()}
+        return found["loss"], figures | {"valid_perplexity": round(math.exp(found["unit"]), 4)}
+
+    def save() -> None:
+        prosody_lm.save(lm, args.out)
+
+    lengths = [len(units) + 2 for units in train]
+    started = {"started": str(args.init_from and args.init_from.name)}
+    train_epochs(lm, "prosody_lm", lengths, loss_of, judge, save, args, started)

@@ -10,8 +10,9 @@ import json
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,13 @@ from transformers import XGLMForCausalLM
 from speechprompt import unit_lm
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
-from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
+from speechprompt.training import (
+    decayed_adamw,
+    learning_rate,
+    load_checkpoint,
+    run_folder,
+    save_checkpoint,
+)
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
 
 MAX_TOKENS = 256  # longer transcripts are cut into pieces of this many units
@@ -90,20 +97,25 @@ def new_lm(args: argparse.Namespace, n_units: int) -> XGLMForCausalLM:
     return lm.train()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--units", type=Path, nargs="+", required=True, help="parquet files of transcripts")
-    parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
-    parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
-    parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
-    parser.add_argument("--epochs", type=int, default=5)
+def add_lm_arguments(parser: argparse.ArgumentParser, epochs: int, lr: float) -> None:
+    """Sizes and training of an LM, as every kind of it takes them."""
+    parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--tokens-per-batch", type=int, default=2560)
-    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--lr", type=float, default=lr)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--units", type=Path, nargs="+", required=True, help="parquet files of transcripts")
+    parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
+    parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
+    parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
+    add_lm_arguments(parser, epochs=5, lr=1.5e-3)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -113,7 +125,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def train_lm(args: argparse.Namespace) -> None:
-    """AdamW, one checkpoint and one line of the log per epoch; the best epoch is kept in --out."""
     train, valid = read_transcripts(args.units, "train"), read_transcripts(args.units, "valid")
     if not train or not valid:
         raise SpeechPromptError("The transcripts need a train and a valid split.")
@@ -122,58 +133,72 @@ def train_lm(args: argparse.Namespace) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     lm = new_lm(args, args.n_units)
     lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
-    matrices = [p for p in lm.parameters() if p.dim() > 1]
-    vectors = [p for p in lm.parameters() if p.dim() == 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}],
-        lr=args.lr,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-    names = ("n_units", "epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
-    settings = {name: getattr(args, name) for name in names} | {"n_train": len(train)}
-    checkpoint, first, best = args.run / "unit_lm.pt", 0, math.inf
-    if state := load_checkpoint(checkpoint, settings, device):
+
+    def loss_of(group: Sequence[int]) -> Tensor:
+        return next_unit_loss(lm, pad([train[i] for i in group]).to(device))
+
+    def judge() -> tuple[float, dict[str, float]]:
+        found = perplexity(lm, valid)
+        return found, {"valid_perplexity": round(found, 4)}
+
+    def save() -> None:
+        unit_lm.save(lm, args.out)
+
+    train_epochs(lm, "unit_lm", list(map(len, train)), loss_of, judge, save, args, {"n_units": args.n_units})
+
+
+def train_epochs(
+    lm: XGLMForCausalLM,
+    name: str,
+    lengths: Sequence[int],
+    loss_of: Callable[[Sequence[int]], Tensor],
+    judge: Callable[[], tuple[float, dict[str, float]]],
+    save: Callable[[], None],
+    args: argparse.Namespace,
+    settings: dict[str, Any],
+) -> None:
+    """AdamW, one checkpoint and one line of the log per epoch, NAME.pt and NAME.jsonl in --run.
+
+    lengths: tokens of each sequence. loss_of: indices of a batch's sequences -> mean loss. judge: what is
+    to become small on the valid split, and what the log says of it. save: called after each epoch that is
+    the best so far. settings: what else than the options of add_lm_arguments makes this run another one.
+    """
+    parameters = list(lm.parameters())
+    optimizer = decayed_adamw(parameters, args.lr)
+    names = ("epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
+    settings = {option: getattr(args, option) for option in names} | {"n_train": len(lengths)} | settings
+    checkpoint, first, best = args.run / f"{name}.pt", 0, math.inf
+    if state := load_checkpoint(checkpoint, settings, lm.device):
         lm.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first, best = state["epoch"], state["best"]
-    lengths = list(map(len, train))
     per_epoch = len(batches_by_length(lengths, args.tokens_per_batch, random.Random(0)))
     total, began = per_epoch * args.epochs, time.perf_counter()
+    warm_up = min(150, total // 10 + 1)
     for epoch in range(first, args.epochs):
         groups = batches_by_length(lengths, args.tokens_per_batch, random.Random(args.seed * 1000 + epoch))
         torch.manual_seed(args.seed * 1000 + epoch)
         losses = []
-        with tqdm(groups, desc=f"unit LM, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
+        with tqdm(groups, desc=f"{name}, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
             for number, group in enumerate(progress):
-                step = epoch * per_epoch + number
-                rate = learning_rate(step, total, args.lr, 150, 0.03)
-                for parameters in optimizer.param_groups:
-                    parameters["lr"] = rate
-                loss = next_unit_loss(lm, pad([train[i] for i in group]).to(device))
+                rate = learning_rate(epoch * per_epoch + number, total, args.lr, warm_up, 0.03)
+                for parameter_group in optimizer.param_groups:
+                    parameter_group["lr"] = rate
+                loss = loss_of(group)
                 optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(lm.parameters(), 1.0)
+                nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimizer.step()
                 losses.append(loss.item())
                 progress.set_postfix(loss=round(sum(losses[-50:]) / len(losses[-50:]), 3))
-        found = perplexity(lm, valid)
-        record = {
-            "epoch": epoch + 1,
-            "train_loss": round(sum(losses) / len(losses), 4),
-            "valid_perplexity": round(found, 4),
-            "seconds": round(time.perf_counter() - began),
-        }
-        with (args.run / "unit_lm.jsonl").open("a") as file:
+        found, figures = judge()
+        record = {"epoch": epoch + 1, "train_loss": round(sum(losses) / len(losses), 4), **figures}
+        record["seconds"] = round(time.perf_counter() - began)
+        with (args.run / f"{name}.jsonl").open("a") as file:
             file.write(json.dumps(record) + "\n")
         print(json.dumps(record), flush=True)
         if found < best:  # the folder always holds the best epoch so far
             best = found
-            unit_lm.save(lm, args.out)
-        state = {
-            "epoch": epoch + 1,
-            "best": best,
-            "model": lm.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        }
-        save_checkpoint(checkpoint, settings, state)
+            save()
+        state = {"epoch": epoch + 1, "best": best, "model": lm.state_dict()}
+        save_checkpoint(checkpoint, settings, {**state, "optimizer": optimizer.state_dict()})

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +25,11 @@ from speechprompt.prompt import Prompt
 from speechprompt.quantizer import Quantizer
 from speechprompt.ui import figures
 from speechprompt.ui.cards import cards, check, check_group, took
+from speechprompt.ui.complaints import sentence
 from speechprompt.ui.figures import percent
-from speechprompt.ui.handlers import LANGUAGES, UNEXPECTED, Desk, Update, load_recording, panel
+from speechprompt.ui.handlers import LANGUAGES, Desk, Update, load_recording, panel
 from speechprompt.ui.table import table, to_csv, to_json
 from speechprompt.units import Units
-
-log = logging.getLogger(__name__)
 
 NOBODY_HEARS = "No backbone here can hear: fetch an encoder with `python -m speechprompt fetch`."
 NO_SILENCE = "Nothing was recorded, and this task has no answer for silence."
@@ -171,11 +169,8 @@ class Comparison:
             )
             shown = panel(cards(rows, self.facts(rows, seconds)), f"{len(rows)} prompts asked. {said}.")
             return shown, download(to_csv(records), "csv"), download(to_json(records), "json")
-        except SpeechPromptError as error:
-            return panel(figures.alert(str(error))), nothing(), nothing()
-        except Exception:
-            log.exception("The page could not compare")
-            return panel(figures.alert(UNEXPECTED)), nothing(), nothing()
+        except Exception as error:
+            return panel(figures.alert(sentence(error, "The page could not compare"))), nothing(), nothing()
 
     def change(
         self, path: str | None, left_out: list[str], backbones: list[str]

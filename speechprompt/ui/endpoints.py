@@ -6,7 +6,6 @@ line is an item of its own. Every failure is one sentence.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -20,24 +19,17 @@ from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompt import Prompt
 from speechprompt.ui.comparison import Row, compare
+from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import DEVICE_QUEUE
-from speechprompt.ui.handlers import FIRST_TASK, UNEXPECTED, Desk, load_recording
+from speechprompt.ui.handlers import FIRST_TASK, Desk, load_recording
 from speechprompt.ui.uploads import FILES
 from speechprompt.units import parse_units
 
-log = logging.getLogger(__name__)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 MAX_FILES = 32  # in one request: the device serves one at a time
+FAILED = "An endpoint failed"  # in the log
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
-
-
-def sentence(error: Exception) -> str:
-    """What a client is told; what is our fault is logged and not told."""
-    if isinstance(error, SpeechPromptError):
-        return str(error)
-    log.error("An endpoint failed", exc_info=error)
-    return UNEXPECTED
 
 
 def in_a_sentence(endpoint: Endpoint) -> Endpoint:
@@ -48,7 +40,7 @@ def in_a_sentence(endpoint: Endpoint) -> Endpoint:
         try:
             return endpoint(*args, **kwargs)
         except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from error
+            raise gr.Error(sentence(error, FAILED), print_exception=False) from error
 
     return checked  # type: ignore[return-value]
 
@@ -126,7 +118,7 @@ class Endpoints:
             try:
                 entry["answers"] = self.answers(file["path"], asked)
             except Exception as error:
-                entry["error"] = sentence(error)
+                entry["error"] = sentence(error, FAILED)
             found.append(entry)
         return found
 

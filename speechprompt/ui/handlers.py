@@ -23,6 +23,7 @@ from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
 from speechprompt.time_limit import time_limit
 from speechprompt.ui import answers, figures
+from speechprompt.ui.complaints import sentence
 from speechprompt.ui.session import Session
 from speechprompt.units import parse_units
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNEXPECTED = "Something went wrong on our side: please try again, or try another recording."
 EXPIRED = "The recording is no longer on the server: record or choose it again."
 MOST_SECONDS = 60.0  # that one request may keep the device; a minute of speech takes 1 to 4 on two cores
 FIRST_TASK = "keyword_spotting"
@@ -119,23 +119,19 @@ class Desk:
         if not here.has_encoder and not (ids or "").strip():
             raise SpeechPromptError(units_only(here))
         pipeline = self.pipeline_for(task, backbone, session)
-        if task not in pipeline.prompts:  # said before a long recording is decoded
-            known = ", ".join(pipeline.tasks) or "none"
-            raise SpeechPromptError(
-                f"There is no task {str(task)[:80]!r} on {backbone}; its tasks are: {known}."
-            )
+        prompt = pipeline.prompt(task)  # an unknown task is said before a long recording is decoded
         with time_limit(MOST_SECONDS):
             if not here.has_encoder:
                 answer = pipeline.classify_units([parse_units(ids or "")], [task])[0][0]
-                return answer, pipeline.prompts[task], None
+                return answer, prompt, None
             waveform = load_recording(path)
-        ours = pipeline.prompts[task] is here.prompts.get(task)
+        ours = prompt is here.prompts.get(task)
         lent = self.lent.classify(waveform, task, backbone) if self.lent is not None and ours else None
         if lent is not None:
-            return lent, pipeline.prompts[task], waveform
+            return lent, prompt, waveform
         with time_limit(MOST_SECONDS):
             answer = pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0]
-            return answer, pipeline.prompts[task], waveform
+            return answer, prompt, waveform
 
     # Events of the page
 
@@ -153,12 +149,10 @@ class Desk:
             frozen = self.backbone(backbone).n_parameters
             html = answers.result(answer, prompt, waveform, self.facts(backbone), frozen)
             said = f"{answer.title}: {answer.label}, {figures.percent(answer.score)}."
-            return panel(html, said + (" This may be none of the labels." if answer.flagged else ""))
-        except SpeechPromptError as error:
-            return panel(figures.alert(str(error)))
-        except Exception:
-            log.exception("The page could not answer task %r on backbone %r", task, backbone)
-            return panel(figures.alert(UNEXPECTED))
+            return panel(html, said + (f" {answers.OUTSIDE}." if answer.flagged else ""))
+        except Exception as error:
+            what = f"The page could not answer task {task!r} on backbone {backbone!r}"
+            return panel(figures.alert(sentence(error, what)))
 
     def choose_audio(
         self,

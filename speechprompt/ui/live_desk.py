@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 import secrets
 import time
 from collections import deque
@@ -23,9 +22,8 @@ import numpy as np
 from speechprompt.errors import SpeechPromptError
 from speechprompt.live import Event, Listener
 from speechprompt.ui import figures, live_figures
-from speechprompt.ui.handlers import UNEXPECTED, Desk, Update
-
-log = logging.getLogger(__name__)
+from speechprompt.ui.complaints import sentence
+from speechprompt.ui.handlers import Desk, Update
 
 MAX_SEATS = 4  # each takes about a tenth of a core while somebody speaks
 LIMIT_SECONDS = 300.0  # of listening, then one has to start again
@@ -117,13 +115,10 @@ class LiveDesk:
                 limit = f"Listening ended after {LIMIT_SECONDS / 60:g} minutes: start again to go on."
                 return reply(sequence, "off", limit if full else ""), panel, None
             return reply(sequence, state), panel, token
-        except SpeechPromptError as error:
+        except Exception as error:
             self.leave(token)
-            return reply(sequence, "off", str(error)), gr.skip(), None
-        except Exception:
-            log.exception("The Live tab could not answer task %r on backbone %r", task, backbone)
-            self.leave(token)
-            return reply(sequence, "off", UNEXPECTED), gr.skip(), None
+            what = f"The Live tab could not answer task {task!r} on backbone {backbone!r}"
+            return reply(sequence, "off", sentence(error, what)), gr.skip(), None
 
     def listen(self, seat: Seat, task: str, backbone: str, message: dict[str, Any]) -> list[Event]:
         """Feed a message's sound, if it holds any, to the seat's listener."""

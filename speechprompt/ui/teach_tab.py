@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import lesson_figures
+from speechprompt.ui import lesson_desk, lesson_figures
 from speechprompt.ui.controls import AT_ONCE, DEVICE_QUEUE, PRIVATE, select
 from speechprompt.ui.teaching_desk import TeachingDesk
 
@@ -98,9 +98,14 @@ def build(desk: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone
                 buttons=[],
             )
             backbone = select("Backbone", "sp-teach-backbone", desk.backbone_options(), name)
+            refine = gr.Checkbox(
+                label="Refine with gradient steps",
+                info="Takes several times as long and seldom helps; Cancel keeps the best so far.",
+                elem_id="sp-teach-refine",
+            )
             with gr.Row(elem_classes="sp-buttons"):
                 tune = gr.Button("Tune", variant="primary", elem_id="sp-teach-run")
-                cancel = gr.Button("Cancel and keep the best", elem_id="sp-teach-cancel")
+                cancel = gr.Button("Cancel", elem_id="sp-teach-cancel")
             panel = plain(elem_id="sp-teach-panel")
             with gr.Column(visible=False) as use:
                 trial = gr.Audio(
@@ -125,19 +130,19 @@ def build(desk: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone
             )
 
     lesson = [session, label, clips, said]
-    add.click(desk.add_label, [session, label, new], [*lesson, new], **AT_ONCE)
-    new.submit(desk.add_label, [session, label, new], [*lesson, new], **AT_ONCE)
-    rename.click(desk.rename_label, [session, label, new], [*lesson, new], **AT_ONCE)
-    remove.click(desk.remove_label, [session, label], lesson, **AT_ONCE)
-    clips.click(desk.clip_action, [session, label], [*lesson, player], **AT_ONCE)
+    add.click(lesson_desk.add_label, [session, label, new], [*lesson, new], **AT_ONCE)
+    new.submit(lesson_desk.add_label, [session, label, new], [*lesson, new], **AT_ONCE)
+    rename.click(lesson_desk.rename_label, [session, label, new], [*lesson, new], **AT_ONCE)
+    remove.click(lesson_desk.remove_label, [session, label], lesson, **AT_ONCE)
+    clips.click(lesson_desk.clip_action, [session, label], [*lesson, player], **AT_ONCE)
     recorder.stop_recording(
-        desk.add_recording, [session, label, recorder], [*lesson, recorder], **PRIVATE, **DEVICE_QUEUE
+        lesson_desk.add_recording, [session, label, recorder], [*lesson, recorder], **PRIVATE, **DEVICE_QUEUE
     )
-    files.upload(desk.add_files, [session, label, files], [*lesson, files], **PRIVATE, **DEVICE_QUEUE)
+    files.upload(lesson_desk.add_files, [session, label, files], [*lesson, files], **PRIVATE, **DEVICE_QUEUE)
     ready = [session, panel, try_task, use, download, answer]
     tune.click(
         desk.tune,
-        [session, title, backbone, try_task, try_backbone],
+        [session, title, backbone, try_task, try_backbone, refine],
         ready,
         **PRIVATE,
         **TEACHING_QUEUE,

@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from speechprompt.audio import SAMPLE_RATE
-from speechprompt.prosody import segment_f0, track_f0
 from speechprompt.ui.figures import text_colour, unit_colour
 from speechprompt.units import FRAME_SECONDS, Units
 
@@ -33,9 +32,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
     summary = f"{n} unit{'s' * (n != 1)} without repeats"
     if waveform is not None:
         summary = f"{seconds:.2f} s · {units.n_frames} frames of 20 ms · {summary}"
-    pitch = None
-    if waveform is not None and units.log_f0 is not None:
-        pitch = segment_f0(track_f0(waveform), units.lengths)
+    pitch = None if waveform is None else units.f0
     keys = "arrow keys move" + ("" if waveform is None else ", Enter plays")
     hint = "Point at a unit, or focus the ribbon and use the arrow keys."
     if waveform is not None:
