@@ -11,19 +11,21 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import XGLMForCausalLM
 
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units
 from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 
 @dataclass(frozen=True)
