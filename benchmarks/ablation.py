@@ -28,26 +28,21 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is no
 
 import ablation_page
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
+from ablation_data import SETTINGS, Data, read_data
 from tqdm import tqdm
 from transformers import XGLMForCausalLM
 
-from speechprompt import dataset
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.unit_lm import new_lm
 from speechprompt.prosody_lm import ProsodyLM
-from speechprompt.recipe import labelled, labels_in_order
-from speechprompt.storage import read_json, sha256_file, write_json
-from speechprompt.tasks import TASKS, Task
-from speechprompt.trainable import Goal, Labelled, TuneConfig
+from speechprompt.storage import read_json
+from speechprompt.trainable import Goal, TuneConfig
 from speechprompt.training import run_folder
 from speechprompt.tuning import fast_copy, tune
-from speechprompt.units import Units
 
-UNITS, SETTINGS, RESULTS = "units.parquet", "settings.json", "results.jsonl"
+RESULTS = "results.jsonl"
 PAGE = Path(__file__).parent.parent / "docs" / "ablation.md"
 MEASURED = 6  # steps of each row that tell how long all will take
 FINE_TUNING_RATE = 3e-4
@@ -81,77 +76,6 @@ ROWS = [
     ),
     Row("random-lm", "randomly initialised LM, frozen, with the recipe's prompt", random_lm=True),
 ]
-
-
-@dataclass
-class Data:
-    """Units with their label indices, and the labels."""
-
-    train: list[Labelled]
-    valid: list[Labelled]
-    labels: list[str]
-
-
-def read_data(args: argparse.Namespace, backbone: Backbone) -> Data:
-    """The units of the run folder, made when they are not there yet; SpeechPromptError when it is another run's."""
-    task = TASKS.get(args.task) or Task(args.task, args.task, "Other", args.data.stem, "not stated")
-    if task.answer != "label":
-        raise SpeechPromptError(f"{task.title} has several labels in an answer: choose a task with one.")
-    rule = {"column": args.label_column} if args.label_column else task.label_rule
-    asked = {
-        "task": task.title,
-        "data": args.data.name,
-        "data_sha256": sha256_file(args.data),
-        "label_rule": rule,
-        "backbone": backbone.name,
-        "unit_lm_sha256": backbone.unit_lm_sha256,
-        "copies": TuneConfig.copies,
-        "steps": args.steps,
-    }
-    if (args.run / SETTINGS).is_file():
-        stored = read_json(args.run, SETTINGS, "Ablation")
-        if any(stored.get(name) != value for name, value in asked.items()):
-            raise SpeechPromptError(
-                "The run folder holds another ablation (other data, steps or backbone): choose an empty --run."
-            )
-        rows = pq.read_table(args.run / UNITS).to_pylist()
-        found = {split: [read_row(r) for r in rows if r["split"] == split] for split in ("train", "valid")}
-        return Data(found["train"], found["valid"], stored["labels"])
-    train, valid = (dataset.read(args.data, rule, split) for split in ("train", "valid"))
-    labels = labels_in_order(task, train)
-    if strange := sorted({e.labels[0] for e in valid} - set(labels)):
-        raise SpeechPromptError(f"The valid split has the label {strange[0]!r}, which the train split lacks.")
-    silence = labels.index(task.silence_label) if task.silence_label in labels else None
-    answers = [[(labels.index(e.labels[0]),) for e in examples] for examples in (train, valid)]
-    data = Data(
-        labelled(backbone, train, answers[0], TuneConfig.copies, silence=silence),
-        labelled(backbone, valid, answers[1]),
-        labels,
-    )
-    aside = args.run / (UNITS + ".part")
-    kept = [write_row("train", *one) for one in data.train] + [write_row("valid", *one) for one in data.valid]
-    pq.write_table(pa.Table.from_pylist(kept), aside)
-    os.replace(aside, args.run / UNITS)
-    facts = {
-        "labels": labels,
-        "recordings": len(train),
-        "n_train": len(data.train),
-        "n_valid": len(data.valid),
-    }
-    write_json(args.run / SETTINGS, {**asked, **facts})
-    return data
-
-
-def write_row(split: str, units: Units, answer: Sequence[int]) -> dict[str, Any]:
-    log_f0 = None if units.log_f0 is None else units.log_f0.tolist()
-    facts = {"split": split, "label": answer[0], "log_f0": log_f0}
-    return facts | {"units": units.ids.tolist(), "lengths": units.lengths.tolist()}
-
-
-def read_row(row: dict[str, Any]) -> Labelled:
-    ids, lengths = (np.array(row[name], np.int64) for name in ("units", "lengths"))
-    log_f0 = None if row["log_f0"] is None else np.array(row["log_f0"], np.float32)
-    return Units(ids, np.cumsum(lengths) - lengths, lengths, log_f0), (row["label"],)
 
 
 def lm_of(row: Row, lm: XGLMForCausalLM, seed: int) -> XGLMForCausalLM:
@@ -248,7 +172,7 @@ def measure(args: argparse.Namespace) -> None:
     """Tune what the run folder lacks, one result after the other."""
     torch.set_num_threads(args.threads)
     backbone = Backbone.load(args.backbone)
-    data = read_data(args, backbone)
+    data = read_data(args.run, args.data, args.task, args.label_column, args.steps, backbone)
     rows = [row for row in ROWS if not (row.random_lm and isinstance(backbone.lm, ProsodyLM))]
     rows = [row for row in rows if not args.only or row.name in args.only]
     rates = (None, args.fine_tuning_lr)  # asked for at another rate, fine-tuning is done again

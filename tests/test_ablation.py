@@ -103,8 +103,10 @@ def test_goes_on_where_it_was_stopped_to_the_same_results(
 
 
 def test_kept_units_are_those_that_were_heard(ablation: ModuleType) -> None:
+    import ablation_data  # found by its fixture
+
     heard = Units(np.array([4, 2]), np.array([0, 3]), np.array([3, 5]), np.array([0.25, -0.5], np.float32))
-    (read, answer) = ablation.read_row(ablation.write_row("train", heard, (2,)))
+    (read, answer) = ablation_data.read_row(ablation_data.write_row("train", heard, (2,)))
     assert answer == (2,) and read.log_f0.dtype == np.float32
     for name in ("ids", "starts", "lengths", "log_f0"):
         np.testing.assert_array_equal(getattr(read, name), getattr(heard, name))
