@@ -170,9 +170,9 @@ class Backbone:
     @property
     def hears_melody(self) -> bool:
         """Whether the unit LM is a prosody LM, which needs the F0 of a recording beside its units."""
-        from speechprompt import prosody_lm
+        from speechprompt import unit_lm
 
-        return self.has_lm and prosody_lm.is_prosody(self.folder / "unit_lm")
+        return self.has_lm and unit_lm.is_prosody(self.folder / "unit_lm")
 
     def listen(self, waveforms: Sequence[np.ndarray], heard: list[Units] | None = None) -> list[Units]:
         """float32 [T] at 16 kHz each -> Units, with their melody where the unit LM hears it.
@@ -194,7 +194,7 @@ class Backbone:
                 self._require_lm()
                 from speechprompt import prosody_lm, unit_lm
 
-                kind = prosody_lm if prosody_lm.is_prosody(self.folder / "unit_lm") else unit_lm
+                kind = prosody_lm if unit_lm.is_prosody(self.folder / "unit_lm") else unit_lm
                 lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device)
                 if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
                     raise SpeechPromptError(
@@ -262,11 +262,11 @@ class Backbone:
 
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
-        from speechprompt import prosody_lm, unit_lm
+        from speechprompt import unit_lm
 
         self._require_lm()
         folder = self.folder / "unit_lm"
-        if prosody_lm.is_prosody(folder):
+        if unit_lm.is_prosody(folder):
             settings = read_json(folder, unit_lm.CONFIG_NAME, "Unit LM")
             unit_lm.check_sizes(settings)
         else:

@@ -13,11 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import XGLMForCausalLM
 
 from speechprompt.decoding import label_logits
 from speechprompt.errors import SpeechPromptError
@@ -25,6 +24,9 @@ from speechprompt.generation import PromptedLM, RawAnswer
 from speechprompt.metrics import rate
 from speechprompt.prompt import Prompt
 from speechprompt.units import Utterance
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
 TEMPERATURES = np.geomspace(0.1, 10, 401)  # those that are looked at, 1.2 % apart

@@ -9,16 +9,19 @@ gradients, generation.py with a cache. Knows no audio and no files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import XGLMForCausalLM
 
 from speechprompt.layers import Cache, run_layers
-from speechprompt.prosody_lm import ProsodyLM, streams
+from speechprompt.prosody_streams import streams
 from speechprompt.unit_lm import embed_scale, first_position
 from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Units, Utterance, to_tokens
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 
 def to_batch(
@@ -48,6 +51,8 @@ def embed_prosody(lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: i
 
     Labels that follow the separator have no duration and no melody, like padding.
     """
+    from speechprompt.prosody_lm import ProsodyLM
+
     if not isinstance(lm, ProsodyLM):
         return None
     kind = torch.int64 if lm.prosody.discrete else torch.float32
@@ -142,6 +147,8 @@ def forward_step(
     embedded [B, d], scaled as tokens are; positions int64 [B], the place of each in its row; present
     bool [B, K], which of the K cached places a row really has (padding of prompts and rows is not).
     """
+    from speechprompt.prosody_lm import ProsodyLM
+
     embedded = embedded[:, None].to(lm.dtype)
     if isinstance(lm, ProsodyLM):  # a label has neither duration nor melody
         nothing = torch.zeros(len(embedded), 1, dtype=torch.int64, device=embedded.device)

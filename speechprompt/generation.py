@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import XGLMForCausalLM
 
 from speechprompt.decoding import (
     embed_prosody,
@@ -30,6 +30,9 @@ from speechprompt.prompt import Prompt
 from speechprompt.time_limit import check_time
 from speechprompt.unit_lm import embed_scale, start_token
 from speechprompt.units import UNIT_OFFSET, Utterance
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 # Places of one LM batch: beyond them time per row no longer falls (measured on CPU), but memory grows.
 MAX_TOKENS = 2048

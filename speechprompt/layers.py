@@ -9,10 +9,13 @@ read. Knows no tokens and no prompts. The LM is in eval mode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import XGLMForCausalLM
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 # Queries that attend at once. Measured on a CPU: as fast as PyTorch's fused attention on rows of 3000
 # places, faster on short ones, and its backward pass in bfloat16 takes a quarter of the time.

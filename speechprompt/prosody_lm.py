@@ -27,7 +27,6 @@ from speechprompt.units import UNIT_OFFSET
 __all__ = [
     "ProsodyConfig",
     "ProsodyLM",
-    "is_prosody",
     "load",
     "make",
     "save",
@@ -36,10 +35,14 @@ __all__ = [
     "targets",
 ]
 
-MODEL_TYPE = "xglm-prosody"
 START = 3  # the first input symbol `<s>`, which has its own row: row 0 is the separator's
 # The output layer is one for three streams and not the embedding.
-FIXED = {**unit_lm.FIXED, "model_type": MODEL_TYPE, "tie_word_embeddings": False, "bos_token_id": START}
+FIXED = {
+    **unit_lm.FIXED,
+    "model_type": unit_lm.PROSODY_TYPE,
+    "tie_word_embeddings": False,
+    "bos_token_id": START,
+}
 MAX_POSITIONS = 4096  # 60 s of speech are at most 3000 units
 DTYPES = {torch.float16: "float16", torch.float32: "float32"}  # that weights are stored in
 
@@ -134,11 +137,6 @@ def make(
 def expected_shapes(lm: ProsodyLM) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every stored tensor."""
     return {name: tuple(value.shape) for name, value in lm.state_dict().items()}
-
-
-def is_prosody(folder: Path) -> bool:
-    """Whether the folder says it holds a prosody LM, rather than a plain unit LM."""
-    return read_json(folder, CONFIG_NAME, "Unit LM").get("model_type") == MODEL_TYPE
 
 
 def read_prosody(settings: dict[str, Any]) -> ProsodyConfig:

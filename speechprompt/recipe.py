@@ -44,6 +44,27 @@ def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
     return sorted(found)
 
 
+def labelled(
+    backbone: Backbone,
+    examples: Sequence[Example],
+    answers: Sequence[Sequence[int]],
+    copies: int = 0,
+    seed: int = 0,
+    silence: int | None = None,
+    channel: Channel = "any",
+) -> list[Labelled]:
+    """Units and label indices of every example, then of its simulated copies (see to_units).
+
+    silence: the label of recordings of nothing, some of which are added when the examples are audio.
+    """
+    utterances = to_units(backbone, examples, copies, seed, channel)
+    found: list[Labelled] = [(units, answers[i % len(answers)]) for i, units in enumerate(utterances)]
+    if silence is not None and examples[0].audio is not None:
+        nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, seed)
+        found += [(units, (silence,)) for units in nothing]
+    return found
+
+
 def tune_task(
     backbone: Backbone,
     task: Task,
@@ -117,15 +138,10 @@ def tune_seeds(
                 f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
             )
 
-    def labelled(examples: Sequence[Example], copies: int, channel: Channel) -> list[Labelled]:
-        utterances = to_units(backbone, examples, copies, config.seed, channel)
-        answers = [draft.indices(example.labels) for example in examples]
-        return [(ids, answers[i % len(answers)]) for i, ids in enumerate(utterances)]
-
-    known, held_out = labelled(train, config.copies, task.channel), labelled(valid, 0, "any")
-    if draft.silence_label is not None and train[0].audio is not None:
-        nothing = nothing_recorded(backbone, len(known) // NOTHING_SHARE, config.seed)
-        known += [(ids, (labels.index(draft.silence_label),)) for ids in nothing]
+    silence = None if draft.silence_label is None else labels.index(draft.silence_label)
+    answers = [draft.indices(example.labels) for example in train]
+    known = labelled(backbone, train, answers, config.copies, config.seed, silence, task.channel)
+    held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
     utterances = [ids for ids, _ in held_out]
     prompts = []

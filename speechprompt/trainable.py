@@ -12,17 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import XGLMForCausalLM
 
 from speechprompt.decoding import embed_prosody, forward_prompted, label_logits, project_prompts, to_batch
 from speechprompt.errors import SpeechPromptError
 from speechprompt.unit_lm import start_token
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 Labelled = tuple[Utterance, Sequence[int]]  # one utterance, indices of its labels
 NO_LABEL = -100  # target of a place where nothing is to be said

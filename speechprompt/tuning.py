@@ -1,7 +1,7 @@
 """Prompt tuning: labelled units -> a prompt, the language model frozen (SpeechPrompt, section 2.2).
 
-Only the prompts, the separator and a learned verbalizer receive gradients. Knows no audio; recordings
-are turned into units beforehand, once.
+Only the prompts, the separator and a learned verbalizer receive gradients, unless the caller asks for full
+fine-tuning, to compare. Knows no audio; recordings are turned into units beforehand, once.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import XGLMForCausalLM
 
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units
 from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 
 @dataclass(frozen=True)
@@ -105,20 +107,25 @@ def tune(
     start: Start | None = None,
     keep: Literal["best", "last"] = "best",
     should_stop: Callable[[], bool] | None = None,
+    lm_lr: float | None = None,
 ) -> tuple[dict[str, Tensor], float]:
     """Tune one prompt; return its tensors (fields of Prompt) and their accuracy on valid.
 
     With `run`, a checkpoint is kept in that folder at every check and a stopped run goes on from it.
     keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them.
     Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
-    before every step. Deterministic by config.seed on one machine and thread count.
+    before every step. lm_lr: fine-tune the LM's own weights too, in place, at this learning rate; only with
+    keep="last", as no weights of an earlier check are kept. Deterministic by config.seed on one machine
+    and thread count.
     """
+    if lm_lr is not None and keep != "last":
+        raise ValueError("a fine-tuned LM is the last one: keep must be 'last'")
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
     with run_folder(run):
-        return descend(lm, train, valid, goal, config, run, report, start, keep, should_stop)
+        return descend(lm, train, valid, goal, config, run, report, start, keep, should_stop, lm_lr)
 
 
 def descend(
@@ -132,27 +139,35 @@ def descend(
     start: Start | None,
     keep: Literal["best", "last"],
     should_stop: Callable[[], bool] | None,
+    lm_lr: float | None,
 ) -> tuple[dict[str, Tensor], float]:
     """The steps of `tune`, once its data is known to be sound and its run folder its own."""
     units = None
     if config.verbalizer != "learned":
         units = fixed_units(train, goal.n_labels, config.verbalizer, config.seed)
     n_units = lm.config.vocab_size - UNIT_OFFSET
-    frozen = fast_copy(lm)
-    prompt = TrainablePrompt(frozen, config, units, goal)
+    # Adam's small changes to weights would be lost in bfloat16.
+    used = fast_copy(lm) if lm_lr is None else lm.float().requires_grad_(True)
+    prompt = TrainablePrompt(used, config, units, goal)
     if start is not None:
         prompt.load_state_dict({**prompt.state_dict(), **start.tensors})
+    trained: nn.Module = prompt
     paces: dict[float, list[nn.Parameter]] = {}
     for name, parameter in prompt.named_parameters():
         pace = start.verbalizer_pace if start is not None and name == "verbalizer_weight" else 1.0
         paces.setdefault(pace, []).append(parameter)
+    if lm_lr is not None:
+        trained = nn.ModuleDict({"prompt": prompt, "lm": used})
+        paces.setdefault(lm_lr / config.lr, []).extend(used.parameters())
     optimizer = torch.optim.Adam([{"params": own} for own in paces.values()], lr=config.lr, betas=(0.9, 0.98))
     state: dict[str, Any] = {"step": 0, "best": -1.0, "tensors": {}, "since": 0}
     settings = {**asdict(config), **asdict(goal), "n_train": len(train), "n_valid": len(valid)}
+    if lm_lr is not None:
+        settings["lm_lr"] = lm_lr
     checkpoint = run / "tune.pt" if run else None
     resumed = load_checkpoint(checkpoint, settings) if checkpoint else None
     if resumed:
-        prompt.load_state_dict(resumed.pop("model"))
+        trained.load_state_dict(resumed.pop("model"))
         optimizer.load_state_dict(resumed.pop("optimizer"))
         state = resumed
     warm_up = min(100, config.steps // 5 + 1)
@@ -174,16 +189,16 @@ def descend(
                     settled["lr"] = learning_rate(step, config.steps, pace * config.lr, warm_up)
                 answers = [train[i][1] for i in group]
                 torch.manual_seed(config.seed * 1_000_003 + step)  # for the dropout
-                loss = prompt.loss(prompt(frozen, batch, answers), answers)
+                loss = prompt.loss(prompt(used, batch, answers), answers)
                 optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(prompt.parameters(), 1.0)
+                nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
                 optimizer.step()
                 losses.append(loss.item())
                 state["step"] += 1
                 bar.update()
                 if state["step"] % config.check_every == 0 or state["step"] == config.steps:
-                    found = accuracy(frozen, prompt, valid)
+                    found = accuracy(used, prompt, valid)
                     state["since"] += 1
                     if found >= state["best"]:
                         state |= {"best": found, "tensors": prompt.tensors(), "since": 0}
@@ -191,15 +206,15 @@ def descend(
                     bar.set_postfix(loss=round(progress.loss, 3), valid=f"{found:.1%}")
                     losses = []
                     if checkpoint:
-                        trained = {"model": prompt.state_dict(), "optimizer": optimizer.state_dict()}
-                        save_checkpoint(checkpoint, settings, {**state, **trained})
+                        weights = {"model": trained.state_dict(), "optimizer": optimizer.state_dict()}
+                        save_checkpoint(checkpoint, settings, {**state, **weights})
                     if report:
                         report(progress)
     except KeyboardInterrupt:
         if not state["tensors"]:
             raise
     if keep == "last" or not state["tensors"]:
-        return prompt.tensors(), accuracy(frozen, prompt, valid)
+        return prompt.tensors(), accuracy(used, prompt, valid)
     return state["tensors"], state["best"]
 
 

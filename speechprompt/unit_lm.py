@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import XGLMConfig, XGLMForCausalLM
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage import (
@@ -26,8 +25,12 @@ from speechprompt.storage import (
 )
 from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET
 
+if TYPE_CHECKING:  # it takes seconds to import, and a page of tasks needs no model yet
+    from transformers import XGLMConfig, XGLMForCausalLM
+
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+PROSODY_TYPE = "xglm-prosody"  # model_type of prosody_lm's
 MAX_BYTES = 2 << 30  # GSLM's 151 M parameters take 0.6 GB in fp32
 
 # Sizes a config may ask for, so that a hostile one cannot ask for all memory.
@@ -71,6 +74,8 @@ def make_config(
         "max_position_embeddings": max_positions,
     }
     check_sizes(sizes)
+    from transformers import XGLMConfig
+
     fixed: dict[str, Any] = {key: value for key, value in FIXED.items() if key != "model_type"}
     dropouts: dict[str, Any] = {"dropout": dropout, "attention_dropout": dropout, "layerdrop": 0.0}
     return XGLMConfig(**sizes, **fixed, **dropouts, decoder_start_token_id=EOS)
@@ -103,6 +108,11 @@ def expected_shapes(config: XGLMConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def is_prosody(folder: Path) -> bool:
+    """Whether the folder says it holds a prosody LM, rather than a plain unit LM."""
+    return read_json(folder, CONFIG_NAME, "Unit LM").get("model_type") == PROSODY_TYPE
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The settings in config.json, checked: an XGLM that computes what GSLM does, of bearable sizes."""
     settings = read_json(folder, CONFIG_NAME, "Unit LM")
@@ -131,6 +141,8 @@ def load(
     file = TensorFile(folder, WEIGHTS_NAME, "Unit LM", MAX_BYTES)
     file.expect(expected_shapes(config), {})
     weights = file.read(dtype, device)
+    from transformers import XGLMForCausalLM
+
     with torch.device("meta"):  # costs neither memory nor the random initial weights
         lm = XGLMForCausalLM(config)
     lm.load_state_dict({**weights, "lm_head.weight": weights["model.embed_tokens.weight"]}, assign=True)

@@ -263,7 +263,7 @@ def test_round_trip(mode, tmp_path) -> None:
 
 def test_folders_are_told_apart(tmp_path, folder) -> None:
     unit_lm.save(make_lm(), tmp_path / "plain")
-    assert prosody_lm.is_prosody(folder) and not prosody_lm.is_prosody(tmp_path / "plain")
+    assert unit_lm.is_prosody(folder) and not unit_lm.is_prosody(tmp_path / "plain")
     with pytest.raises(SpeechPromptError, match="model_type"):
         prosody_lm.load(tmp_path / "plain")
     with pytest.raises(SpeechPromptError, match="model_type"):

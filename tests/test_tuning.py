@@ -80,6 +80,32 @@ def test_resuming_equals_never_having_stopped(tmp_path) -> None:
         tune(make_lm(), TRAIN, VALID, GOAL, replace(config, lr=0.01), tmp_path)
 
 
+def test_full_fine_tuning_changes_the_lm_and_resumes(tmp_path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 40:
+            raise Stopped
+
+    config = replace(QUICK, prompt_length=1, deep=False)
+    lm, before = make_lm(), make_lm().state_dict()
+    seen: list[Progress] = []
+    tensors, found = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append, keep="last", lm_lr=3e-3)
+    assert all(not torch.equal(value, before[name]) for name, value in lm.state_dict().items())
+    _, frozen = tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last")
+    assert found > frozen and seen[-1].loss < seen[0].loss
+    assert not any(name.startswith("lm") for name in tensors)
+    with pytest.raises(Stopped):
+        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop, keep="last", lm_lr=3e-3)
+    other = make_lm()
+    tune(other, TRAIN, VALID, GOAL, config, tmp_path, keep="last", lm_lr=3e-3)
+    for name, value in lm.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="keep must be 'last'"):
+        tune(lm, TRAIN, VALID, GOAL, config, lm_lr=3e-3)
+
+
 def test_ctrl_c_keeps_the_best_so_far() -> None:
     def interrupt(progress: Progress) -> None:
         raise KeyboardInterrupt
