@@ -14,6 +14,7 @@ from speechprompt.audio import SAMPLE_RATE
 HOP = SAMPLE_RATE // 100
 EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
 CONTROLLED_SECONDS = (0.8, 2.5)
+CONTROLLED_SNR_DB = (5.0, 30.0)
 
 
 def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
@@ -113,28 +114,39 @@ def coloured_noise(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def controlled(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A clip of which only what is said tells where it comes from: [T] -> [0.8 s to 2.5 s], drawn by rng.
+    """A clip of which only what is said tells where it comes from: [T] -> [0.8 s to 2.5 s], drawn by rng."""
+    return disguised(*placed(waveform, rng), rng)
 
-    The silence around the speech goes and with it the room it was recorded in; a window of the speech is
-    placed anywhere in silence of its own, so that neither length nor position says anything. Speed,
-    spectrum, room and level are drawn anew, half of the clips lose what is above a telephone's band, and
-    steady noise covers what is left of the old one at 5 to 30 dB below the speech.
+
+def placed(waveform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
+    """A window of the speech in a clip, somewhere in digital silence of 0.8 s to 2.5 s, and its start and end.
+
+    The silence around the speech goes, and with it the room that it was recorded in; neither the length
+    nor the position of what comes back says anything.
     """
     start, end = speech_span(waveform)
     speech = change_speed(waveform[start:end], rng.uniform(0.9, 1.12))
     n = int(SAMPLE_RATE * np.exp(rng.uniform(*np.log(CONTROLLED_SECONDS))))
-    at = int(rng.integers(max(1, len(speech) - n + 1)))
-    speech = speech[at : at + n].copy()
+    longest = int(n * rng.uniform(0.5, 0.9))  # sentences too have silence around them
+    at = int(rng.integers(max(1, len(speech) - longest + 1)))
+    speech = speech[at : at + longest].copy()
     fade = np.linspace(0, 1, min(EDGE, len(speech)), dtype=np.float32)
     speech[: len(fade)] *= fade
     speech[len(speech) - len(fade) :] *= fade[::-1]
-    padded = np.zeros(n, np.float32)
     at = int(rng.integers(n - len(speech) + 1))
-    padded[at : at + len(speech)] = speech / (np.sqrt((speech**2).mean()) + 1e-5)
-    heard = colour(padded, rng, reverb=rng.random() < 0.4, telephone=rng.random() < 0.5)
-    # The ratio is that to the speech alone: of padding there is more around a word than in a sentence.
-    level = np.sqrt((heard[at : at + len(speech)] ** 2).mean()) / (np.sqrt((heard**2).mean()) + 1e-5)
-    snr_db = rng.uniform(5, 30) - 20 * np.log10(level + 1e-5)
-    heard = add_noise(heard, coloured_noise(n, rng), snr_db, rng)
-    loudness = 10 ** (rng.uniform(-35, -12) / 20) / (np.sqrt((heard**2).mean()) + 1e-5)
+    return np.pad(speech, (at, n - at - len(speech))), at, at + len(speech)
+
+
+def disguised(waveform: np.ndarray, start: int, end: int, rng: np.random.Generator) -> np.ndarray:
+    """Other spectrum, room, band, noise and level for a clip [T] with speech from start to end; same length.
+
+    Half of the clips lose what is above a telephone's band. Steady noise covers what is left of the old
+    one, CONTROLLED_SNR_DB below the speech alone: there is more padding around a word than a sentence.
+    """
+    heard = waveform / (np.sqrt((waveform[start:end] ** 2).mean()) + 1e-5)
+    heard = colour(heard, rng, reverb=rng.random() < 0.4, telephone=rng.random() < 0.5)
+    noise = coloured_noise(len(heard), rng)
+    speech_level = max(1e-3, np.sqrt((heard[start:end] ** 2).mean()))
+    heard = heard + noise * np.float32(speech_level * 10 ** (-rng.uniform(*CONTROLLED_SNR_DB) / 20))
+    loudness = 10 ** (rng.uniform(-35, -12) / 20) / (np.sqrt((heard**2).mean()) + 1e-9)
     return np.clip(heard * np.float32(loudness), -1, 1)

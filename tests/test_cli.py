@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import subprocess
 import sys
 
@@ -214,6 +215,10 @@ def test_a_command_that_is_none_gets_the_known_ones(arguments: list[str], said: 
 def test_a_recorded_command_names_no_folder() -> None:
     spoken = spoken_command(["tune", "--data=/home/me/words.parquet", "--out", "a/b", "--title", "My words"])
     assert spoken == "python -m speechprompt tune --data=words.parquet --out b --title 'My words'"
+    spoken = spoken_command(
+        ["tune", "--data", "/home/me/a.parquet", "/b.parquet", "--balance", "--run", "/tmp/r"]
+    )
+    assert spoken == "python -m speechprompt tune --data a.parquet b.parquet --balance --run r"
 
 
 def test_labels_the_prompt_does_not_know_are_named(backbone: str, tmp_path, capsys) -> None:
@@ -230,3 +235,47 @@ def test_labels_the_prompt_does_not_know_are_named(backbone: str, tmp_path, caps
     ]
     assert main(arguments) == 2
     assert "label 'purple'" in capsys.readouterr().err
+
+
+def test_several_files_are_tuned_measured_and_calibrated_as_one(backbone: str, tmp_path, capsys) -> None:
+    """gender: rows without one are left out, and the files need not all have every split."""
+    rng = random.Random(0)
+
+    def rows(split: str, n: int) -> list[dict]:
+        return [
+            {
+                "id": str(i),
+                "split": split,
+                "units": [rng.randrange(4, 20) for _ in range(5)] + [i % 3],
+                "gender": "fmx"[i % 3],
+            }
+            for i in range(n)
+        ]
+
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    pq.write_table(pa.Table.from_pylist([*rows("train", 60), *rows("valid", 12)]), first)
+    pq.write_table(pa.Table.from_pylist([*rows("train", 6), *rows("test", 9)]), second)
+    both = ["--task", "gender", "--backbone", backbone, "--data", str(first), str(second)]
+    options = ["--per-label", "15", "--balance", "--steps", "30", "--prompt-length", "3"]
+    assert main(["tune", *both, *options]) == 0
+    assert "of 8;" in capsys.readouterr().out
+    assert main(["evaluate", *both, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (figures["split"], figures["n"], list(figures["per_class"])) == ("test", 6, ["female", "male"])
+    assert main(["evaluate", *both[:-1], "--json"]) == 0  # one of them alone: no test split there
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (figures["split"], figures["n"]) == ("valid", 8)
+    assert main(["calibrate", *both, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["n"] == 8
+    from speechprompt.backbone import Backbone
+
+    card = (Backbone.load(backbone).prompt_folder("gender") / "README.md").read_text()
+    assert (
+        "--data first.parquet second.parquet --per-label 15 --balance" in card and str(tmp_path) not in card
+    )
+
+
+def test_a_channel_that_is_none_is_refused(backbone: str, tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["tune", "--task", "x", "--data", "d.parquet", "--channel", "quiet"])
+    assert "controlled" in capsys.readouterr().err

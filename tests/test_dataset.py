@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,3 +99,108 @@ def test_batches_hold_every_index_once_within_the_budget(rng) -> None:
     # Like lengths lie together, so that little is padding.
     padded = sum(max(lengths[i] for i in b) * len(b) for b in batches)
     assert padded < 1.15 * sum(lengths)
+
+
+GENDER = {"cases": [["gender", "f", "female"], ["gender", "m", "male"]], "otherwise": None}
+SPEECH = {"cases": [["label", "silence", "silence"], ["language", "", "noise"]], "otherwise": "speech"}
+AGE = {"number": "age", "below": 13, "names": ["child", "adult"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "rule", "label"),
+    [
+        ({"gender": "f"}, GENDER, "female"),
+        ({"gender": "x"}, GENDER, None),
+        ({"gender": None}, GENDER, None),
+        ({}, GENDER, None),
+        ({"label": "silence", "language": ""}, SPEECH, "silence"),  # the first case decides
+        ({"label": "rain", "language": ""}, SPEECH, "noise"),
+        ({"label": "rain"}, SPEECH, "speech"),  # no language is not an empty one
+        ({"age": 7}, {"cases": [["age", "7", "seven"]], "otherwise": None}, "seven"),
+        ({"age": 12.9}, AGE, "child"),
+        ({"age": " 12 "}, AGE, "child"),
+        ({"age": "13"}, AGE, "adult"),
+        *(
+            ({"age": value}, AGE, None)
+            for value in (None, "", "old", "nan", "1e999", float("nan"), True, [7])
+        ),
+        ({}, AGE, None),
+    ],
+)
+def test_rules_that_choose_rows(row, rule, label) -> None:
+    assert dataset.labels_of(row, rule) == (None if label is None else (label,))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"cases": []},
+        {"cases": "x", "otherwise": None},
+        {"cases": [["x", "y"]], "otherwise": None},
+        {"cases": [["x", 1, "z"]], "otherwise": None},
+        {"cases": [[["x"], "y", "z"]], "otherwise": None},
+        {"cases": [["x", "y", 3]], "otherwise": None},
+        {"cases": [("x", "y", "z")], "otherwise": None},
+        {"cases": [["x", "y", "z"]], "otherwise": 5},
+        {"cases": [["x", "y", "z"]] * 1001, "otherwise": None},
+        {"cases": [["x", "y", "z"]], "otherwise": None, "column": "x"},
+        {"number": "x", "below": 1},
+        {"number": 3, "below": 1, "names": ["a", "b"]},
+        {"number": "x", "below": "1", "names": ["a", "b"]},
+        {"number": "x", "below": True, "names": ["a", "b"]},
+        {"number": "x", "below": float("nan"), "names": ["a", "b"]},
+        {"number": "x", "below": 10**400, "names": ["a", "b"]},
+        {"number": "x", "below": 1, "names": ["a", "b", "c"]},
+        {"number": "x", "below": 1, "names": ["a", None]},
+    ],
+)
+def test_a_rule_from_a_strange_prompt_is_refused(rule) -> None:
+    with pytest.raises(SpeechPromptError, match="label rule"):
+        dataset.labels_of({"x": "y"}, rule)
+
+
+def test_a_rule_names_its_labels_in_order() -> None:
+    assert dataset.labels_of_rule(SPEECH) == ["silence", "noise", "speech"]
+    twice = {"cases": [["a", "1", "x"], ["a", "2", "x"], ["a", "3", None]], "otherwise": "x"}
+    assert dataset.labels_of_rule(twice) == ["x"]
+    assert dataset.labels_of_rule(AGE) == ["child", "adult"] and dataset.labels_of_rule({"column": "x"}) == []
+
+
+def test_several_files_are_read_as_one(tmp_path) -> None:
+    first, second, third = (tmp_path / f"{name}.parquet" for name in ("first", "second", "third"))
+    write(first, [*ROWS, {**ROWS[1], "id": "c", "gender": "?"}])
+    write(second, [{"id": "a", "split": "train", "units": [7], "gender": "m"}])
+    write(third, [{"id": "a", "split": "valid", "units": [8]}])  # nothing that says the gender
+    found = dataset.read([first, second, third], GENDER, "train")
+    assert [(e.id, e.labels, e.source) for e in found] == [
+        ("first/a", ("female",), "first"),
+        ("second/a", ("male",), "second"),
+    ]
+    # The second file has no valid split, and one row of the first no label.
+    assert [e.id for e in dataset.read([first, second, third], GENDER, "valid")] == ["first/b"]
+    assert [e.id for e in dataset.read([first], GENDER, "valid")] == ["b"]
+    with pytest.raises(
+        SpeechPromptError, match="first.parquet, second.parquet has no split 'test'; it has train"
+    ):
+        dataset.read([first, second], GENDER, "test")
+    with pytest.raises(SpeechPromptError, match="No row of third.parquet's valid split has a label"):
+        dataset.read(third, GENDER, "valid")
+
+
+def test_a_few_of_each_label_come_evenly_from_the_files() -> None:
+    examples = [
+        dataset.Example(f"{label}{source}{i}", "train", (label,), None, [i], source)
+        for label, source, n in (
+            ("x", "large", 50),
+            ("x", "small", 2),
+            ("x", "middle", 20),
+            ("y", "large", 3),
+        )
+        for i in range(n)
+    ]
+    kept = dataset.at_most(examples, 12, seed=1)
+    counts = Counter((e.labels[0], e.source) for e in kept)
+    assert counts == {("x", "large"): 5, ("x", "small"): 2, ("x", "middle"): 5, ("y", "large"): 3}
+    assert [e for e in examples if e in kept] == kept  # in their order
+    assert dataset.at_most(examples, 12, seed=1) == kept != dataset.at_most(examples, 12, seed=2)
+    assert dataset.at_most(examples, 1000, seed=1) == examples

@@ -5,22 +5,26 @@ from __future__ import annotations
 import io
 import random
 import statistics
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 
+from speechprompt import augment
 from speechprompt.backbone import Backbone
 from speechprompt.card import prompt_card
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import evaluate
+from speechprompt.evaluation import evaluate, to_units, waveform_of
 from speechprompt.prompt import Prompt
 from speechprompt.recipe import labels_in_order, tune_seeds, tune_task
 from speechprompt.tasks import TASKS, Task
 from speechprompt.trainable import TuneConfig
+from speechprompt.tuning import tune
 from tests.tiny import N_UNITS, make_backbone, make_prompt, make_waveform
 
 QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
@@ -183,3 +187,53 @@ def test_an_evaluation_names_answers_of_another_kind(backbone: Backbone) -> None
     )
     with pytest.raises(SpeechPromptError, match="answers with 2 labels"):
         evaluate(backbone, prompt, [Example("a", "test", ("on",), None, [1])])
+
+
+def test_a_rule_gives_labels_in_its_own_order() -> None:
+    task = TASKS["language_id"]
+    data = [Example(name, "train", (name,), None, [1]) for name in ("Polish", "Arabic", "English")]
+    assert labels_in_order(task, data) == ["English", "Arabic", "Polish"]
+
+
+def test_at_most_so_many_of_a_label_are_learnt(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = []
+
+    def spy(lm, train, *rest):
+        learnt.extend(labels for _, labels in train)
+        return tune(lm, train, *rest)
+
+    monkeypatch.setattr("speechprompt.recipe.tune", spy)
+    colours = Task("colours", "Colours", "Other", "random", "CC0-1.0")
+    answers = [("red",), ("red",), ("red",), ("blue",)]
+    config = replace(QUICK, per_label=7, balance=True, steps=4, check_every=2)
+    prompt = tune_task(backbone, colours, examples(120, 1, answers), examples(20, 2, answers), config)
+    assert Counter(learnt) == {(0,): 7, (1,): 7}
+    assert prompt.metrics["n"] == 20  # valid is measured whole
+
+
+def test_a_controlled_task_hears_no_clip_as_it_is(backbone: Backbone) -> None:
+    """Train clips come as controlled ones alone, valid clips as they are."""
+    file = io.BytesIO()
+    soundfile.write(file, make_waveform(1.0), 16_000, format="FLAC")
+    clip = Example("a", "train", ("red",), file.getvalue(), None)
+    (clean,) = to_units(backbone, [clip])
+    heard = to_units(backbone, [clip], 2, seed=3, channel="controlled")
+    waveform = waveform_of(clip)
+    for copy, units in enumerate(heard):
+        made = augment.controlled(waveform, np.random.default_rng([3, copy, 0]))
+        assert units.ids.tolist() == backbone.listen([made])[0].ids.tolist() != clean.ids.tolist()
+    assert len(heard) == 3 and len({tuple(units.ids) for units in heard}) == 3
+    normal = to_units(backbone, [clip], 1, seed=3)
+    assert normal[0].ids.tolist() == clean.ids.tolist()
+
+
+def test_figures_of_known_units_are_those_of_the_recordings(backbone: Backbone) -> None:
+    data = examples(30, 1, [("red",), ("blue",)])
+    prompt = tune_task(
+        backbone,
+        Task("colours", "Colours", "Other", "random", "CC0-1.0"),
+        data,
+        data,
+        replace(QUICK, steps=5),
+    )
+    assert evaluate(backbone, prompt, data, to_units(backbone, data)) == evaluate(backbone, prompt, data)

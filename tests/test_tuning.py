@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units, frequent_units
-from speechprompt.tuning import Progress, accuracy, tune, with_noise
+from speechprompt.tuning import Progress, accuracy, balanced, epochs, tune, with_noise
 from tests.tiny import N_UNITS, make_lm
 
 GOAL = Goal(3)
@@ -124,6 +126,7 @@ def test_unit_noise_never_empties_an_utterance() -> None:
         ({"steps": 0}, "steps must be"),
         ({"lr": float("nan")}, "lr must be"),
         ({"seed": -1}, "seed must be"),
+        ({"per_label": -1}, "per_label must be"),
         ({"verbalizer": "fixed"}, "verbalizer must be one of learned, frequency, random"),
     ],
 )
@@ -187,3 +190,47 @@ def test_accuracy_is_that_of_greedy_answers() -> None:
     right = sum(tuple(a.labels) == labels for (a,), (_, labels) in zip(answers, data, strict=True))
     assert accuracy(lm, trained, data) == pytest.approx(right / 60)
     assert 0 < right < 60
+
+
+def rare(n: int) -> list[Labelled]:
+    """Label 2 is one utterance in so many."""
+    data = [(ids, (label % 2,)) for ids, (label,) in utterances(n, 3)]
+    return [*data, ([4, 5, 2], (2,)), ([6, 2], (2,))]
+
+
+def test_balanced_epochs_draw_every_answer_equally_often() -> None:
+    data = rare(100)
+    config = replace(QUICK, balance=True, tokens_per_batch=64)
+    batches = list(islice(epochs(data, config, 0), 40))
+    drawn = Counter(data[i][1] for group in batches for i in group)
+    assert max(drawn.values()) < 1.4 * min(drawn.values())
+    plain = Counter(
+        data[i][1] for g in islice(epochs(data, replace(config, balance=False), 0), 40) for i in g
+    )
+    assert plain[2,] < 0.1 * plain[0,]
+    assert list(islice(epochs(data, config, 25), 15)) == batches[25:]  # as if it had never stopped
+    other = islice(epochs(data, replace(config, seed=1), 0), 40)
+    assert list(other) != batches
+
+
+def test_one_epoch_uses_as_much_of_each_answer_as_there_is() -> None:
+    groups = [list(range(10)), [10, 11], [12]]
+    drawn = balanced(groups, random.Random(0))
+    counts = Counter(drawn)
+    assert [sum(counts[i] for i in group) for group in groups] == [5, 5, 5]
+    assert max(counts[i] for i in groups[0]) == 1 and {counts[10], counts[11]} == {2, 3}
+
+
+def test_balance_counts_every_answer_equally_on_valid() -> None:
+    lm = make_lm()
+    data = rare(60)
+    for balance in (False, True):
+        trained = TrainablePrompt(lm, replace(QUICK, balance=balance), None, GOAL)
+        right: dict[int, list[bool]] = {0: [], 1: [], 2: []}
+        for ids, labels in data:
+            right[labels[0]].append(accuracy(lm, trained, [(ids, labels)]) == 1)
+        by_label = [sum(hits) / len(hits) for hits in right.values()]
+        plain = sum(map(sum, right.values())) / len(data)
+        expected = sum(by_label) / 3 if balance else plain
+        assert accuracy(lm, trained, data) == pytest.approx(expected)
+    assert plain != pytest.approx(sum(by_label) / 3)

@@ -1,0 +1,77 @@
+"""The table of tasks holds together: what it says can be tuned, measured and shown."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from speechprompt import dataset
+from speechprompt.prompt import Prompt
+from speechprompt.tasks import TASKS, Task
+from tests.tiny import NO_SHA256
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_every_task_has_a_rule_that_is_known_and_facts_that_a_prompt_may_have(task: Task, tmp_path) -> None:
+    dataset.check_rule(task.label_rule)
+    labels = (
+        list(task.labels) or dataset.labels_of_rule(task.label_rule) or ["a", "b", task.silence_label or "c"]
+    )
+    prompt = Prompt(
+        task.name,
+        task.title,
+        labels,
+        "tiny",
+        NO_SHA256,
+        answer=task.answer,
+        slots=task.slots,
+        max_steps=task.max_steps,
+        beams=task.beams,
+        joiner=task.joiner,
+        group=task.group,
+        label_rule=task.label_rule,
+        silence_label=task.silence_label,
+        data=task.data,
+        licence=task.licence,
+        separator=torch.zeros(4),
+        input_prompts=torch.zeros(1, 4),
+        verbalizer_units=torch.arange(len(labels)),
+    )
+    prompt.save(tmp_path / task.name)
+    assert Prompt.load(tmp_path / task.name).label_rule == task.label_rule
+    assert task.files and all(re.fullmatch("[a-z0-9_]+", stem) for stem in (*task.files, *task.unit_files))
+    assert len(set(task.files)) == len(task.files)
+
+
+ROWS = {
+    "word": {"label": "yes", "language": "en"},
+    "background": {"label": "silence", "language": "en"},
+    "field": {"label": "rain", "language": ""},
+    "boy": {"language": "en", "gender": "m", "age": 9},
+    "woman": {"label": "anger", "language": "de", "gender": "f"},
+    "robot": {"label": "synthetic", "language": "en"},
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("language_id", ["English", None, None, "English", "German", "English"]),
+        ("gender", [None, None, None, "male", "female", None]),
+        ("age_group", [None, None, None, "child", None, None]),
+        ("voice_activity", ["speech", "silence", "noise", "speech", "speech", "speech"]),
+        ("fake_speech", ["real", "real", "real", "real", "real", "synthetic"]),
+    ],
+)
+def test_tasks_that_join_sets_read_their_rows(task: str, labels: list[str | None]) -> None:
+    found = [dataset.labels_of(row, TASKS[task].label_rule) for row in ROWS.values()]
+    assert found == [None if label is None else (label,) for label in labels]
+
+
+def test_tasks_whose_labels_come_from_sets_of_their_own_are_controlled() -> None:
+    assert {name for name, task in TASKS.items() if task.channel == "controlled"} == {
+        "language_id",
+        "fake_speech",
+    }
