@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
@@ -50,19 +50,26 @@ DROPPED, SMOOTHING = 0.1, 0.05
 
 
 class Pooled(nn.Module):
-    """Vectors [B, T, D] of the given lengths -> logits [B, C]: two-way GRU, mean and maximum over time."""
+    """Vectors [B, T, D] of the given lengths -> logits [B, C]: two-way GRU, mean and maximum over time.
+
+    Each way is a GRU of its own over padded vectors, which takes two thirds of the time of packed ones; what
+    comes after the end is left out of the pools, which do not care for the order.
+    """
 
     def __init__(self, width: int, n_labels: int) -> None:
         super().__init__()
-        self.gru = nn.GRU(width, HIDDEN, batch_first=True, bidirectional=True)
+        self.ways = nn.ModuleList(nn.GRU(width, HIDDEN, batch_first=True) for _ in range(2))
         self.out = nn.Linear(4 * HIDDEN, n_labels)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
-        beyond = torch.arange(states.shape[1]) >= lengths[:, None]
-        mean = states.sum(1) / lengths[:, None]  # padded states are zero
-        most = states.masked_fill(beyond[..., None], -torch.inf).amax(1)
+        at = torch.arange(vectors.shape[1])
+        backwards = (lengths[:, None] - 1 - at).clamp(min=0)
+        turned = vectors.gather(1, backwards[..., None].expand_as(vectors))
+        pairs = zip(self.ways, (vectors, turned), strict=True)
+        states = torch.cat([way(ordered)[0] for way, ordered in pairs], -1)
+        beyond = (at >= lengths[:, None])[..., None]
+        mean = states.masked_fill(beyond, 0).sum(1) / lengths[:, None]
+        most = states.masked_fill(beyond, -torch.inf).amax(1)
         return self.out(torch.cat((mean, most), -1))
 
 
@@ -90,16 +97,18 @@ class MelClassifier(nn.Module):
 
     def __init__(self, n_labels: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv1d(N_MELS, EMBEDDING, 5, stride=2, padding=2), nn.GELU(),
-            nn.Conv1d(EMBEDDING, EMBEDDING, 5, stride=2, padding=2), nn.GELU(),
-        )  # fmt: skip
+        widths = (N_MELS, EMBEDDING)
+        self.convolutions = nn.ModuleList(nn.Conv1d(w, EMBEDDING, 5, stride=2, padding=2) for w in widths)
         self.pooled = Pooled(EMBEDDING, n_labels)
 
     def forward(self, utterances: Sequence[Tensor]) -> Tensor:
-        frames = pad_sequence([mel.float() for mel in utterances], batch_first=True)
-        vectors = self.convolutions(frames.transpose(1, 2)).transpose(1, 2)
-        return self.pooled(vectors, torch.tensor([-(-len(mel) // 4) for mel in utterances]))
+        lengths = torch.tensor([len(mel) for mel in utterances])
+        vectors = pad_sequence([mel.float() for mel in utterances], batch_first=True).transpose(1, 2)
+        for convolution in self.convolutions:
+            vectors, lengths = F.gelu(convolution(vectors)), (lengths + 1) // 2
+            beyond = torch.arange(vectors.shape[2]) >= lengths[:, None]  # would leak into the last frames
+            vectors = vectors.masked_fill(beyond[:, None], 0)
+        return self.pooled(vectors.transpose(1, 2), lengths)
 
     @staticmethod
     def disturbed(mel: Tensor) -> Tensor:
@@ -249,7 +258,9 @@ def main() -> None:
     parser.add_argument("--split", default="valid", help="what the answers are counted on (default: valid)")
     parser.add_argument("--clips", type=int, default=0, metavar="N", help="at most N of either split")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="default 1: steps this small gain nothing from two"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     try:

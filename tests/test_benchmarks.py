@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import torch
 
-from benchmarks import accuracy
+from benchmarks import accuracy, bounds
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import read
 from speechprompt.evaluation import evaluate
@@ -145,3 +146,75 @@ def test_the_command_writes_what_it_prints(
         monkeypatch.setattr(sys, "argv", [*command, *change])
         with pytest.raises(SystemExit, match=said):
             accuracy.main()
+
+
+def made_units(n: int, seed: int) -> list[torch.Tensor]:
+    """Units whose label is whether there are many of unit 3 among them."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(0, 3 + i % 2, (6 + i % 5,), generator=generator) for i in range(n)]
+
+
+@pytest.mark.parametrize("kind", ["units", "mels"])
+def test_a_classifier_learns_what_is_there_and_padding_changes_nothing(kind: str) -> None:
+    inputs = made_units(200, 1)
+    truth = [int((ids == 3).any()) for ids in inputs]
+    if kind == "mels":
+        bands = torch.randn(4, bounds.N_MELS, generator=torch.Generator().manual_seed(0))
+        inputs = [bands[ids].repeat_interleave(4, 0).half() for ids in inputs]
+    model = bounds.trained(
+        lambda: bounds.UnitClassifier(4, 2) if kind == "units" else bounds.MelClassifier(2),
+        inputs[:150], truth[:150], 0, "test",
+    )  # fmt: skip
+    assert bounds.right(model, inputs[150:], truth[150:]) >= 45
+    with torch.inference_mode():
+        together, alone = model(inputs[:9]), torch.cat([model([one]) for one in inputs[:9]])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+    assert all(len(model.disturbed(one)) > 0 for one in inputs)
+
+
+def test_two_ways_are_a_gru_forwards_and_one_backwards() -> None:
+    pooled = bounds.Pooled(5, 2)
+    vectors = torch.randn(1, 7, 5)
+    states = torch.cat([pooled.ways[0](vectors)[0], pooled.ways[1](vectors.flip(1))[0]], -1)
+    expected = pooled.out(torch.cat((states.mean(1), states.amax(1)), -1))
+    torch.testing.assert_close(pooled(vectors, torch.tensor([7])), expected)
+
+
+def test_bounds_of_a_task(
+    backbones: list[Backbone],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, (tiny, deaf) = tmp_path / "data", backbones
+    rows = [
+        {"split": split, "audio": clip(0.3, i), "label": COLOURS[i % 3 if i < 9 else 0]}
+        for split in ("train", "valid")
+        for i in range(12)
+    ]
+    write(data / "clips.parquet", rows)
+    split, n, found = bounds.bounds(tiny, "colours", data, "test")
+    assert (split, n) == ("valid", 12) and found[0] == ("majority class", 6, "red")
+    assert [what for what, *_ in found[1:]] == ["log-mel classifier", "unit classifier", "bundled prompt"]
+    examples = read(data / "clips.parquet", {"column": "label"}, "valid")
+    assert found[3][1] == round(12 * evaluate(tiny, tiny.prompt("colours"), examples)["accuracy"])
+
+    units = [{"split": s, "units": [i], "label": COLOURS[i]} for s in ("train", "valid") for i in range(3)]
+    write(data / "transcripts.parquet", units)
+
+    def run(backbone: Backbone, task: str) -> str:
+        command = ["bounds.py", str(data), "--task", task, "--backbone", str(backbone.folder), "--clips", "9"]
+        monkeypatch.setattr(sys, "argv", command)
+        bounds.main()
+        return capsys.readouterr().out
+
+    said = run(deaf, "colours")
+    assert "| log-mel classifier | – | – | the data has units" in said and "3 utterances of the valid" in said
+    assert "9 utterances" in run(tiny, "colours")
+    for task, error in (
+        ("dancing", "is not a task of one label"),
+        ("coffee_orders", "is not a task of one label"),
+        ("lost", "gone.parquet not found"),
+    ):
+        with pytest.raises(SystemExit, match=error):
+            run(tiny, task)
