@@ -42,7 +42,7 @@ def read_data(
         raise SpeechPromptError(f"{task.title} has several labels in an answer: choose a task with one.")
     rule = {"column": label_column} if label_column else task.label_rule
     asked = {
-        "task": task.title,
+        "task": task.name,
         "data": path.name,
         "data_sha256": sha256_file(path),
         "label_rule": rule,

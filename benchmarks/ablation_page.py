@@ -101,7 +101,11 @@ def text(
         "what differs by less need not differ. Seconds are the clock's and the processor's for one tuning, threads and "
         f"processor being {machines}, which may have done other work too. {precision(results)}"
     )
-    command = f"python benchmarks/ablation.py --data {settings['data']} --steps {steps} --seeds {counts[-1]}"
+    usual = (("task", "keyword_spotting"), ("backbone", "mini"))
+    options = "".join(f" --{name} {settings[name]}" for name, value in usual if settings[name] != value)
+    if settings["label_rule"].get("column", "label") != "label":
+        options += f" --label-column {settings['label_rule']['column']}"
+    command = f"python benchmarks/ablation.py --data {settings['data']}{options} --steps {steps} --seeds {counts[-1]}"
     bars = "; bars are one standard deviation" if several else ""
     return "\n".join(
         [

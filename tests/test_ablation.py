@@ -74,6 +74,7 @@ def test_every_row_is_tuned_and_on_the_page(ablation: ModuleType, command: list[
     mean = np.mean([r["accuracy"] for r in found if r["row"] == "input"])
     assert re.search(rf"^\| input prompts.*\| 504 \| {100 * mean:.1f} ± [\d.]+ % \|", page, re.MULTILINE)
     assert all(row.title in page for row in ablation.ROWS) and "2 seeds" in page and str(tmp_path) not in page
+    assert "--data colours.parquet --task colours --backbone tiny --label-column colour --steps 6" in page
     plot = ElementTree.parse(tmp_path / "images" / "page.svg")
     texts = [node.text for node in plot.iter("{http://www.w3.org/2000/svg}text")]
     assert {"1", "50", "full fine-tuning", "input prompts"} <= set(texts)
