@@ -12,15 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechprompt.answer import Answer
     from speechprompt.errors import SpeechPromptError
-    from speechprompt.pipeline import Answer, SpeechPrompt
+    from speechprompt.pipeline import SpeechPrompt
     from speechprompt.prompt import Prompt
     from speechprompt.units import Units
 
 __all__ = ["Answer", "Prompt", "SpeechPrompt", "SpeechPromptError", "Units"]
 
 _HOMES = {
-    "Answer": "pipeline",
+    "Answer": "answer",
     "Prompt": "prompt",
     "SpeechPrompt": "pipeline",
     "SpeechPromptError": "errors",

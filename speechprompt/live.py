@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 
 from speechprompt import audio
+from speechprompt.answer import Answer
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pipeline import Answer, SpeechPrompt
+from speechprompt.pipeline import SpeechPrompt
 from speechprompt.resampling import Resampler
 from speechprompt.units import FRAME_SECONDS, Units
 from speechprompt.voice_activity import FRAMES_PER_SECOND, HOP, WINDOW, VoiceDetector, band_levels

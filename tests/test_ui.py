@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechprompt.pipeline import Answer, Step
+from speechprompt.answer import Answer, Step
 from speechprompt.ui import Desk, answers, build, figures, timeline
 from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.endpoints import Endpoints

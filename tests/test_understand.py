@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from speechprompt.answer import Answer
 from speechprompt.contributions import SHOWN, contributions
 from speechprompt.decoding import label_logits
 from speechprompt.generation import PromptedLM
-from speechprompt.pipeline import Answer, SpeechPrompt
+from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompt import Prompt
 from speechprompt.prosody import with_f0
 from speechprompt.ui import answers
@@ -124,7 +125,7 @@ def test_every_step_can_be_opened_and_a_fixed_verbalizer_needs_no_contributions(
 
 
 def answers_step(prompt: Prompt, seed: int) -> Any:
-    from speechprompt.pipeline import Step
+    from speechprompt.answer import Step
 
     logits = np.random.default_rng(seed).normal(0, 1, tiny.N_UNITS + 4)
     return Step("<b>", "", 0.5, {"<b>": 0.5}, 3, 0.2, contributions(prompt, logits, 0, 0, 3))

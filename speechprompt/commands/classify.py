@@ -14,7 +14,7 @@ from speechprompt.commands import complain
 from speechprompt.errors import SpeechPromptError
 
 if TYPE_CHECKING:
-    from speechprompt.pipeline import Answer
+    from speechprompt.answer import Answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ from speechprompt.ui.stages import stages
 from speechprompt.ui.timeline import timeline
 
 if TYPE_CHECKING:
-    from speechprompt.pipeline import Answer, Step
+    from speechprompt.answer import Answer, Step
     from speechprompt.prompt import Prompt
 
 BARS_SHOWN = 10

@@ -14,7 +14,7 @@ from speechprompt.ui.answers import LONG_LABEL, OUTSIDE, bar, step_name, unit_ch
 from speechprompt.ui.figures import label_tag, milliseconds, percent
 
 if TYPE_CHECKING:
-    from speechprompt.pipeline import Answer
+    from speechprompt.answer import Answer
     from speechprompt.prompt import Prompt
     from speechprompt.ui.comparison import Row
 

@@ -17,10 +17,10 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from speechprompt import audio
+from speechprompt.answer import Answer, make_answer
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
-from speechprompt.pipeline import Answer, make_answer
 from speechprompt.prompt import Prompt
 from speechprompt.quantizer import Quantizer
 from speechprompt.ui import figures

@@ -12,7 +12,7 @@ from speechprompt.ui.figures import label_tag, percent, text_colour, unit_colour
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speechprompt.pipeline import Answer
+    from speechprompt.answer import Answer
 
 STEPS_SHOWN = 24  # of a long sequence
 

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from speechprompt import audio
+from speechprompt.answer import Answer
 from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pipeline import Answer, SpeechPrompt, choose_device
+from speechprompt.pipeline import SpeechPrompt, choose_device
 from speechprompt.prompt import Prompt
 from speechprompt.time_limit import time_limit
 from speechprompt.ui import answers, figures

@@ -13,7 +13,7 @@ from speechprompt.audio import SAMPLE_RATE
 from speechprompt.ui.figures import percent
 
 if TYPE_CHECKING:
-    from speechprompt.pipeline import Answer
+    from speechprompt.answer import Answer
     from speechprompt.prompt import Prompt
 
 SAMPLE_BITS = 16  # of sound as it is commonly stored

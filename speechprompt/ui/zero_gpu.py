@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from speechprompt import audio
+from speechprompt.answer import Answer
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pipeline import Answer
 from speechprompt.time_limit import time_limit
 from speechprompt.ui.comparison import compare
 from speechprompt.ui.handlers import MOST_SECONDS, Desk
