@@ -46,6 +46,7 @@ SHORTEST = 0.15  # s of silence that a clip must have to be asked about
 LONGEST = 1.0  # s of it that are heard, so that it is fast
 FEWEST = 10  # held-out clips that a label needs
 BANDS = 40  # of the spectrum, from 60 Hz to 7.6 kHz, evenly in mel
+DRAWS = 3  # treatments of each clip that is treated at random
 SPREAD = 3  # clips looked at for each that is kept: not all have silence
 
 
@@ -192,14 +193,20 @@ def ask_classifier(
     seed: int,
 ) -> dict[str, float]:
     """Train on one part, ask about the other: balanced accuracy, its interval, and the accuracy in training."""
+    draws = 1 if treatment is as_it_is else DRAWS
     data = []
     for part, clips in enumerate((train, held_out)):
-        stretches = [treatment(clip, np.random.default_rng([seed, part, i])) for i, clip in enumerate(clips)]
-        truth = torch.tensor([labels.index(clip.label) for clip in clips])
-        data.append((features(backbone, stretches), truth))
+        heard = [
+            treatment(clip, np.random.default_rng([seed, part, draw, i]))
+            for draw in range(draws)
+            for i, clip in enumerate(clips)
+        ]
+        truth = torch.tensor([labels.index(clip.label) for clip in clips] * draws)
+        data.append((features(backbone, heard), truth))
     (x, y), (z, truth) = data
     answer = fit(x, y, len(labels))
     found, half = balanced_accuracy(truth, answer(z), len(labels))
+    half *= math.sqrt(draws)  # draws of one clip are not clips of their own
     in_training, _ = balanced_accuracy(y, answer(x), len(labels))
     return {"balanced_accuracy": found, "half_width95": half, "in_training": in_training}
 
