@@ -45,7 +45,7 @@ from speechprompt.tuning import fast_copy, tune
 RESULTS = "results.jsonl"
 PAGE = Path(__file__).parent.parent / "docs" / "ablation.md"
 MEASURED = 6  # steps of each row that tell how long all will take
-FINE_TUNING_RATE = 3e-4
+FINE_TUNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
