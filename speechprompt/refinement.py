@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
-from transformers import XGLMForCausalLM
 
 from speechprompt.lesson import Lesson, Rows
 from speechprompt.teaching_plan import REFINING, Moment, Report, ShouldStop, Stopped, TeachConfig
 from speechprompt.trainable import Goal, Labelled, TuneConfig
 from speechprompt.tuning import Progress, Start, tune
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
 
 Tensors = dict[str, Tensor]
 
