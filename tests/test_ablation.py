@@ -95,9 +95,9 @@ def test_goes_on_where_it_was_stopped_to_the_same_results(
     again = ablation.done_before(tmp_path / "run")
     assert [(r["row"], r["accuracy"]) for r in again] == [(r["row"], r["accuracy"]) for r in whole]
     assert "2 tunings of 6 steps" in capsys.readouterr().out
-    ablation.main([*command, *some, "--fine-tuning-lr", "0.001"])
+    ablation.main([*command, *some, "--fine-tuning-lr", "0.0003"])
     assert "1 tuning of 6 steps" in capsys.readouterr().out
-    assert "of 0.001," in (tmp_path / "page.md").read_text()
+    assert "of 0.0003," in (tmp_path / "page.md").read_text()
     with pytest.raises(SystemExit):
         ablation.main([*command, *some, "--steps", "7"])
     assert "holds another ablation" in capsys.readouterr().err
