@@ -41,6 +41,7 @@ from speechprompt.storage import read_json
 from speechprompt.trainable import Goal, TuneConfig
 from speechprompt.training import run_folder
 from speechprompt.tuning import fast_copy, tune
+from speechprompt.units import UNIT_OFFSET
 
 RESULTS = "results.jsonl"
 PAGE = Path(__file__).parent.parent / "docs" / "ablation.md"
@@ -82,7 +83,9 @@ def lm_of(row: Row, lm: XGLMForCausalLM, seed: int) -> XGLMForCausalLM:
     """The LM that a row tunes: the backbone's, a copy to change, or one as pretraining would begin with."""
     if row.random_lm:
         sizes = {"dim": lm.config.d_model, "layers": lm.config.num_layers, "heads": lm.config.attention_heads}
-        start = new_lm(argparse.Namespace(seed=seed, dropout=0.0, **sizes), lm.config.vocab_size - 4)
+        start = new_lm(
+            argparse.Namespace(seed=seed, dropout=0.0, **sizes), lm.config.vocab_size - UNIT_OFFSET
+        )
         return start.requires_grad_(False).eval().to(lm.device)
     return copy.deepcopy(lm) if row.fine_tuning else lm
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from speechprompt import dataset
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
-from speechprompt.recipe import labelled, labels_in_order
+from speechprompt.recipe import check_learnt, labelled, labels_in_order
 from speechprompt.storage import read_json, sha256_file, write_json
 from speechprompt.tasks import TASKS, Task
 from speechprompt.trainable import Labelled, TuneConfig
@@ -62,8 +62,7 @@ def read_data(
         return Data(found["train"], found["valid"], stored["labels"])
     train, valid = (dataset.read(path, rule, split) for split in ("train", "valid"))
     labels = labels_in_order(task, train)
-    if strange := sorted({e.labels[0] for e in valid} - set(labels)):
-        raise SpeechPromptError(f"The valid split has the label {strange[0]!r}, which the train split lacks.")
+    check_learnt(labels, valid)
     silence = labels.index(task.silence_label) if task.silence_label in labels else None
     answers = [[(labels.index(e.labels[0]),) for e in examples] for examples in (train, valid)]
     data = Data(

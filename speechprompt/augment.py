@@ -23,14 +23,19 @@ def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
     return np.interp(at, np.arange(len(waveform)), waveform).astype(np.float32)
 
 
+def tilt(frequency: np.ndarray, rng: np.random.Generator, spread: float) -> np.ndarray:
+    """Decibels at each frequency [F] in Hz: a smooth line through levels drawn with this standard deviation."""
+    knots = np.array([50, 200, 800, 2000, 4000, 8000])
+    return np.interp(np.log(frequency + 20), np.log(knots), rng.normal(0, spread, len(knots)))
+
+
 def colour(waveform: np.ndarray, rng: np.random.Generator, reverb: bool, telephone: bool) -> np.ndarray:
     """One pass through the frequency domain: a microphone's tilt, a room, a narrow-band line."""
     n = len(waveform)
     n_fft = 1 << (n + 8000).bit_length()
     spectrum = np.fft.rfft(waveform, n_fft)
     frequency = np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE)
-    knots = np.array([50, 200, 800, 2000, 4000, 8000])
-    decibels = np.interp(np.log(frequency + 20), np.log(knots), rng.normal(0, 4, len(knots)))
+    decibels = tilt(frequency, rng, 4)
     spectrum *= 10 ** (decibels / 20)
     if reverb:
         decay = rng.uniform(0.1, 0.5)  # s until the tail has fallen by 60 dB
@@ -105,8 +110,7 @@ def coloured_noise(n: int, rng: np.random.Generator) -> np.ndarray:
     """Steady noise [n] of a spectrum drawn at random: white to brown, with bumps."""
     n_fft = 1 << (n - 1).bit_length()
     frequency = np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE)
-    knots = np.array([50, 200, 800, 2000, 4000, 8000])
-    decibels = np.interp(np.log(frequency + 20), np.log(knots), rng.normal(0, 5, len(knots)))
+    decibels = tilt(frequency, rng, 5)
     decibels -= 10 * rng.uniform(0, 2) * np.log10(frequency / 1000 + 0.05)
     spectrum = np.fft.rfft(rng.standard_normal(n_fft)) * 10 ** (decibels / 20)
     noise = np.fft.irfft(spectrum, n_fft)[:n]

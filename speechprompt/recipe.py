@@ -44,6 +44,12 @@ def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
     return sorted(found)
 
 
+def check_learnt(labels: Sequence[str], valid: Sequence[Example]) -> None:
+    """Raise SpeechPromptError when valid has a label that is not among those learnt."""
+    if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
+        raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
+
+
 def labelled(
     backbone: Backbone,
     examples: Sequence[Example],
@@ -106,8 +112,7 @@ def tune_seeds(
     if config.per_label:
         train = at_most(train, config.per_label, config.seed)
     labels = labels_in_order(task, train)
-    if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
-        raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
+    check_learnt(labels, valid)
     facts: dict[str, Any] = {
         "task": task.name,
         "title": task.title,
