@@ -30,6 +30,7 @@ COMMANDS = {
     "convert kmeans": "convert.kmeans",
     "convert prosody-lm": "convert.prosody_lm",
     "pretrain encoder": "pretrain.encoder",
+    "pretrain quantised": "pretrain.quantised",
     "pretrain centroids": "pretrain.centroids",
     "pretrain unit-lm": "pretrain.unit_lm",
     "pretrain prosody-lm": "pretrain.prosody_lm",

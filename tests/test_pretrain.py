@@ -16,9 +16,10 @@ import torch
 
 from speechprompt import audio, dataset, unit_lm
 from speechprompt.cli import main
-from speechprompt.encoder import UnitEncoder
+from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.pretrain import batches, coffee_orders
 from speechprompt.pretrain import encoder as encoder_stage
+from speechprompt.pretrain import quantised as quantised_stage
 from speechprompt.pretrain import unit_lm as unit_lm_stage
 from speechprompt.pretrain.kmeans import kmeans, nearest
 from speechprompt.pretrain.phones import phones_of, spell_out
@@ -49,6 +50,7 @@ def small_batches():
     sizes = {
         batches: {"WORD_BATCH": 4, "LONG_BATCH": 2},
         encoder_stage: {"FIRST_CLUSTERS": 10, "SECOND_CLUSTERS": 20, "TEACHER_LAYERS": 1},
+        quantised_stage: {"SECOND_CLUSTERS": 20},
     }
     for module, values in sizes.items():
         for name, value in values.items():
@@ -123,6 +125,74 @@ def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch)
     # Dropout alone is drawn in order rather than by step, and its state is kept in the checkpoint.
     for name, value in whole["average"].items():
         torch.testing.assert_close(parts["average"][name], value, atol=1e-5, rtol=1e-4)
+
+
+def quantised(data, checkpoint, run, steps: int, *options: str) -> int:
+    sizes = ["--units", "12", "--workers", "0", "--threads", "1", "--steps", str(steps), *options]
+    files = ["--data", str(data), "--checkpoint", str(checkpoint), "--run", str(run)]
+    return main(["pretrain", "quantised", *files, *sizes])
+
+
+def test_units_in_the_loop_are_the_units_that_ship(data, tmp_path) -> None:
+    pretrain(data, tmp_path / "run", 4)
+    checkpoint = tmp_path / "run" / "encoder.pt"
+    assert quantised(data, checkpoint, tmp_path / "quantised", 3, "--layer", "2") == 2  # none is left above
+    assert quantised(data, checkpoint, tmp_path / "quantised", 8, "--layer", "1", "--lr", "0.003") == 0
+    record = json.loads((tmp_path / "quantised" / "quantised.jsonl").read_text().splitlines()[-1])
+    assert record["step"] == 8 and all(np.isfinite(v) for v in record.values())
+    assert 1 < record["units_used"] <= 12
+    state = torch.load(tmp_path / "quantised" / "quantised.pt", weights_only=True)
+    before = torch.load(checkpoint, weights_only=True)["average"]
+    for name in (
+        "encoder.conv1.weight",
+        "encoder.blocks.0.ffn_in.weight",
+    ):  # gradients pass the choice of units
+        assert not torch.equal(state["model"][name], before[name])
+
+    out = tmp_path / "mini" / "encoder"
+    stage = ["pretrain", "centroids", "--data", str(data), "--out", str(out), "--threads", "1"]
+    files = ["--checkpoint", str(tmp_path / "quantised" / "quantised.pt")]
+    assert main([*stage, *files, "--transcripts", str(tmp_path / "units.parquet"), "--copies", "0"]) == 0
+    encoder = UnitEncoder.load(out)
+    assert encoder.n_units == 12 and len(encoder.network.blocks) == 1
+    torch.testing.assert_close(encoder.centroids, state["average"]["centroids"])
+
+
+def test_centroids_follow_their_frames_and_unused_ones_are_drawn_anew() -> None:
+    model = quantised_stage.QuantisedPretrainer(EncoderConfig(dim=8, n_layers=2), 3, 1, 3)
+    model.centroids.copy_(torch.tensor([[0.0], [4.0], [99.0]]).expand(3, 8))
+    model.sums.copy_(model.centroids)
+    points = torch.tensor([1.0, 1.0, 5.0, 5.0])[None, :, None].expand(1, 4, 8)
+    for _ in range(400):
+        model.follow(points, nearest(points, model.centroids))
+    reached = [round(float(value), 2) for value in model.centroids[:, 0]]
+    assert set(reached) == {1.0, 5.0}, reached
+
+
+def test_a_stopped_run_with_units_goes_on_where_it_was(data, tmp_path, monkeypatch) -> None:
+    pretrain(data, tmp_path / "run", 2)
+    checkpoint = tmp_path / "run" / "encoder.pt"
+    assert quantised(data, checkpoint, tmp_path / "whole", 4, "--layer", "1") == 0
+    step = quantised_stage.Run.train_step
+
+    def stop_at_two(self, batch):
+        if self.step == 2:
+            self.save()
+            raise Stopped
+        return step(self, batch)
+
+    monkeypatch.setattr(quantised_stage.Run, "train_step", stop_at_two)
+    with pytest.raises(Stopped):
+        quantised(data, checkpoint, tmp_path / "parts", 4, "--layer", "1")
+    monkeypatch.setattr(quantised_stage.Run, "train_step", step)
+    assert quantised(data, checkpoint, tmp_path / "parts", 4, "--layer", "1") == 0
+    whole, parts = (
+        torch.load(tmp_path / name / "quantised.pt", weights_only=True) for name in ("whole", "parts")
+    )
+    assert parts["step"] == 4
+    for name, value in whole["average"].items():
+        torch.testing.assert_close(parts["average"][name], value, atol=1e-5, rtol=1e-4)
+    assert quantised(data, checkpoint, tmp_path / "parts", 5, "--layer", "1") == 2  # other settings
 
 
 def test_a_stopped_unit_lm_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:

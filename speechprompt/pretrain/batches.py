@@ -75,6 +75,9 @@ class Batches(Dataset):
         return {
             "mel": mel,
             "clean_mel": self.log_mel(torch.from_numpy(np.stack(clean))),
+            "target_mel": self.log_mel(
+                torch.from_numpy(np.stack(clean)), bands
+            ),  # the same vocal tract as mel
             "mask": torch.from_numpy(mask),
             "phones": phones,
             "hubert": hubert,

@@ -1,4 +1,5 @@
-"""Fit the units: k-means on one layer of the trained encoder, and the unit transcripts of all speech.
+"""Fit the units: k-means on one layer of the trained encoder, or those that it learnt with its units in the
+loop; and the unit transcripts of all speech.
 
 Writes the `encoder/` folder of a backbone (network cut at that layer, centroids) and, for the unit LM,
 a parquet file with the columns id, dataset, split, units.
@@ -26,12 +27,18 @@ FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn fro
 BATCH_CLIPS = 64
 
 
-def cut(checkpoint: Path, n_layers: int, n_units: int) -> UnitEncoder:
-    """The averaged encoder of a training checkpoint, its first `n_layers` blocks, without centroids."""
+def cut(checkpoint: Path, n_layers: int, n_units: int) -> tuple[UnitEncoder, bool]:
+    """The averaged encoder of a training checkpoint, its first `n_layers` blocks.
+
+    Returns it with True when it has the centroids it was trained with (`pretrain quantised`), which then
+    say n_layers and n_units themselves; with False when they are yet to be fitted.
+    """
     if not checkpoint.is_file():
         raise SpeechPromptError(f"There is no {checkpoint.name}: run `speechprompt pretrain encoder` first.")
     state = read_checkpoint(checkpoint)
-    config = state["config"]
+    config, learnt = state["config"], "centroids" in state["average"]
+    if learnt:
+        n_layers, n_units = (state["settings"][name] for name in ("layer", "units"))
     if not 1 <= n_layers <= config["n_layers"]:
         raise SpeechPromptError(f"--layer must be 1 to {config['n_layers']}.")
     encoder = UnitEncoder(EncoderConfig(**{**config, "n_layers": n_layers}), n_units)
@@ -39,7 +46,10 @@ def cut(checkpoint: Path, n_layers: int, n_units: int) -> UnitEncoder:
     weights = {k[len(prefix) :]: v for k, v in state["average"].items() if k.startswith(prefix)}
     kept = encoder.network.state_dict()
     encoder.network.load_state_dict({name: weights[name] for name in kept})
-    return encoder.requires_grad_(False).eval()
+    if learnt:
+        for name in ("mean", "std", "centroids"):
+            getattr(encoder, name).copy_(state["average"][name])
+    return encoder.requires_grad_(False).eval(), learnt
 
 
 def fit(encoder: UnitEncoder, waveforms: list[np.ndarray], seed: int) -> float:
@@ -106,10 +116,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     clips = read_corpus(args.data, workers=args.threads)
-    encoder = cut(args.checkpoint, args.layer, args.units)
-    spoken = [c.waveform for c in clips if c.split == "train" and c.dataset != "sound_events"]
-    explained = fit(encoder, spoken, args.seed)
-    print(f"{args.units} units of layer {args.layer} explain {explained:.1%} of the variance")
+    encoder, learnt = cut(args.checkpoint, args.layer, args.units)
+    if not learnt:
+        spoken = [c.waveform for c in clips if c.split == "train" and c.dataset != "sound_events"]
+        explained = fit(encoder, spoken, args.seed)
+        print(f"{args.units} units of layer {args.layer} explain {explained:.1%} of the variance")
     encoder.save(args.out)
     encoder = UnitEncoder.load(args.out)  # the units of the fp16 weights that ship
     rows = transcribe(encoder, clips, args.copies, args.seed)

@@ -224,6 +224,7 @@ def train(args: argparse.Namespace) -> None:
         sampler=range(training.step, args.steps),
         num_workers=args.workers,
         prefetch_factor=8 if args.workers else None,
+        generator=torch.Generator(),  # the loader's own draw would set a resumed run off from a whole one
     )
     log, recent, began = args.run / "encoder.jsonl", [], time.perf_counter()
     with tqdm(loader, initial=training.step, total=args.steps, desc="encoder", mininterval=5) as progress:
