@@ -6,7 +6,8 @@ The classifier on units (embedding, two-way GRU, mean and maximum over time) sho
 in the deduplicated units at all, whatever the unit LM makes of them; of a backbone that hears melody it is
 given the units alone. The one on log-mel frames of the recording (two strided convolutions before the same)
 shows what the encoder gave away. Both see every train clip of the task 12 times, undisturbed but for a tenth
-that is dropped, and are read after the last pass; the majority class is that of the train split.
+that is dropped, and are read after the last pass; the majority class is that of the train split. Of a task that
+fills slots, each label is decided on its own and an answer counts when all are right.
 
 3000 clips of a second or two take up to 5 minutes on two cores; longer clips take longer. --clips is for a
 quick look.
@@ -121,12 +122,21 @@ class MelClassifier(nn.Module):
 
 
 Classifier = UnitClassifier | MelClassifier
+Labels = tuple[int, ...]
 
 
 def trained(
-    make: Callable[[], Classifier], inputs: Sequence[Tensor], truth: Sequence[int], seed: int, name: str
+    make: Callable[[], Classifier],
+    inputs: Sequence[Tensor],
+    truth: Sequence[Labels],
+    seed: int,
+    name: str,
+    many: bool = False,
 ) -> Classifier:
-    """A classifier after PASSES over the inputs; deterministic by the seed on one machine and thread count."""
+    """A classifier after PASSES over the inputs; deterministic by the seed on one machine and thread count.
+
+    many: an answer is a set of labels, each decided on its own, and not one of them.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model, rng = make(), random.Random(seed)
@@ -137,8 +147,7 @@ def trained(
             for _ in range(PASSES):
                 for group in groups(inputs, rng):
                     logits = model([model.disturbed(inputs[i]) for i in group])
-                    due = torch.tensor([truth[i] for i in group])
-                    loss = F.cross_entropy(logits, due, label_smoothing=SMOOTHING)
+                    loss = loss_of(logits, [truth[i] for i in group], many)
                     optimizer.zero_grad()
                     loss.backward()
                     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -146,6 +155,15 @@ def trained(
                     schedule.step()
                     progress.update()
     return model.eval()
+
+
+def loss_of(logits: Tensor, due: Sequence[Labels], many: bool) -> Tensor:
+    if not many:
+        return F.cross_entropy(logits, torch.tensor([label for (label,) in due]), label_smoothing=SMOOTHING)
+    wanted = torch.zeros_like(logits)
+    for row, labels in zip(wanted, due, strict=True):
+        row[list(labels)] = 1
+    return F.binary_cross_entropy_with_logits(logits, wanted)
 
 
 def groups(inputs: Sequence[Tensor], rng: random.Random | None = None) -> list[list[int]]:
@@ -166,12 +184,13 @@ def groups(inputs: Sequence[Tensor], rng: random.Random | None = None) -> list[l
 
 
 @torch.inference_mode()
-def right(model: Classifier, inputs: Sequence[Tensor], truth: Sequence[int]) -> int:
-    """How many inputs get their label."""
+def right(model: Classifier, inputs: Sequence[Tensor], truth: Sequence[Labels], many: bool = False) -> int:
+    """How many inputs get their label, or all their labels and no other."""
     found = 0
     for group in groups(inputs):
-        answers = model([inputs[i] for i in group]).argmax(-1).tolist()
-        found += sum(truth[i] == answer for i, answer in zip(group, answers, strict=True))
+        for i, row in zip(group, model([inputs[i] for i in group]), strict=True):
+            answer = (row > 0).nonzero()[:, 0] if many else row.argmax()[None]
+            found += set(answer.tolist()) == set(truth[i])
     return found
 
 
@@ -190,13 +209,24 @@ def id_tensors(utterances: Sequence[Units]) -> list[Tensor]:
 
 
 def bounds(
-    backbone: Backbone, task: str, folder: Path, split: str, clips: int = 0, seed: int = 0
+    backbone: Backbone,
+    task: str,
+    folder: Path,
+    split: str,
+    clips: int = 0,
+    seed: int = 0,
+    extra: Sequence[Path] = (),
 ) -> tuple[str, int, list[tuple[str, int | None, str]]]:
-    """(split, n, rows of (what, how many of n are right or None, remark)); SpeechPromptError for other tasks."""
-    if task not in TASKS or TASKS[task].answer != "label":
+    """(split, n, rows of (what, how many of n are right or None, remark)); SpeechPromptError for other tasks.
+
+    extra: files whose train examples are learnt from too.
+    """
+    # An order of labels that each stand once is fixed by the task, so their set is the answer.
+    if task not in TASKS or (TASKS[task].answer == "sequence" and "slots" not in TASKS[task].label_rule):
         raise SpeechPromptError(
-            f"{task} is not a task of one label in speechprompt/tasks.py: bounds are for those alone."
+            f"{task} is not a task of one label or of slots in speechprompt/tasks.py: bounds are for those alone."
         )
+    many = TASKS[task].answer != "label"
     prompt = backbone.prompts.get(task)
     rule = prompt.label_rule if prompt else TASKS[task].label_rule
     examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)
@@ -205,6 +235,7 @@ def bounds(
     if clips:
         rng = random.Random(seed)
         train, held_out = (rng.sample(part, min(clips, len(part))) for part in (train, held_out))
+    train += [example for file in extra for example in dataset.read(file, rule, "train")]
     labels = labels_in_order(TASKS[task], train)
     if len(labels) < 2:
         raise SpeechPromptError(
@@ -212,12 +243,12 @@ def bounds(
         )
     if prompt:
         check_answers(prompt, held_out)
-    truth = [labels.index(example.labels[0]) for example in train]
+    truth = [tuple(map(labels.index, example.labels)) for example in train]
     # A label that the train split lacks is answered by nobody.
-    due = [labels.index(e.labels[0]) if e.labels[0] in labels else -1 for e in held_out]
+    due = [tuple(labels.index(one) if one in labels else -1 for one in e.labels) for e in held_out]
     (majority, _), *_ = Counter(truth).most_common()
     rows: list[tuple[str, int | None, str]] = [
-        ("majority class", due.count(majority), labels[majority]),
+        ("majority class", due.count(majority), ", ".join(labels[label] for label in majority)),
     ]
 
     known, asked = to_units(backbone, train), to_units(backbone, held_out)
@@ -226,14 +257,14 @@ def bounds(
     else:
         began = time.perf_counter()
         mels = log_mels(train)
-        model = trained(lambda: MelClassifier(len(labels)), mels, truth, seed, "log-mel classifier")
-        rows.append(("log-mel classifier", right(model, log_mels(held_out), due), spent(model, began)))
+        model = trained(lambda: MelClassifier(len(labels)), mels, truth, seed, "log-mel classifier", many)
+        rows.append(("log-mel classifier", right(model, log_mels(held_out), due, many), spent(model, began)))
     began = time.perf_counter()
     inputs, asked_ids = id_tensors(known), id_tensors(asked)
     model = trained(
-        lambda: UnitClassifier(backbone.n_units, len(labels)), inputs, truth, seed, "unit classifier"
+        lambda: UnitClassifier(backbone.n_units, len(labels)), inputs, truth, seed, "unit classifier", many
     )
-    rows.append(("unit classifier", right(model, asked_ids, due), spent(model, began)))
+    rows.append(("unit classifier", right(model, asked_ids, due, many), spent(model, began)))
     if prompt:
         found = evaluate(backbone, prompt, held_out, asked)
         rows.append(
@@ -253,7 +284,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds the parquet files")
-    parser.add_argument("--task", required=True, metavar="T", help="one that answers with one label")
+    parser.add_argument(
+        "--task", required=True, metavar="T", help="one that answers with one label or fills slots"
+    )
+    parser.add_argument(
+        "--extra", type=Path, nargs="+", default=[], metavar="FILE.parquet", help="train examples to add"
+    )
     parser.add_argument("--backbone", default="mini")
     parser.add_argument("--split", default="valid", help="what the answers are counted on (default: valid)")
     parser.add_argument("--clips", type=int, default=0, metavar="N", help="at most N of either split")
@@ -265,7 +301,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     try:
         backbone = Backbone.load(args.backbone)
-        split, n, rows = bounds(backbone, args.task, args.folder, args.split, args.clips, args.seed)
+        split, n, rows = bounds(
+            backbone, args.task, args.folder, args.split, args.clips, args.seed, args.extra
+        )
     except SpeechPromptError as error:
         raise SystemExit(f"{error}") from None
     print(f"{args.task} on {backbone.name}, {n} utterances of the {split} split\n")

@@ -157,7 +157,7 @@ def made_units(n: int, seed: int) -> list[torch.Tensor]:
 @pytest.mark.parametrize("kind", ["units", "mels"])
 def test_a_classifier_learns_what_is_there_and_padding_changes_nothing(kind: str) -> None:
     inputs = made_units(200, 1)
-    truth = [int((ids == 3).any()) for ids in inputs]
+    truth = [(int((ids == 3).any()),) for ids in inputs]
     if kind == "mels":
         bands = torch.randn(4, bounds.N_MELS, generator=torch.Generator().manual_seed(0))
         inputs = [bands[ids].repeat_interleave(4, 0).half() for ids in inputs]
@@ -170,6 +170,16 @@ def test_a_classifier_learns_what_is_there_and_padding_changes_nothing(kind: str
         together, alone = model(inputs[:9]), torch.cat([model([one]) for one in inputs[:9]])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
     assert all(len(model.disturbed(one)) > 0 for one in inputs)
+
+
+def test_a_set_of_labels_is_right_when_all_are() -> None:
+    inputs = made_units(200, 1)
+    truth = [tuple(unit for unit in (2, 3) if (ids == unit).any()) for ids in inputs]
+    model = bounds.trained(
+        lambda: bounds.UnitClassifier(4, 4), inputs[:150], truth[:150], 0, "test", many=True
+    )
+    assert bounds.right(model, inputs[150:], truth[150:], many=True) >= 40
+    assert bounds.right(model, inputs[150:], [(0, *labels) for labels in truth[150:]], many=True) == 0
 
 
 def test_two_ways_are_a_gru_forwards_and_one_backwards() -> None:
@@ -213,7 +223,7 @@ def test_bounds_of_a_task(
     assert "9 utterances" in run(tiny, "colours")
     for task, error in (
         ("dancing", "is not a task of one label"),
-        ("coffee_orders", "is not a task of one label"),
+        ("spelled_words", "is not a task of one label or of slots"),
         ("lost", "gone.parquet not found"),
     ):
         with pytest.raises(SystemExit, match=error):
