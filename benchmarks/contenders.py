@@ -134,7 +134,7 @@ def reference_answer(lm: XGLMForCausalLM, prompt: Prompt, fed: torch.Tensor, ids
     while len(said) < prompt.n_steps:
         embedded = lm.model.embed_tokens(tokens)
         embedded[:, -1] = prompt.separator.to(lm.device) * embed_scale(lm)
-        embedded = torch.cat([embedded, *(fed[label][None, None] for label in said)], 1)
+        embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in said)], 1)
         length, n_keys = embedded.shape[1], prompt.length
         cache = DynamicCache()
         keys, values = project_prompts(

@@ -120,12 +120,13 @@ def tasks(args, threads: int) -> list[Row]:
 def reference(args, threads: int) -> list[Row]:
     backbone = Backbone.load("hubert-mini", args.device)
     prompt = backbone.prompt("intent_classification")
-    prompted = PromptedLM(backbone.lm, [prompt])
+    lm = backbone.lm.to(args.dtype)
+    prompted = PromptedLM(lm, [prompt])
     utterances = [made_units(1 + 0.02 * i, i).ids.tolist() for i in range(64)]
     same: list[bool] = []
 
     def one_by_one() -> None:
-        found = [contenders.reference_answer(backbone.lm, prompt, prompted.fed[0], u) for u in utterances]
+        found = [contenders.reference_answer(lm, prompt, prompted.fed[0], u) for u in utterances]
         same.append(found == [row[0].labels for row in prompted.answer(utterances, [0])])
 
     def batched() -> None:
