@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -25,7 +25,6 @@ from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from transformers import XGLMForCausalLM
 
-    from speechprompt.prosody_lm import ProsodyLM
     from speechprompt.quantizer import Quantizer
 
 FORMAT_VERSION = 1
@@ -185,8 +184,7 @@ class Backbone:
             return found
         from speechprompt.prosody import with_f0
 
-        mean = cast("ProsodyLM", self.lm).prosody.f0_mean
-        return [with_f0(units, waveform, mean) for units, waveform in zip(found, waveforms, strict=True)]
+        return [with_f0(units, waveform) for units, waveform in zip(found, waveforms, strict=True)]
 
     @property
     def lm(self) -> XGLMForCausalLM:

@@ -96,7 +96,7 @@ def mean_log_f0(f0: np.ndarray) -> float:
 def with_f0(units: Units, waveform: np.ndarray, mean: float | None = None) -> Units:
     """The units of a recording with their F0, as it is and normalised.
 
-    mean: of the log F0 of its speaker, if known, or what all speakers are set against.
+    mean: of the log F0 of its speaker, if known.
     """
     track = track_f0(waveform)
     mean = mean_log_f0(track) if mean is None else mean

@@ -142,8 +142,6 @@ def expected_shapes(lm: ProsodyLM) -> dict[str, tuple[int, ...]]:
 def read_prosody(settings: dict[str, Any]) -> ProsodyConfig:
     """The entry `prosody` of config.json, checked."""
     given = settings.get("prosody")
-    if isinstance(given, dict):
-        given = {"f0_mean": None, **given}  # folders of old say nothing of it
     if not isinstance(given, dict) or set(given) != set(ProsodyConfig().settings()):
         raise SpeechPromptError(f"{WHAT}: config.json must hold all settings of prosody and no others.")
     shifts, edges = given["shifts"], given["f0_edges"]

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prosody import HIGHEST_HZ, LOWEST_HZ, quantise
+from speechprompt.prosody import quantise
 from speechprompt.units import Units
 
 WHAT = "Prosody LM"
@@ -29,8 +28,6 @@ class ProsodyConfig:
     n_durations: 0 to n_durations - 5 frames (longer runs count as the longest), then bos, pad, eos, unk.
     n_f0: bins of normalised log F0 cut at f0_edges (float32 [n_f0 - 5]), then bos, pad, eos, unk.
     Both are 1 when continuous. shifts: steps that each stream is delayed by. An ignored input is read as 0.
-    f0_mean: natural log of the F0 in Hz that every recording is set against, so that a high voice stays
-    high; None stands for the mean of its speaker, as in the paper.
     """
 
     mode: Literal["discrete", "continuous"] = "discrete"
@@ -38,7 +35,6 @@ class ProsodyConfig:
     n_f0: int = 36
     shifts: tuple[int, int] = SHIFTS
     f0_edges: np.ndarray | None = None
-    f0_mean: float | None = None
     ignore_duration_input: bool = False
     ignore_f0_input: bool = False
 
@@ -58,12 +54,6 @@ class ProsodyConfig:
             )
         if any(type(flag) is not bool for flag in (self.ignore_duration_input, self.ignore_f0_input)):
             raise SpeechPromptError(f"{WHAT}: whether an input is ignored must be true or false.")
-        if self.f0_mean is not None:
-            known = type(self.f0_mean) in (int, float)
-            if not known or not math.log(LOWEST_HZ) <= self.f0_mean <= math.log(HIGHEST_HZ):
-                raise SpeechPromptError(
-                    f"{WHAT}: f0_mean must be the log of an F0 that can be tracked, or none."
-                )
         if self.f0_edges is not None:
             edges = np.asarray(self.f0_edges, dtype=np.float32)
             if not self.discrete or edges.shape != (self.n_f0 - N_SPECIALS - 1,):
@@ -100,7 +90,7 @@ class ProsodyConfig:
     def settings(self) -> dict[str, Any]:
         """As config.json holds it."""
         edges = None if self.f0_edges is None else self.f0_edges.tolist()
-        names = ("mode", "n_durations", "n_f0", "f0_mean", "ignore_duration_input", "ignore_f0_input")
+        names = ("mode", "n_durations", "n_f0", "ignore_duration_input", "ignore_f0_input")
         return {name: getattr(self, name) for name in names} | {
             "shifts": list(self.shifts),
             "f0_edges": edges,

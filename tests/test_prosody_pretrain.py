@@ -72,25 +72,6 @@ def test_speech_becomes_transcripts_then_an_lm(tmp_path) -> None:
         assert len(row["units"]) == len(row["lengths"]) == len(row["log_f0"])
         assert np.abs(row["log_f0"]).max() < 2  # about the recording's own mean; unnormalised it is about 5
     assert sum(any(row["log_f0"]) for row in table) > 10
-    assert transcripts.f0_mean(file) is None
-    low = file.with_name("low.parquet")
-    run("--transcripts", low, *options[2:], *SIZES, "--transcripts-only", "--f0-mean", "100")
-    assert transcripts.f0_mean(low) == pytest.approx(np.log(100))
-    for own, fixed in zip(table, pq.read_table(low).to_pylist(), strict=True):
-        shift = np.subtract(fixed["log_f0"], own["log_f0"])[np.array(own["log_f0"]) != 0]
-        np.testing.assert_allclose(shift, shift[:1].repeat(len(shift)), atol=1e-5)  # each by its own mean
-    run(
-        "--transcripts",
-        low,
-        *SIZES,
-        "--out",
-        tmp_path / "low",
-        "--run",
-        tmp_path / "run-low",
-        "--epochs",
-        "1",
-    )
-    assert prosody_lm.load(tmp_path / "low").prosody.f0_mean == pytest.approx(np.log(100))
     assert not out.exists()
     run(*options, *SIZES, "--out", out, "--run", tmp_path / "run", "--epochs", "1")
     lm = prosody_lm.load(out)

@@ -104,9 +104,8 @@ def make_transcripts(args: argparse.Namespace) -> None:
     encoder = UnitEncoder.load(args.encoder)
     clips = read_corpus(args.data, workers=args.threads)
     workers = args.threads if args.threads > 1 else 0
-    mean = math.log(args.f0_mean) if args.f0_mean else None
-    rows = transcripts.transcribe(encoder, clips, args.copies, args.seed, workers, mean)
-    n_units = transcripts.write(rows, args.transcripts, mean)
+    rows = transcripts.transcribe(encoder, clips, args.copies, args.seed, workers)
+    n_units = transcripts.write(rows, args.transcripts)
     print(f"{n_units:,} units with duration and F0 in {args.transcripts.name}", flush=True)
 
 
@@ -115,13 +114,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of packed speech, to make the transcripts from")
     parser.add_argument("--encoder", type=Path, default=Path("backbones/mini/encoder"))
     parser.add_argument("--copies", type=int, default=1, help="simulated recordings of each train clip")
-    parser.add_argument(
-        "--f0-mean",
-        type=float,
-        metavar="HZ",
-        help="transcribe F0 against this pitch, so that high and low voices differ (default: against the "
-        "mean of each recording, as the paper)",
-    )
     parser.add_argument("--transcripts-only", action="store_true", help="end before the training")
     parser.add_argument("--out", type=Path, default=Path("runs/prosody-lm/unit_lm"), help="folder to write")
     parser.add_argument("--run", type=Path, default=Path("runs/prosody-lm"), help="checkpoint and log")
@@ -151,8 +143,7 @@ def run(args: argparse.Namespace) -> None:
     if max(int(units.ids.max()) for units in train + valid) >= n_units:
         raise SpeechPromptError(f"The transcripts hold units beyond the {n_units} of the unit LM.")
     log_f0 = np.concatenate([units.log_f0 for units in train])  # type: ignore[misc]  # read() gives it to all
-    mean = transcripts.f0_mean(args.transcripts)
-    prosody = ProsodyConfig(f0_edges=fit_edges(log_f0[log_f0 != 0]), f0_mean=mean)
+    prosody = ProsodyConfig(f0_edges=fit_edges(log_f0[log_f0 != 0]))
     lm = from_unit_lm(source, prosody, args.dropout, args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to

@@ -1,8 +1,7 @@
 """Transcribe speech for the prosody LM: units, run lengths and normalised log F0 of every clip.
 
 Clips name no speaker here, and an unseen speaker has no mean either: each recording's F0 is freed of its
-own mean, as it is when a stranger's recording is answered, or of one F0 for all, so that a voice stays high
-or low.
+own mean, as it is when a stranger's recording is answered.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from speechprompt.pretrain.corpus import Clip, noises_of
 from speechprompt.units import Units
 
 BATCH_CLIPS = 64
-MEAN_NAME = b"f0_mean"  # among the metadata of the file
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -39,17 +37,11 @@ SCHEMA = pa.schema(
 
 
 def transcribe(
-    encoder: UnitEncoder,
-    clips: list[Clip],
-    copies: int,
-    seed: int,
-    workers: int = 0,
-    mean: float | None = None,
+    encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int, workers: int = 0
 ) -> Iterable[dict[str, Any]]:
     """Rows of SCHEMA for every clip, and for `copies` simulated recordings of each train clip.
 
-    workers: processes that track F0; 0 tracks it here. The rows do not depend on it. mean: natural log of
-    the F0 that every recording is set against; None for its own.
+    workers: processes that track F0; 0 tracks it here. The rows do not depend on it.
     """
     noises = noises_of(clips) if copies else []
     work = [(clip, 0) for clip in clips]
@@ -66,7 +58,7 @@ def transcribe(
             tracks = (pool.map if pool else map)(prosody.track_f0, waveforms)
             for (clip, copy), units, f0 in zip(group, encoder.batch(waveforms), tracks, strict=True):
                 segments = prosody.segment_f0(f0, units.lengths)
-                log_f0 = prosody.normalise(segments, prosody.mean_log_f0(f0) if mean is None else mean)
+                log_f0 = prosody.normalise(segments, prosody.mean_log_f0(f0))
                 yield {
                     "id": f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else ""),
                     "dataset": clip.dataset,
@@ -77,27 +69,14 @@ def transcribe(
                 }
 
 
-def write(rows: Iterable[dict[str, Any]], path: Path, mean: float | None = None) -> int:
-    """Write the rows as parquet, aside until it is whole; returns their number of units.
-
-    mean: what their log F0 is set against, for `f0_mean` to find.
-    """
+def write(rows: Iterable[dict[str, Any]], path: Path) -> int:
+    """Write the rows as parquet, aside until it is whole; returns their number of units."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = SCHEMA if mean is None else SCHEMA.with_metadata({MEAN_NAME: repr(mean)})
-    table = pa.Table.from_pylist(list(rows), schema=schema)
+    table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
     aside = path.with_suffix(".part")
     pq.write_table(table, aside)
     aside.replace(path)
     return sum(map(len, table["units"]))
-
-
-def f0_mean(path: Path) -> float | None:
-    """Natural log of the F0 that all rows of a file are set against; None when each has a mean of its own."""
-    try:
-        found = (pq.read_schema(path).metadata or {}).get(MEAN_NAME)
-        return None if found is None else float(found)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise SpeechPromptError(f"{path.name} cannot be read as transcripts with F0.") from error
 
 
 def read(path: Path, split: str, longest: int) -> list[Units]:
