@@ -31,14 +31,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
-from benchmarks.accuracy import data_files, of_split
+from benchmarks.accuracy import data_files, heard_once, of_split
 from speechprompt import dataset
 from speechprompt.backbone import Backbone
 from speechprompt.card import percent
 from speechprompt.dataset import Example
 from speechprompt.encoder import LogMel
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import check_answers, evaluate, to_units, waveform_of
+from speechprompt.evaluation import check_answers, evaluate, waveform_of
 from speechprompt.metrics import wilson_interval
 from speechprompt.recipe import labels_in_order
 from speechprompt.tasks import TASKS
@@ -231,11 +231,11 @@ def bounds(
     rule = prompt.label_rule if prompt else TASKS[task].label_rule
     examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)
     train = [example for example in examples if example.split == "train"]
+    train += [example for file in extra for example in dataset.read(file, rule, "train")]
     name, held_out = of_split(examples, split)
     if clips:
         rng = random.Random(seed)
         train, held_out = (rng.sample(part, min(clips, len(part))) for part in (train, held_out))
-    train += [example for file in extra for example in dataset.read(file, rule, "train")]
     labels = labels_in_order(TASKS[task], train)
     if len(labels) < 2:
         raise SpeechPromptError(
@@ -251,7 +251,8 @@ def bounds(
         ("majority class", due.count(majority), ", ".join(labels[label] for label in majority)),
     ]
 
-    known, asked = to_units(backbone, train), to_units(backbone, held_out)
+    heard: dict[bytes, Units] = {}  # an extra file may be given more than once
+    known, asked = (heard_once(backbone, part, heard) for part in (train, held_out))
     if any(example.audio is None for example in (*train, *held_out)):
         rows.append(("log-mel classifier", None, "the data has units and no recordings"))
     else:
