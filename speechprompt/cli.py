@@ -32,6 +32,7 @@ COMMANDS = {
     "pretrain encoder": "pretrain.encoder",
     "pretrain quantised": "pretrain.quantised",
     "pretrain centroids": "pretrain.centroids",
+    "pretrain transcripts": "pretrain.transcripts",
     "pretrain unit-lm": "pretrain.unit_lm",
     "pretrain prosody-lm": "pretrain.prosody_lm",
     "pretrain coffee-orders": "pretrain.coffee_orders",

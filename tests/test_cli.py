@@ -58,7 +58,7 @@ def test_every_command_explains_itself(capsys) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["pretrain", "--help"])
     assert "next-unit loss" in capsys.readouterr().out
-    for stage in ("encoder", "centroids", "unit-lm", "prosody-lm"):
+    for stage in ("encoder", "centroids", "transcripts", "unit-lm", "prosody-lm"):
         with pytest.raises(SystemExit, match="0"):
             main(["pretrain", stage, "--help"])
         assert "--seed" in capsys.readouterr().out

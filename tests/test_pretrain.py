@@ -103,6 +103,62 @@ def test_encoder_then_centroids_then_unit_lm(data, tmp_path) -> None:
     assert main([*missing, "--run", str(tmp_path / "lm3")]) == 2
 
 
+def test_other_speech_becomes_transcripts_for_the_unit_lm(data, tmp_path, capsys) -> None:
+    folder, file, written = (
+        tmp_path / "encoder",
+        data / "spoken_digits.parquet",
+        tmp_path / "new" / "u.parquet",
+    )
+    encoder = UnitEncoder(EncoderConfig(dim=16, n_layers=1), 12)
+    encoder.centroids.normal_(generator=torch.Generator().manual_seed(0))
+    encoder.save(folder)
+    stage = ["pretrain", "transcripts", "--encoder", str(folder), "--threads", "1", "--out", str(written)]
+    assert main([*stage, "--data", str(file), "--copies", "1"]) == 0
+    assert "44 recordings" in capsys.readouterr().out
+    rows = {row["id"]: row for row in pq.read_table(written).to_pylist()}
+    assert len(rows) == 24 + 20 and rows["spoken_digits/5"]["split"] == "valid"
+    encoder = UnitEncoder.load(folder)
+    for row in pq.read_table(file).to_pylist():
+        assert (
+            rows[f"spoken_digits/{row['id']}"]["units"]
+            == encoder.batch([audio.load(row["audio"])])[0].ids.tolist()
+        )
+
+    text = tmp_path / "text.parquet"
+    pq.write_table(pa.table({"id": ["1"], "split": ["train"]}), text)
+    for bad, why in ((text, "columns id, split and audio"), (tmp_path / "none.parquet", "cannot be read")):
+        assert main([*stage, "--data", str(bad)]) == 2
+        assert why in capsys.readouterr().err
+
+
+def test_a_unit_lm_goes_on_from_another(tmp_path, capsys) -> None:
+    rows = [
+        {"split": "valid" if i % 5 == 4 else "train", "units": [(i + k) % 12 for k in range(9)]}
+        for i in range(60)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "units.parquet")
+
+    def stage(out: str, *options: str) -> int:
+        files = ["--units", str(tmp_path / "units.parquet"), "--out", str(tmp_path / out)]
+        run = ["--run", str(tmp_path / f"{out}-run"), "--tokens-per-batch", "128", "--threads", "1"]
+        return main(["pretrain", "unit-lm", *files, *run, "--lr", "0.02", *options])
+
+    sizes = ["--dim", "16", "--layers", "1", "--heads", "2"]
+    assert stage("first", "--n-units", "12", "--epochs", "6", *sizes) == 0
+    source = ["--init-from", str(tmp_path / "first")]
+    assert stage("second", "--n-units", "12", "--epochs", "1", *source) == 0
+    assert unit_lm.load(tmp_path / "second").config.d_model == 16  # the sizes are those of the first
+    last, then = (
+        json.loads((tmp_path / f"{name}-run" / "unit_lm.jsonl").read_text().splitlines()[-1])
+        for name in ("first", "second")
+    )
+    assert then["epoch"] == 1 and then["train_loss"] < last["train_loss"]
+
+    assert stage("third", "--n-units", "13", *source) == 2
+    assert "has 12 units" in capsys.readouterr().err
+    assert stage("second", "--n-units", "12", "--epochs", "1", *sizes) == 2  # that run began elsewhere
+
+
 def test_a_stopped_encoder_run_goes_on_where_it_was(data, tmp_path, monkeypatch) -> None:
     whole = pretrain(data, tmp_path / "whole", 4)
     step = encoder_stage.Run.train_step

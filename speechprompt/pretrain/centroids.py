@@ -11,20 +11,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 
-from speechprompt import augment
 from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pretrain.corpus import Clip, noises_of, read_corpus
+from speechprompt.pretrain.corpus import read_corpus
 from speechprompt.pretrain.kmeans import kmeans
+from speechprompt.pretrain.transcripts import BATCH_CLIPS, transcribe, write
 from speechprompt.training import read_checkpoint
 
 FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets
-BATCH_CLIPS = 64
 
 
 def cut(checkpoint: Path, n_layers: int, n_units: int) -> tuple[UnitEncoder, bool]:
@@ -74,31 +71,6 @@ def fit(encoder: UnitEncoder, waveforms: list[np.ndarray], seed: int) -> float:
     return 1 - float((points - encoder.centroids[encoder.assign(points)]).square().mean())
 
 
-def transcribe(
-    encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int
-) -> list[dict[str, str | list[int]]]:
-    """Units of every clip, and of `copies` simulated recordings of each train clip."""
-    noises = noises_of(clips)
-    work = [(clip, 0) for clip in clips]
-    work += [(clip, copy) for copy in range(1, copies + 1) for clip in clips if clip.split == "train"]
-    work.sort(key=lambda item: len(item[0].samples))
-    rows: list[dict[str, str | list[int]]] = []
-    for at in tqdm(range(0, len(work), BATCH_CLIPS), desc="units", unit="batch"):
-        waveforms = []
-        for i, (clip, copy) in enumerate(work[at : at + BATCH_CLIPS]):
-            waveform = clip.waveform
-            if copy:
-                rng = np.random.default_rng([seed, at + i])
-                waveform = augment.another_recording(waveform, rng, noises)
-            waveforms.append(waveform)
-        for (clip, copy), units in zip(work[at : at + BATCH_CLIPS], encoder.batch(waveforms), strict=True):
-            row_id = f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else "")
-            rows.append(
-                {"id": row_id, "dataset": clip.dataset, "split": clip.split, "units": units.ids.tolist()}
-            )
-    return rows
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/encoder/encoder.pt"))
@@ -124,6 +96,4 @@ def run(args: argparse.Namespace) -> None:
     encoder.save(args.out)
     encoder = UnitEncoder.load(args.out)  # the units of the fp16 weights that ship
     rows = transcribe(encoder, clips, args.copies, args.seed)
-    args.transcripts.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), args.transcripts)
-    print(f"{sum(len(r['units']) for r in rows):,} units of {len(rows):,} recordings")
+    print(f"{write(rows, args.transcripts):,} units of {len(rows):,} recordings")

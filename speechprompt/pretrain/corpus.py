@@ -6,11 +6,13 @@ Only sets that allow any use are admitted, so that the weights are free for ever
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
@@ -55,24 +57,38 @@ def _decode(recording: bytes) -> np.ndarray:
 
 def read_corpus(folder: Path, splits: tuple[str, ...] = ("train", "valid"), workers: int = 2) -> list[Clip]:
     """Decode every admitted set found in `folder` (about 8 h of speech: 1 GB, under a minute)."""
-    clips: list[Clip] = []
-    found = [name for name in OPEN_SETS if (folder / f"{name}.parquet").is_file()]
+    found = [path for name in OPEN_SETS if (path := folder / f"{name}.parquet").is_file()]
     if not found:
         raise SpeechPromptError("None of the packed speech sets is in the data folder.")
+    return read_files(found, splits, workers)
+
+
+def read_files(
+    paths: Sequence[Path], splits: tuple[str, ...] = ("train", "valid"), workers: int = 2
+) -> list[Clip]:
+    """Decode the clips of packed files; a file's name without its ending is the name of its set."""
+    clips: list[Clip] = []
     with ProcessPoolExecutor(workers) as pool:
-        for name in tqdm(found, desc="decode", unit="set"):
-            rows = pq.read_table(folder / f"{name}.parquet").to_pylist()
+        for path in tqdm(paths, desc="decode", unit="set"):
+            try:
+                rows = pq.read_table(path).to_pylist()
+            except (OSError, pa.ArrowException) as error:
+                raise SpeechPromptError(
+                    f"{path.name} cannot be read as a parquet file: check the path."
+                ) from error
+            if not {"id", "split", "audio"} <= (rows[0] if rows else {}).keys():
+                raise SpeechPromptError(f"{path.name} needs rows with the columns id, split and audio.")
             rows = [row for row in rows if row["split"] in splits]
             decoded = pool.map(_decode, [row["audio"] for row in rows], chunksize=64)
             for row, samples in zip(rows, decoded, strict=True):
                 hubert = row.get("hubert100")
                 clips.append(
                     Clip(
-                        name,
+                        path.stem,
                         row["id"],
                         row["split"],
                         samples,
-                        phones_of(name, row),
+                        phones_of(path.stem, row),
                         [int(unit) for unit in hubert.split()] if hubert else None,
                     )
                 )

@@ -1,6 +1,7 @@
 """Train a unit LM: next-unit loss on unit transcripts, no labels (GSLM; SpeechPrompt, section 2.1).
 
-Reads parquet files with the columns split and units. A stopped run resumes at its last epoch.
+Reads parquet files with the columns split and units. Begins anew, or goes on from the weights of another
+unit LM (--init-from). A stopped run resumes at its last epoch.
 """
 
 from __future__ import annotations
@@ -97,6 +98,24 @@ def new_lm(args: argparse.Namespace, n_units: int) -> XGLMForCausalLM:
     return lm.train()
 
 
+def grown(args: argparse.Namespace) -> XGLMForCausalLM:
+    """The unit LM of --init-from, ready to be trained on; its sizes replace those asked for."""
+    source = unit_lm.load(args.init_from)
+    config = source.config
+    if config.vocab_size != args.n_units + UNIT_OFFSET:
+        raise SpeechPromptError(
+            f"{args.init_from.name} has {config.vocab_size - UNIT_OFFSET} units, --n-units says {args.n_units}."
+        )
+    if config.ffn_dim != 4 * config.d_model:
+        raise SpeechPromptError(
+            f"{args.init_from.name} is not four times as wide in its feed-forward layers."
+        )
+    args.dim, args.layers, args.heads = config.d_model, config.num_layers, config.attention_heads
+    lm = new_lm(args, args.n_units)
+    lm.load_state_dict(source.state_dict())
+    return lm
+
+
 def add_lm_arguments(parser: argparse.ArgumentParser, epochs: int, lr: float) -> None:
     """Sizes and training of an LM, as every kind of it takes them."""
     parser.add_argument("--epochs", type=int, default=epochs)
@@ -115,6 +134,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
     parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
     parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="UNIT_LM",
+        help="unit_lm folder to go on from, whose sizes it takes",
+    )
     add_lm_arguments(parser, epochs=5, lr=1.5e-3)
 
 
@@ -131,7 +156,7 @@ def train_lm(args: argparse.Namespace) -> None:
     if max(map(max, train)) >= args.n_units + UNIT_OFFSET:
         raise SpeechPromptError(f"The transcripts hold units beyond --n-units {args.n_units}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    lm = new_lm(args, args.n_units)
+    lm = grown(args) if args.init_from else new_lm(args, args.n_units)
     lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
 
     def loss_of(group: Sequence[int]) -> Tensor:
@@ -144,7 +169,11 @@ def train_lm(args: argparse.Namespace) -> None:
     def save() -> None:
         unit_lm.save(lm, args.out)
 
-    train_epochs(lm, "unit_lm", list(map(len, train)), loss_of, judge, save, args, {"n_units": args.n_units})
+    started: dict[str, Any] = {"n_units": args.n_units}
+    if args.init_from:
+        started["init_from"] = unit_lm.sha256(args.init_from)
+
+    train_epochs(lm, "unit_lm", list(map(len, train)), loss_of, judge, save, args, started)
 
 
 def train_epochs(

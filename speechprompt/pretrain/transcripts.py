@@ -1,0 +1,76 @@
+"""Transcribe recordings into the units of an encoder, for a unit LM to learn from.
+
+  python -m speechprompt pretrain transcripts --data my_speech.parquet --out runs/my_units.parquet
+  python -m speechprompt pretrain unit-lm --units runs/units.parquet runs/my_units.parquet --n-units 500 --out my_lm
+
+The files have the columns id, split and audio, what is written the columns id, dataset, split and units. No labels
+are read: more speech of the kind that prompts will hear makes a better unit LM.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tqdm import tqdm
+
+from speechprompt import augment
+from speechprompt.encoder import UnitEncoder
+from speechprompt.pretrain.corpus import Clip, noises_of, read_files
+
+BATCH_CLIPS = 64
+
+Row = dict[str, str | list[int]]
+
+
+def transcribe(encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int) -> list[Row]:
+    """Units of every clip, and of `copies` simulated recordings of each train clip."""
+    noises = noises_of(clips)
+    work = [(clip, 0) for clip in clips]
+    work += [(clip, copy) for copy in range(1, copies + 1) for clip in clips if clip.split == "train"]
+    work.sort(key=lambda item: len(item[0].samples))
+    rows: list[Row] = []
+    for at in tqdm(range(0, len(work), BATCH_CLIPS), desc="units", unit="batch"):
+        waveforms = []
+        for i, (clip, copy) in enumerate(work[at : at + BATCH_CLIPS]):
+            waveform = clip.waveform
+            if copy:
+                rng = np.random.default_rng([seed, at + i])
+                waveform = augment.another_recording(waveform, rng, noises)
+            waveforms.append(waveform)
+        for (clip, copy), units in zip(work[at : at + BATCH_CLIPS], encoder.batch(waveforms), strict=True):
+            row_id = f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else "")
+            rows.append(
+                {"id": row_id, "dataset": clip.dataset, "split": clip.split, "units": units.ids.tolist()}
+            )
+    return rows
+
+
+def write(rows: Sequence[Row], path: Path) -> int:
+    """Write transcripts as a parquet file, and its folder; return how many units they hold."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    pq.write_table(pa.Table.from_pylist(list(rows)), aside)
+    aside.replace(path)
+    return sum(len(row["units"]) for row in rows)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.parquet")
+    parser.add_argument("--encoder", type=Path, default=Path("backbones/mini/encoder"))
+    parser.add_argument("--copies", type=int, default=0, help="simulated recordings of each train clip")
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=4)
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    clips = read_files(args.data, workers=args.threads)
+    rows = transcribe(UnitEncoder.load(args.encoder), clips, args.copies, args.seed)
+    print(f"{write(rows, args.out):,} units of {len(rows):,} recordings")
