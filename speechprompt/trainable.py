@@ -57,8 +57,9 @@ class TuneConfig:
     unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
     recordings of each train clip (recipe.tune_task). per_label: at most so many train examples of each
     answer, 0 for all. balance: every answer is drawn about equally often in an epoch, and counts equally
-    when valid chooses the best step. patience: checks in a
-    row, each worse than the best on valid, that end it; the best is kept.
+    when valid chooses the best step. average: what is measured and kept is a mean over the steps, the
+    latest counting most. patience: checks in a row, each worse than the best on valid, that end it; the best
+    is kept.
     """
 
     prompt_length: int = 20
@@ -75,6 +76,7 @@ class TuneConfig:
     copies: int = 4
     per_label: int = 0
     balance: bool = False
+    average: bool = False
     label_smoothing: float = 0.0
     check_every: int = 100
     patience: int = 8

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from speechprompt.dataset import batches_by_length
@@ -27,6 +28,9 @@ from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import
     from transformers import XGLMForCausalLM
+
+
+RECENT = 8  # of a mean over the steps: about the last ninth of them counts for most of it
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:
     return copy.deepcopy(lm).bfloat16() if fast else lm
 
 
+def latest_most(mean: Tensor, latest: Tensor, steps: Tensor | int) -> Tensor:
+    """The mean over `steps` steps -> that over one more, by polynomial decay (Shamir and Zhang 2013)."""
+    return mean + (latest - mean) * (RECENT + 1) / (steps + 1 + RECENT)
+
+
 @torch.inference_mode()
 def accuracy(lm: XGLMForCausalLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
     """Share of answers that are right throughout, see Progress; of a sequence, share of its labels and ends."""
@@ -120,6 +129,8 @@ def tune(
     """
     if lm_lr is not None and keep != "last":
         raise ValueError("a fine-tuned LM is the last one: keep must be 'last'")
+    if lm_lr is not None and config.average:
+        raise ValueError("a fine-tuned LM is no mean over the steps: average must be False")
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
@@ -152,6 +163,8 @@ def descend(
     if start is not None:
         prompt.load_state_dict({**prompt.state_dict(), **start.tensors})
     trained: nn.Module = prompt
+    averaged = AveragedModel(prompt, avg_fn=latest_most) if config.average else None
+    kept = prompt if averaged is None else cast(TrainablePrompt, averaged.module)
     paces: dict[float, list[nn.Parameter]] = {}
     for name, parameter in prompt.named_parameters():
         pace = start.verbalizer_pace if start is not None and name == "verbalizer_weight" else 1.0
@@ -169,6 +182,8 @@ def descend(
     if resumed:
         trained.load_state_dict(resumed.pop("model"))
         optimizer.load_state_dict(resumed.pop("optimizer"))
+        if averaged is not None:
+            averaged.load_state_dict(resumed.pop("averaged"))
         state = resumed
     warm_up = min(100, config.steps // 5 + 1)
     losses: list[float] = []
@@ -194,19 +209,23 @@ def descend(
                 loss.backward()
                 nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
                 optimizer.step()
+                if averaged is not None:
+                    averaged.update_parameters(prompt)
                 losses.append(loss.item())
                 state["step"] += 1
                 bar.update()
                 if state["step"] % config.check_every == 0 or state["step"] == config.steps:
-                    found = accuracy(used, prompt, valid)
+                    found = accuracy(used, kept, valid)
                     state["since"] += 1
                     if found >= state["best"]:
-                        state |= {"best": found, "tensors": prompt.tensors(), "since": 0}
+                        state |= {"best": found, "tensors": kept.tensors(), "since": 0}
                     progress = Progress(state["step"], sum(losses) / len(losses), found)
                     bar.set_postfix(loss=round(progress.loss, 3), valid=f"{found:.1%}")
                     losses = []
                     if checkpoint:
                         weights = {"model": trained.state_dict(), "optimizer": optimizer.state_dict()}
+                        if averaged is not None:
+                            weights["averaged"] = averaged.state_dict()
                         save_checkpoint(checkpoint, settings, {**state, **weights})
                     if report:
                         report(progress)
@@ -214,7 +233,7 @@ def descend(
         if not state["tensors"]:
             raise
     if keep == "last" or not state["tensors"]:
-        return prompt.tensors(), accuracy(used, prompt, valid)
+        return kept.tensors(), accuracy(used, kept, valid)
     return state["tensors"], state["best"]
 
 

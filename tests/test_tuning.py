@@ -12,7 +12,7 @@ import torch
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units, frequent_units
-from speechprompt.tuning import Progress, accuracy, balanced, epochs, tune, with_noise
+from speechprompt.tuning import Progress, accuracy, balanced, epochs, latest_most, tune, with_noise
 from tests.tiny import N_UNITS, make_lm
 
 GOAL = Goal(3)
@@ -59,7 +59,8 @@ def test_same_seed_same_prompt() -> None:
     assert not torch.equal(first["separator"], other["separator"])
 
 
-def test_resuming_equals_never_having_stopped(tmp_path) -> None:
+@pytest.mark.parametrize("average", [False, True])
+def test_resuming_equals_never_having_stopped(tmp_path, average: bool) -> None:
     class Stopped(Exception):
         pass
 
@@ -67,7 +68,7 @@ def test_resuming_equals_never_having_stopped(tmp_path) -> None:
         if progress.step == 40:
             raise Stopped
 
-    config = replace(QUICK, unit_noise=0.1)
+    config = replace(QUICK, unit_noise=0.1, average=average)
     whole, _ = tune(make_lm(), TRAIN, VALID, GOAL, config)
     with pytest.raises(Stopped):
         tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop)
@@ -78,6 +79,30 @@ def test_resuming_equals_never_having_stopped(tmp_path) -> None:
         torch.testing.assert_close(parts[name], whole[name], atol=1e-5, rtol=1e-4)
     with pytest.raises(SpeechPromptError, match="holds another tuning"):
         tune(make_lm(), TRAIN, VALID, GOAL, replace(config, lr=0.01), tmp_path)
+
+
+def test_a_mean_over_the_steps_is_what_is_kept() -> None:
+    def after(steps: int, average: bool = False) -> dict[str, torch.Tensor]:
+        asked = iter(range(1000))
+        config = replace(QUICK, average=average)
+        stop = lambda: next(asked) == steps  # noqa: E731
+        return tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last", should_stop=stop)[0]
+
+    ways = [after(steps)["separator"] for steps in (1, 2, 3)]
+    mean = after(3, average=True)["separator"]
+    expected = latest_most(latest_most(ways[0], ways[1], 1), ways[2], 2)
+    torch.testing.assert_close(mean, expected)
+    assert (mean - ways[2]).norm() < (mean - ways[0]).norm()
+    with pytest.raises(ValueError, match="average must be False"):
+        tune(make_lm(), TRAIN, VALID, GOAL, replace(QUICK, average=True), keep="last", lm_lr=1e-3)
+
+
+def test_the_latest_steps_count_most_in_a_mean() -> None:
+    mean = torch.zeros(900)  # the share of each step
+    for step in range(900):
+        mean = latest_most(mean, torch.eye(900)[step], step) if step else torch.eye(900)[0]
+    assert float(mean.sum()) == pytest.approx(1, rel=1e-3) and bool((mean.diff() > 0)[1:].all())
+    assert float(mean[800:].sum()) > 0.6
 
 
 def test_full_fine_tuning_changes_the_lm_and_resumes(tmp_path) -> None:

@@ -93,6 +93,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--unit-noise", type=float, default=0.05, help="share of units disturbed (default 0.05)"
     )
     parser.add_argument("--prompt-dropout", type=float, default=0.0, help="the papers' code has 0.1")
+    parser.add_argument(
+        "--average",
+        action="store_true",
+        help="measure and keep a mean over the steps, the latest counting most: steadier than the last one",
+    )
     parser.add_argument("--label-smoothing", type=float, default=0.0)
     parser.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
     parser.add_argument(
