@@ -68,6 +68,7 @@ ROWS = [
     Row("input", "input prompts in place of deep ones, length 20", {"deep": False}),
     Row("frequency", "fixed verbalizer, the most frequent units", {"verbalizer": "frequency"}),
     Row("random", "fixed verbalizer, units at random", {"verbalizer": "random"}),
+    Row("average", "a mean over the steps, the latest counting most", {"average": True}),
     # One input vector stands for no prompt: beside the LM's own weights it adds next to nothing.
     Row(
         "fine-tuning",

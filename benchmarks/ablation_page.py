@@ -18,6 +18,7 @@ GROUPS = {
     "Prompt length": tuple(f"length-{n}" for n in (1, 2, 5, 10, 20, 40, 50)),
     "Where the prompt goes": (RECIPE, "input"),
     "Verbalizer": (RECIPE, "frequency", "random"),
+    "What is kept": (RECIPE, "average"),
     "What is trained": (RECIPE, "fine-tuning"),
     "Which LM": (RECIPE, "random-lm"),
 }
