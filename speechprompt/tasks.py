@@ -215,8 +215,8 @@ TASKS = {
             "hears none of them undisturbed",
             "of each set; some of them for research alone, and none of those recordings is included",
             {"cases": [["label", "silence", None], *LANGUAGES], "otherwise": None},
-            limits="It knows six languages and answers every other one with one of them. German and Polish "
-            "were learnt from few speakers, Lithuanian from single words.",
+            limits="It knows six languages and answers every other one with one of them, in doubt with one that "
+            "it heard much of. German and Polish were learnt from few speakers, Lithuanian from single words.",
             files=(*SPOKEN, "speech_commands_extra", "spoken_digits", "arabic_commands", "librispeech_clips"),
             channel="controlled",
         ),

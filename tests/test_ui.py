@@ -224,6 +224,11 @@ def shown(update: Any) -> str:
     return Elements(update.value).text
 
 
+def test_labels_are_shown_as_people_read_them() -> None:
+    assert figures.label_tag("b", "dog_bark") == '<b dir="auto">dog bark</b>'
+    assert figures.label_tag("b", "<i>") == '<b dir="auto">&lt;i&gt;</b>'
+
+
 def test_answer_shows_label_scores_generated_units_and_timing(desk: Desk, clips: Path) -> None:
     path = str(clips / "a.wav")
     panel = desk.answer(path, "colours", "tiny")

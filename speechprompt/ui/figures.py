@@ -145,8 +145,8 @@ def note(message: str) -> str:
 
 
 def label_tag(tag: str, label: str) -> str:
-    """A label may be in any script, so its direction is its own."""
-    return f'<{tag} dir="auto">{escape(label)}</{tag}>'
+    """A label may be in any script, so its direction is its own; data writes `dog_bark` where people read two words."""
+    return f'<{tag} dir="auto">{escape(label.replace("_", " "))}</{tag}>'
 
 
 def examples(entries: Iterable[Mapping[str, str]]) -> str:
