@@ -92,7 +92,7 @@ def pretrain_forever(units: Path, run: Path, out: Path, epochs: int = 100_000) -
     from speechprompt.pretrain import unit_lm
 
     sizes = {"n_units": tiny.N_UNITS, "dim": 16, "layers": 1, "heads": 2}
-    rest = {"tokens_per_batch": 256, "lr": 1e-3, "dropout": 0.0, "seed": 0, "threads": 1}
+    rest = {"tokens_per_batch": 256, "lr": 1e-3, "dropout": 0.0, "seed": 0, "threads": 1, "init_from": None}
     unit_lm.run(Namespace(units=[units], run=run, out=out, epochs=epochs, **sizes, **rest))
 
 
