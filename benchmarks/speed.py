@@ -29,6 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
+# Functions of speed_sections.
 SECTIONS = ("tasks", "reference", "length", "batch", "tuning", "label")
 
 
@@ -95,7 +96,7 @@ def main() -> None:
         rows = []
         for threads in args.threads:
             torch.set_num_threads(threads)
-            rows += speed_sections.SECTIONS[section](args, threads)
+            rows += getattr(speed_sections, section)(args, threads)
         print(f"\n{section}\n\n{table(rows)}", flush=True)
         results["sections"][section] = rows
         if args.json:

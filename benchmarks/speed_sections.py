@@ -1,4 +1,4 @@
-"""What speed.py times: one function for each of its sections, which gives the rows of a table."""
+"""What speed.py times: a function of the name of each of its sections, which gives the rows of a table."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ import torch
 from contenders import RATE, Work, clip, made_units
 from torch.utils.flop_counter import FlopCounterMode
 
-from speechprompt import packing
+from speechprompt import labelling, packing
 from speechprompt.backbone import Backbone
 from speechprompt.generation import PromptedLM
-from speechprompt.labelling import label
 
 Row = dict[str, Any]
 
@@ -180,7 +179,7 @@ def tuning(args, threads: int) -> list[Row]:
     return [row | {f"{name}, tokens/s": n * (places + 2) / s for name, s in found.items()}]
 
 
-def labelling(args, threads: int) -> list[Row]:
+def label(args, threads: int) -> list[Row]:
     backbone = Backbone.load("mini", args.device)
     names = ["keyword_spotting", "spoken_digits"]
     count = args.clips
@@ -196,7 +195,8 @@ def labelling(args, threads: int) -> list[Row]:
                 prompted.answer(backbone.listen(clips[at : at + 128]), range(2))
 
         def whole() -> None:
-            label(backbone, names, Path(folder), Path(folder) / "labels.csv", args.workers, progress=False)
+            out = Path(folder) / "labels.csv"
+            labelling.label(backbone, names, Path(folder), out, args.workers, progress=False)
 
         found = interleaved({"models": models, "label": whole}, 3, args.device)
         spent = {}
@@ -208,13 +208,3 @@ def labelling(args, threads: int) -> list[Row]:
     row |= {"label s": found["label"], "models alone s": found["models"], "workers": args.workers}
     row |= {"x models alone": found["label"] / found["models"]}
     return [row | {"x models alone, processor time": spent["label"] / spent["models"], "threads": threads}]
-
-
-SECTIONS = {
-    "tasks": tasks,
-    "reference": reference,
-    "length": length,
-    "batch": batch,
-    "tuning": tuning,
-    "label": labelling,
-}

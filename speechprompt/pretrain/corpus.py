@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
@@ -71,14 +72,14 @@ def read_files(
     with ProcessPoolExecutor(workers) as pool:
         for path in tqdm(paths, desc="decode", unit="set"):
             try:
-                rows = pq.read_table(path).to_pylist()
+                table = pq.read_table(path)
             except (OSError, pa.ArrowException) as error:
                 raise SpeechPromptError(
                     f"{path.name} cannot be read as a parquet file: check the path."
                 ) from error
-            if not {"id", "split", "audio"} <= (rows[0] if rows else {}).keys():
+            if not len(table) or not {"id", "split", "audio"} <= set(table.column_names):
                 raise SpeechPromptError(f"{path.name} needs rows with the columns id, split and audio.")
-            rows = [row for row in rows if row["split"] in splits]
+            rows = table.filter(pc.field("split").isin(splits)).to_pylist()
             decoded = pool.map(_decode, [row["audio"] for row in rows], chunksize=64)
             for row, samples in zip(rows, decoded, strict=True):
                 hubert = row.get("hubert100")

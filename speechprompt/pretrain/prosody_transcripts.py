@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
-from speechprompt import augment, prosody
+from speechprompt import prosody
 from speechprompt.encoder import UnitEncoder
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pretrain.corpus import Clip, noises_of
+from speechprompt.pretrain import transcripts
+from speechprompt.pretrain.corpus import Clip
 from speechprompt.units import Units
 
-BATCH_CLIPS = 64
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -43,24 +42,14 @@ def transcribe(
 
     workers: processes that track F0; 0 tracks it here. The rows do not depend on it.
     """
-    noises = noises_of(clips) if copies else []
-    work = [(clip, 0) for clip in clips]
-    work += [(clip, copy) for copy in range(1, copies + 1) for clip in clips if clip.split == "train"]
-    work.sort(key=lambda item: len(item[0].samples))
     with ProcessPoolExecutor(workers) if workers else nullcontext() as pool:
-        for at in tqdm(range(0, len(work), BATCH_CLIPS), desc="units and F0", unit="batch", mininterval=5):
-            group = work[at : at + BATCH_CLIPS]
-            waveforms = []
-            for i, (clip, copy) in enumerate(group):
-                rng = np.random.default_rng([seed, at + i])
-                said = clip.waveform
-                waveforms.append(augment.another_recording(said, rng, noises) if copy else said)
+        for named, waveforms in transcripts.recordings(clips, copies, seed, "units and F0"):
             tracks = (pool.map if pool else map)(prosody.track_f0, waveforms)
-            for (clip, copy), units, f0 in zip(group, encoder.batch(waveforms), tracks, strict=True):
+            for (name, clip), units, f0 in zip(named, encoder.batch(waveforms), tracks, strict=True):
                 segments = prosody.segment_f0(f0, units.lengths)
                 log_f0 = prosody.normalise(segments, prosody.mean_log_f0(f0))
                 yield {
-                    "id": f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else ""),
+                    "id": name,
                     "dataset": clip.dataset,
                     "split": clip.split,
                     "units": units.ids,
@@ -70,13 +59,8 @@ def transcribe(
 
 
 def write(rows: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write the rows as parquet, aside until it is whole; returns their number of units."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
-    aside = path.with_suffix(".part")
-    pq.write_table(table, aside)
-    aside.replace(path)
-    return sum(map(len, table["units"]))
+    """Write the rows as parquet; returns their number of units."""
+    return transcripts.write(rows, path, SCHEMA)
 
 
 def read(path: Path, split: str, longest: int) -> list[Units]:

@@ -10,8 +10,9 @@ are read: more speech of the kind that prompts will hear makes a better unit LM.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,36 +29,48 @@ BATCH_CLIPS = 64
 Row = dict[str, str | list[int]]
 
 
-def transcribe(encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int) -> list[Row]:
-    """Units of every clip, and of `copies` simulated recordings of each train clip."""
-    noises = noises_of(clips)
+def recordings(
+    clips: list[Clip], copies: int, seed: int, what: str
+) -> Iterator[tuple[list[tuple[str, Clip]], list[np.ndarray]]]:
+    """Batches of like length: (id, clip) of each recording, and the waveforms, float32 [T] at 16 kHz.
+
+    Every clip as it is, and `copies` simulated recordings of each train clip, whose ids end in #1, #2, …
+    what: said beside the progress bar.
+    """
+    noises = noises_of(clips) if copies else []
     work = [(clip, 0) for clip in clips]
     work += [(clip, copy) for copy in range(1, copies + 1) for clip in clips if clip.split == "train"]
     work.sort(key=lambda item: len(item[0].samples))
-    rows: list[Row] = []
-    for at in tqdm(range(0, len(work), BATCH_CLIPS), desc="units", unit="batch"):
-        waveforms = []
-        for i, (clip, copy) in enumerate(work[at : at + BATCH_CLIPS]):
+    for at in tqdm(range(0, len(work), BATCH_CLIPS), desc=what, unit="batch", mininterval=5):
+        named, waveforms = [], []
+        for number, (clip, copy) in enumerate(work[at : at + BATCH_CLIPS], at):
             waveform = clip.waveform
             if copy:
-                rng = np.random.default_rng([seed, at + i])
-                waveform = augment.another_recording(waveform, rng, noises)
+                waveform = augment.another_recording(waveform, np.random.default_rng([seed, number]), noises)
+            named.append((f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else ""), clip))
             waveforms.append(waveform)
-        for (clip, copy), units in zip(work[at : at + BATCH_CLIPS], encoder.batch(waveforms), strict=True):
-            row_id = f"{clip.dataset}/{clip.id}" + (f"#{copy}" if copy else "")
+        yield named, waveforms
+
+
+def transcribe(encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int) -> list[Row]:
+    """Units of every clip, and of `copies` simulated recordings of each train clip."""
+    rows: list[Row] = []
+    for named, waveforms in recordings(clips, copies, seed, "units"):
+        for (name, clip), units in zip(named, encoder.batch(waveforms), strict=True):
             rows.append(
-                {"id": row_id, "dataset": clip.dataset, "split": clip.split, "units": units.ids.tolist()}
+                {"id": name, "dataset": clip.dataset, "split": clip.split, "units": units.ids.tolist()}
             )
     return rows
 
 
-def write(rows: Sequence[Row], path: Path) -> int:
-    """Write transcripts as a parquet file, and its folder; return how many units they hold."""
+def write(rows: Iterable[Mapping[str, Any]], path: Path, schema: pa.Schema | None = None) -> int:
+    """Write transcripts as parquet, and its folder, aside until it is whole; return how many units they hold."""
+    kept = list(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(list(rows)), aside)
+    pq.write_table(pa.Table.from_pylist(kept, schema=schema), aside)
     aside.replace(path)
-    return sum(len(row["units"]) for row in rows)
+    return sum(len(row["units"]) for row in kept)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
