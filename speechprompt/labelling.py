@@ -28,7 +28,7 @@ from speechprompt.prompt import Prompt
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 CHUNK_SECONDS = 300.0  # recordings answered, and kept, together; 19 MB as waveforms
-CHUNK_CLIPS = AHEAD  # the next are decoded meanwhile
+CHUNK_CLIPS = 2 * AHEAD  # the more, the more alike in length are those of one batch
 GPU_FACTOR = 4  # chunks of a GPU are so much larger
 ROWS_AT_ONCE = 10_000  # of the output, in memory
 
