@@ -9,8 +9,11 @@ shows what the encoder gave away. Both see every train clip of the task 12 times
 that is dropped, and are read after the last pass; the majority class is that of the train split. Of a task that
 fills slots, each label is decided on its own and an answer counts when all are right.
 
-3000 clips of a second or two take up to 5 minutes on two cores; longer clips take longer. --clips is for a
-quick look.
+With --as-tuned the classifier on units learns from what tuning learns from: so many simulated recordings of each
+clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels).
+
+3000 clips of a second or two take up to 5 minutes on two cores; longer clips and simulated ones take longer.
+--clips is for a quick look.
 """
 
 from __future__ import annotations
@@ -35,10 +38,10 @@ from benchmarks.accuracy import data_files, heard_once, of_split
 from speechprompt import dataset
 from speechprompt.backbone import Backbone
 from speechprompt.card import percent
-from speechprompt.dataset import Example
+from speechprompt.dataset import Example, at_most
 from speechprompt.encoder import LogMel
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import check_answers, evaluate, waveform_of
+from speechprompt.evaluation import check_answers, evaluate, to_units, waveform_of
 from speechprompt.metrics import wilson_interval
 from speechprompt.recipe import labels_in_order
 from speechprompt.tasks import TASKS
@@ -216,10 +219,13 @@ def bounds(
     clips: int = 0,
     seed: int = 0,
     extra: Sequence[Path] = (),
+    copies: int = 0,
+    per_label: int = 0,
 ) -> tuple[str, int, list[tuple[str, int | None, str]]]:
     """(split, n, rows of (what, how many of n are right or None, remark)); SpeechPromptError for other tasks.
 
-    extra: files whose train examples are learnt from too.
+    extra: files whose train examples are learnt from too. copies: simulated recordings of each train clip,
+    as tuning makes them. per_label: at most so many train examples of each answer, 0 for all.
     """
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
     if task not in TASKS or (TASKS[task].answer == "sequence" and "slots" not in TASKS[task].label_rule):
@@ -233,6 +239,8 @@ def bounds(
     train = [example for example in examples if example.split == "train"]
     train += [example for file in extra for example in dataset.read(file, rule, "train")]
     name, held_out = of_split(examples, split)
+    if per_label:
+        train = at_most(train, per_label, seed)
     if clips:
         rng = random.Random(seed)
         train, held_out = (rng.sample(part, min(clips, len(part))) for part in (train, held_out))
@@ -252,9 +260,16 @@ def bounds(
     ]
 
     heard: dict[bytes, Units] = {}  # an extra file may be given more than once
-    known, asked = (heard_once(backbone, part, heard) for part in (train, held_out))
+    asked = heard_once(backbone, held_out, heard)
+    if copies:
+        known = to_units(backbone, train, copies, seed, TASKS[task].channel)
+        truth *= len(known) // len(train)  # units that the data has itself are never simulated
+    else:
+        known = heard_once(backbone, train, heard)
     if any(example.audio is None for example in (*train, *held_out)):
         rows.append(("log-mel classifier", None, "the data has units and no recordings"))
+    elif copies:
+        rows.append(("log-mel classifier", None, "learns from clips as they are, without --as-tuned"))
     else:
         began = time.perf_counter()
         mels = log_mels(train)
@@ -291,6 +306,16 @@ def main() -> None:
     parser.add_argument(
         "--extra", type=Path, nargs="+", default=[], metavar="FILE.parquet", help="train examples to add"
     )
+    parser.add_argument(
+        "--as-tuned",
+        type=int,
+        default=0,
+        metavar="COPIES",
+        help="what tune calls --augment (default 0: clips as they are)",
+    )
+    parser.add_argument(
+        "--per-label", type=int, default=0, metavar="N", help="as tune has it (default 0: all)"
+    )
     parser.add_argument("--backbone", default="mini")
     parser.add_argument("--split", default="valid", help="what the answers are counted on (default: valid)")
     parser.add_argument("--clips", type=int, default=0, metavar="N", help="at most N of either split")
@@ -302,9 +327,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     try:
         backbone = Backbone.load(args.backbone)
-        split, n, rows = bounds(
-            backbone, args.task, args.folder, args.split, args.clips, args.seed, args.extra
-        )
+        chosen = (args.clips, args.seed, args.extra, args.as_tuned, args.per_label)
+        split, n, rows = bounds(backbone, args.task, args.folder, args.split, *chosen)
     except SpeechPromptError as error:
         raise SystemExit(f"{error}") from None
     print(f"{args.task} on {backbone.name}, {n} utterances of the {split} split\n")

@@ -209,6 +209,20 @@ def test_bounds_of_a_task(
     examples = read(data / "clips.parquet", {"column": "label"}, "valid")
     assert found[3][1] == round(12 * evaluate(tiny, tiny.prompt("colours"), examples)["accuracy"])
 
+    learnt: list[int] = []
+    true = bounds.trained
+
+    def spied(make, inputs, truth, *rest):
+        learnt.append(len(inputs))
+        assert len(truth) == len(inputs)
+        return true(make, inputs, truth, *rest)
+
+    monkeypatch.setattr(bounds, "trained", spied)
+    _, _, as_tuned = bounds.bounds(tiny, "colours", data, "test", copies=2, per_label=2)
+    assert learnt == [3 * 6] and [what for what, *_ in as_tuned] == [what for what, *_ in found]
+    assert as_tuned[1][1] is None and as_tuned[2][1] is not None
+    monkeypatch.setattr(bounds, "trained", true)
+
     units = [{"split": s, "units": [i], "label": COLOURS[i]} for s in ("train", "valid") for i in range(3)]
     write(data / "transcripts.parquet", units)
 
