@@ -40,10 +40,14 @@ def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
         return sentence(error, "The Teach tab failed"), True
 
 
-def _shown(session: Session, chosen: str, said: tuple[str, bool]) -> tuple[Any, ...]:
-    if chosen not in session.labels:
-        chosen = session.labels[0] if session.labels else ""
-    select = gr.HTML(value=chosen, options=lesson_figures.label_options(session.labels))
+def _shown(
+    session: Session, chosen: str, said: tuple[str, bool], choose: str | None = None
+) -> tuple[Any, ...]:
+    """choose: the label to be chosen from now on; without it the choice stays, which may be another by now."""
+    if choose is None and chosen not in session.labels:
+        choose = session.labels[0] if session.labels else ""
+    options = lesson_figures.label_options(session.labels)
+    select = gr.HTML(options=options) if choose is None else gr.HTML(value=choose, options=options)
     clips = gr.HTML(lesson_figures.clip_list(session.by_label()))
     return session, select, clips, gr.HTML(lesson_figures.said(*said))
 
@@ -51,13 +55,13 @@ def _shown(session: Session, chosen: str, said: tuple[str, bool]) -> tuple[Any, 
 def add_label(session: Session, chosen: str, name: str) -> tuple[Any, ...]:
     said = one_sentence(lambda: f"{session.add_label(name)!r} is chosen: record it or give it files.")
     done = not said[1]
-    return *_shown(session, name.strip() if done else chosen, said), "" if done else name
+    return *_shown(session, chosen, said, name.strip() if done else None), "" if done else name
 
 
 def rename_label(session: Session, chosen: str, name: str) -> tuple[Any, ...]:
     said = one_sentence(lambda: f"{chosen!r} is called {session.rename_label(chosen, name)!r} now.")
     done = not said[1]
-    return *_shown(session, name.strip() if done else chosen, said), "" if done else name
+    return *_shown(session, chosen, said, name.strip() if done else None), "" if done else name
 
 
 def remove_label(session: Session, chosen: str) -> tuple[Any, ...]:

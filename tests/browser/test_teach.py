@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from speechprompt import augment
 
@@ -48,6 +49,13 @@ def add_label(page: Page, name: str) -> None:
 
 def give(page: Page, *paths: Path) -> None:
     page.locator("#sp-teach-files input[type=file]").set_input_files(list(paths))
+
+
+def record(recorder: Locator) -> None:
+    """Speak for as long as the microphone's clip lasts."""
+    recorder.get_by_role("button", name="Record", exact=True).click()
+    recorder.page.wait_for_timeout(2500)
+    recorder.get_by_role("button", name="Stop", exact=True).click()
 
 
 def try_in_try_tab(page: Page, title: str, clip: Path) -> str:
@@ -131,3 +139,24 @@ def test_mistakes_get_one_sentence_and_lose_nothing_on_a_phone(
     expect(page.locator("#sp-teach-clips li")).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     page.context.close()
+
+
+def test_a_voice_is_recorded_for_the_chosen_label_and_asked_of_the_new_task(
+    page_hearing: Callable[..., Page], clips: dict[str, list[Path]]
+) -> None:
+    page = page_hearing(clips["yes"][0])
+    open_teach(page)
+    add_label(page, "stop")
+    give(page, *clips["stop"])
+    add_label(page, "yes")  # while the files are read: it stays chosen when they are
+    record(page.locator("#sp-teach-audio"))
+    expect(page.locator("#sp-teach-said")).to_contain_text("Recording 1 of 'yes' is kept.")
+    expect(page.locator("#sp-teach-clips li")).to_have_count(4)
+    page.get_by_role("button", name="Play Recording 1").click()
+    expect(page.locator("#sp-teach-player")).to_be_visible()
+    give(page, *clips["yes"][1:])
+    expect(page.locator("#sp-teach-clips li")).to_have_count(6)
+    page.locator("#sp-teach-run").click()
+    expect(page.locator("#sp-teach-panel .sp-taught")).to_be_visible(timeout=PATIENT)
+    record(page.locator("#sp-teach-try"))
+    expect(page.locator("#sp-teach-answer .sp-label")).to_contain_text("yes")
