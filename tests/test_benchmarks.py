@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from benchmarks import accuracy, bounds
+from benchmarks import accuracy, bounds, classifiers
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import read
 from speechprompt.evaluation import evaluate
@@ -159,13 +159,13 @@ def test_a_classifier_learns_what_is_there_and_padding_changes_nothing(kind: str
     inputs = made_units(200, 1)
     truth = [(int((ids == 3).any()),) for ids in inputs]
     if kind == "mels":
-        bands = torch.randn(4, bounds.N_MELS, generator=torch.Generator().manual_seed(0))
+        bands = torch.randn(4, classifiers.N_MELS, generator=torch.Generator().manual_seed(0))
         inputs = [bands[ids].repeat_interleave(4, 0).half() for ids in inputs]
-    model = bounds.trained(
-        lambda: bounds.UnitClassifier(4, 2) if kind == "units" else bounds.MelClassifier(2),
+    model = classifiers.trained(
+        lambda: classifiers.UnitClassifier(4, 2) if kind == "units" else classifiers.MelClassifier(2),
         inputs[:150], truth[:150], 0, "test",
     )  # fmt: skip
-    assert bounds.right(model, inputs[150:], truth[150:]) >= 45
+    assert classifiers.right(model, inputs[150:], truth[150:]) >= 45
     with torch.inference_mode():
         together, alone = model(inputs[:9]), torch.cat([model([one]) for one in inputs[:9]])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
@@ -175,15 +175,15 @@ def test_a_classifier_learns_what_is_there_and_padding_changes_nothing(kind: str
 def test_a_set_of_labels_is_right_when_all_are() -> None:
     inputs = made_units(200, 1)
     truth = [tuple(unit for unit in (2, 3) if (ids == unit).any()) for ids in inputs]
-    model = bounds.trained(
-        lambda: bounds.UnitClassifier(4, 4), inputs[:150], truth[:150], 0, "test", many=True
+    model = classifiers.trained(
+        lambda: classifiers.UnitClassifier(4, 4), inputs[:150], truth[:150], 0, "test", many=True
     )
-    assert bounds.right(model, inputs[150:], truth[150:], many=True) >= 40
-    assert bounds.right(model, inputs[150:], [(0, *labels) for labels in truth[150:]], many=True) == 0
+    assert classifiers.right(model, inputs[150:], truth[150:], many=True) >= 40
+    assert classifiers.right(model, inputs[150:], [(0, *labels) for labels in truth[150:]], many=True) == 0
 
 
 def test_two_ways_are_a_gru_forwards_and_one_backwards() -> None:
-    pooled = bounds.Pooled(5, 2)
+    pooled = classifiers.Pooled(5, 2)
     vectors = torch.randn(1, 7, 5)
     states = torch.cat([pooled.ways[0](vectors)[0], pooled.ways[1](vectors.flip(1))[0]], -1)
     expected = pooled.out(torch.cat((states.mean(1), states.amax(1)), -1))
