@@ -3,32 +3,26 @@
 Round one predicts clusters of MFCC frames under a mask, as HuBERT does; round two predicts clusters of
 the encoder's own features. Beside it, CTC on phones (where words are known) and on published HuBERT-100
 transcripts pulls the middle layers towards what is said. The input is noisy, the targets are clean.
-
-Step n draws the same batch whatever happened before, so a stopped run resumes where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
-import time
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from speechprompt.encoder import EncoderConfig, SpeechEncoder
 from speechprompt.pretrain.batches import Batches
 from speechprompt.pretrain.corpus import read_corpus
+from speechprompt.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments
 from speechprompt.pretrain.kmeans import kmeans, nearest
-from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
+from speechprompt.training import run_folder
 
 FIRST_CLUSTERS, SECOND_CLUSTERS, TEACHER_LAYERS = 100, 500, 3
 HUBERT_UNITS = 100
@@ -91,54 +85,29 @@ def ctc(logits: Tensor, targets: Sequence[list[int] | None]) -> Tensor:
     )
 
 
-class Run:
-    """Everything that a stopped run needs to go on."""
+class Run(EncoderRun[Pretrainer]):
+    """Both rounds; the second begins with a teacher, the encoder's average so far."""
+
+    name = "encoder"
+    options = ("steps", "dim", "layers", "lr", "second_round", "seed")
 
     def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
-        self.args, self.batches, self.step = args, batches, 0
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(args.seed)
         config = EncoderConfig(dim=args.dim, n_layers=args.layers, ffn_dim=4 * args.dim)
-        self.model = Pretrainer(config, len(batches.phones)).to(self.device)
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=args.lr, weight_decay=0.05, betas=(0.9, 0.98), fused=True
-        )
-        names = ("steps", "dim", "layers", "lr", "second_round", "seed")
-        self.settings = {name: getattr(args, name) for name in names}
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        super().__init__(args, batches, Pretrainer(config, len(batches.phones)).to(device))
         self.teacher: SpeechEncoder | None = None
-        self.clusters: dict[str, Tensor] = {}
 
-    @property
-    def checkpoint(self) -> Path:
-        return Path(self.args.run) / "encoder.pt"
+    def state(self) -> dict[str, Any]:
+        teacher = self.teacher.state_dict() if self.teacher else None
+        return super().state() | {"teacher": teacher, "config": vars(self.model.encoder.config)}
 
-    def save(self) -> None:
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "teacher": self.teacher.state_dict() if self.teacher else None,
-            "clusters": self.clusters,
-            "rng": torch.get_rng_state(),
-            "config": vars(self.model.encoder.config),
-        }
-        save_checkpoint(self.checkpoint, self.settings, state)
-
-    def resume(self) -> None:
-        state = load_checkpoint(self.checkpoint, self.settings, self.device)
-        if state is None:
-            return
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.clusters = state["clusters"]
-        torch.set_rng_state(state["rng"].cpu())
-        if state["teacher"]:
+    def resume(self) -> dict[str, Any] | None:
+        state = super().resume()
+        if state and state["teacher"]:
             self.teacher = copy.deepcopy(self.average.encoder)
             self.teacher.load_state_dict(state["teacher"])
+        return state
 
     @torch.inference_mode()
     def target_features(self, clean_mel: Tensor) -> Tensor:
@@ -148,16 +117,15 @@ class Run:
             return self.teacher(clean_mel, n_layers=TEACHER_LAYERS).float()
 
     def fit_clusters(self, n_clusters: int) -> None:
-        draws = range(10**6, 10**6 + 40)  # steps that training never reaches
         features = torch.cat(
             [
                 self.target_features(self.batches[i]["clean_mel"].to(self.device))[:, ::2].flatten(0, 1)
-                for i in draws
+                for i in DRAWS
             ]
         )
         self.clusters = cluster(features, n_clusters, self.args.seed)
 
-    def train_step(self, batch: dict) -> dict[str, float]:
+    def train_step(self, batch: dict[str, Any]) -> dict[str, float]:
         if not self.clusters:
             self.fit_clusters(FIRST_CLUSTERS)
         if self.teacher is None and self.step >= self.args.steps * self.args.second_round:
@@ -172,17 +140,7 @@ class Run:
         masked = F.cross_entropy(clusters[mask], targets[mask])
         heard = F.cross_entropy(clusters[~mask], targets[~mask])
         phone_loss, hubert_loss = ctc(phones, batch["phones"]), ctc(hubert, batch["hubert"])
-        loss = masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.args.steps, self.args.lr, 200, 0.03)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        with torch.no_grad():
-            keep = min(0.998, (1 + self.step) / (20 + self.step))
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+        self.descend(masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss)
         return {
             "masked": masked.item(),
             "heard": heard.item(),
@@ -193,49 +151,15 @@ class Run:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
-    parser.add_argument(
-        "--run", type=Path, default=Path("runs/encoder"), help="checkpoint and log; resumed if there"
-    )
-    parser.add_argument("--steps", type=int, default=12_000)
+    add_run_arguments(parser, "runs/encoder", steps=12_000, lr=8e-4)
     parser.add_argument("--dim", type=int, default=EncoderConfig.dim)
     parser.add_argument("--layers", type=int, default=EncoderConfig.n_layers)
-    parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--second-round", type=float, default=0.4, help="share of the steps before it begins")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
 
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     with run_folder(args.run):
-        train(args)
-
-
-def train(args: argparse.Namespace) -> None:
-    """All steps, with a line of the log every 100 and a checkpoint every 500."""
-    batches = Batches(read_corpus(args.data, workers=args.threads), args.seed)
-    training = Run(args, batches)
-    training.resume()
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(training.step, args.steps),
-        num_workers=args.workers,
-        prefetch_factor=8 if args.workers else None,
-        generator=torch.Generator(),  # the loader's own draw would set a resumed run off from a whole one
-    )
-    log, recent, began = args.run / "encoder.jsonl", [], time.perf_counter()
-    with tqdm(loader, initial=training.step, total=args.steps, desc="encoder", mininterval=5) as progress:
-        for batch in progress:
-            recent.append(training.train_step(batch))
-            if training.step % 100 == 0 or training.step == args.steps:
-                means = {name: round(float(np.mean([r[name] for r in recent])), 4) for name in recent[0]}
-                seconds = round(time.perf_counter() - began)
-                with log.open("a") as file:
-                    file.write(json.dumps({"step": training.step, "seconds": seconds, **means}) + "\n")
-                progress.set_postfix(means)
-                recent = []
-            if training.step % 500 == 0 or training.step == args.steps:
-                training.save()
+        training = Run(args, Batches(read_corpus(args.data, workers=args.threads), args.seed))
+        training.resume()
+        training.train()

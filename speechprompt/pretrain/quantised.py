@@ -5,32 +5,27 @@ finds in the features are often gone from the units. Here the blocks above the r
 the nearest of K centroids, and must still spell the phones, name the clusters and redraw the log-mel
 frames of the clean recording. Gradients pass the choice as if it were not there (van den Oord et al., 2017, "Neural
 Discrete Representation Learning"); the centroids follow the frames that chose them.
-
-Step n draws the same batch whatever happened before, so a stopped run resumes where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
-import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from speechprompt.encoder import EncoderConfig
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.batches import Batches
 from speechprompt.pretrain.corpus import read_corpus
 from speechprompt.pretrain.encoder import SECOND_CLUSTERS, Pretrainer, cluster, ctc
+from speechprompt.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments
 from speechprompt.pretrain.kmeans import nearest
-from speechprompt.training import learning_rate, load_checkpoint, read_checkpoint, run_folder, save_checkpoint
+from speechprompt.training import read_checkpoint, run_folder
 
 FOLLOW = 0.97  # how much of a centroid stays as it was in a step
 FEWEST = 0.05  # of the mean use: a centroid that is chosen less often is drawn anew
@@ -92,66 +87,43 @@ class QuantisedPretrainer(Pretrainer):
             self.sums[rare] = drawn * self.uses[rare, None]
 
 
-class Run:
-    """Everything that a stopped run needs to go on."""
+class Run(EncoderRun[QuantisedPretrainer]):
+    """Begins with the encoder of --checkpoint, which is also the teacher."""
+
+    name = "quantised"
+    options = ("steps", "layer", "units", "lr", "seed")
 
     def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
-        self.args, self.batches, self.step = args, batches, 0
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(args.seed)
         if not args.checkpoint.is_file():
             raise SpeechPromptError(
                 "There is no encoder to begin with: run `speechprompt pretrain encoder` first."
             )
-        start = read_checkpoint(args.checkpoint, self.device)
+        start = read_checkpoint(args.checkpoint, device)
         config = EncoderConfig(**start["config"])
         if not 1 <= args.layer < config.n_layers:
             raise SpeechPromptError(
                 f"--layer must be 1 to {config.n_layers - 1}: blocks above hear the units."
             )
-        self.model = QuantisedPretrainer(config, len(batches.phones), args.layer, args.units).to(self.device)
-        self.model.load_state_dict(start["average"], strict=False)  # all but what the units need
-        self.teacher = copy.deepcopy(self.model.encoder).eval().requires_grad_(False)
-        self.clusters: dict[str, Tensor] = {}
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=args.lr, weight_decay=0.05, betas=(0.9, 0.98), fused=True
-        )
-        self.settings = {name: getattr(args, name) for name in ("steps", "layer", "units", "lr", "seed")}
+        model = QuantisedPretrainer(config, len(batches.phones), args.layer, args.units).to(device)
+        model.load_state_dict(start["average"], strict=False)  # all but what the units need
+        super().__init__(args, batches, model)
+        self.teacher = copy.deepcopy(model.encoder).eval().requires_grad_(False)
 
-    @property
-    def checkpoint(self) -> Path:
-        return Path(self.args.run) / "quantised.pt"
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"config": vars(self.model.encoder.config)}
 
-    def save(self) -> None:
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "clusters": self.clusters,
-            "rng": torch.get_rng_state(),
-            "config": vars(self.model.encoder.config),
-        }
-        save_checkpoint(self.checkpoint, self.settings, state)
-
-    def resume(self) -> None:
-        state = load_checkpoint(self.checkpoint, self.settings, self.device)
+    def resume(self) -> dict[str, Any] | None:
+        state = super().resume()
         if state is None:
             self.fit_centroids()
-            return
-        self.step = state["step"]
-        self.clusters = state["clusters"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"].cpu())
+        return state
 
     @torch.inference_mode()
     def fit_centroids(self) -> None:
         """The centroids to begin with, and the targets: k-means on noisy recordings, and on clean ones."""
-        draws = range(10**6, 10**6 + 40)  # steps that training never reaches
-        drawn = [self.batches[i] for i in draws]
+        drawn = [self.batches[i] for i in DRAWS]
         noisy, clean = (
             torch.cat(
                 [self.teacher(b[name].to(self.device), n_layers=self.args.layer).flatten(0, 1) for b in drawn]
@@ -170,7 +142,7 @@ class Run:
         model.sums.copy_(model.centroids * model.uses[:, None])
         self.average.load_state_dict(model.state_dict())
 
-    def train_step(self, batch: dict) -> dict[str, float]:
+    def train_step(self, batch: dict[str, Any]) -> dict[str, float]:
         mel, mask = batch["mel"].to(self.device), batch["mask"].to(self.device)
         mask[::2] = False  # half of the rows are heard whole
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
@@ -188,19 +160,9 @@ class Run:
             "mel": F.l1_loss(logits["mel"][~mask], drawn.unflatten(1, (-1, 2)).flatten(2)[~mask]),
             "commitment": F.mse_loss(features, chosen),
         }
-        loss = sum((WEIGHTS[name] * value for name, value in losses.items()), torch.zeros(()))
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.args.steps, self.args.lr, 200, 0.03)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        self.descend(sum((WEIGHTS[name] * value for name, value in losses.items()), torch.zeros(())))
         self.model.follow(features.detach(), units)
-        self.step += 1
-        with torch.no_grad():
-            keep = min(0.998, (1 + self.step) / (20 + self.step))
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
-            self.average.centroids.copy_(self.model.centroids)
+        self.average.centroids.copy_(self.model.centroids)
         counts = torch.bincount(units.flatten(), minlength=self.args.units).float()
         shares = counts[counts > 0] / counts.sum()
         report = {name: value.item() for name, value in losses.items()}
@@ -208,49 +170,15 @@ class Run:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
+    add_run_arguments(parser, "runs/quantised", steps=4000, lr=5e-4)
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/encoder/encoder.pt"))
-    parser.add_argument(
-        "--run", type=Path, default=Path("runs/quantised"), help="checkpoint and log; resumed if there"
-    )
     parser.add_argument("--layer", type=int, default=3, help="blocks below the units (default 3)")
     parser.add_argument("--units", type=int, default=500, help="number of centroids (default 500)")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
 
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     with run_folder(args.run):
-        train(args)
-
-
-def train(args: argparse.Namespace) -> None:
-    """All steps, with a line of the log every 100 and a checkpoint every 500."""
-    batches = Batches(read_corpus(args.data, workers=args.threads), args.seed)
-    training = Run(args, batches)
-    training.resume()
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(training.step, args.steps),
-        num_workers=args.workers,
-        prefetch_factor=8 if args.workers else None,
-        generator=torch.Generator(),  # the loader's own draw would set a resumed run off from a whole one
-    )
-    log, recent, began = args.run / "quantised.jsonl", [], time.perf_counter()
-    with tqdm(loader, initial=training.step, total=args.steps, desc="quantised", mininterval=5) as progress:
-        for batch in progress:
-            recent.append(training.train_step(batch))
-            if training.step % 100 == 0 or training.step == args.steps:
-                means = {name: round(float(np.mean([r[name] for r in recent])), 4) for name in recent[0]}
-                seconds = round(time.perf_counter() - began)
-                with log.open("a") as file:
-                    file.write(json.dumps({"step": training.step, "seconds": seconds, **means}) + "\n")
-                progress.set_postfix(means)
-                recent = []
-            if training.step % 500 == 0 or training.step == args.steps:
-                training.save()
+        training = Run(args, Batches(read_corpus(args.data, workers=args.threads), args.seed))
+        training.resume()
+        training.train()
