@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +20,8 @@ import soundfile
 import torch
 import torchaudio
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from speechprompt import augment
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -103,6 +105,29 @@ def open_page(browser: Browser, server: str, size: tuple[int, int] = DESKTOP, sc
     page.wait_for_selector("#sp-task")
     page.wait_for_function("document.querySelector('#sp-task-hint').textContent")
     return page
+
+
+def takes(word: str, n: int, folder: Path) -> list[Path]:
+    """n recordings of an example's word: the clip, and as other people would say it in other rooms."""
+    speech, rate = soundfile.read(EXAMPLES / f"{word}.flac", dtype="float32")
+    paths = [folder / f"{word}{i}.wav" for i in range(n)]
+    for i, path in enumerate(paths):
+        take = augment.another_recording(speech, np.random.default_rng(i)) if i else speech
+        soundfile.write(path, take, rate)
+    return paths
+
+
+def said_in_a_row(words: Sequence[str], path: Path) -> str:
+    """Write examples one after the other, in some noise; the option that makes them Chromium's microphone."""
+    parts = [np.zeros(int(1.5 * MICROPHONE_RATE), np.float32)]
+    for word in words:
+        samples, rate = soundfile.read(EXAMPLES / f"{word}.flac", dtype="float32")
+        speech = torchaudio.functional.resample(torch.from_numpy(samples), rate, MICROPHONE_RATE)
+        parts += [speech.numpy(), np.zeros(MICROPHONE_RATE // 2, np.float32)]
+    sound = np.concatenate([*parts, np.zeros(60 * MICROPHONE_RATE, np.float32)])
+    sound += np.random.default_rng(0).normal(0, 0.001, len(sound))
+    soundfile.write(path, sound, MICROPHONE_RATE, subtype="PCM_16")
+    return f"--use-file-for-fake-audio-capture={path}%noloop"
 
 
 @pytest.fixture

@@ -7,14 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-import torch
-import torchaudio
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from .conftest import DESKTOP, EXAMPLES, MICROPHONE_RATE, PHONE, launch, open_page
+from .conftest import DESKTOP, PHONE, launch, open_page, said_in_a_row
 from .test_contrast import PALE
 
 
@@ -24,15 +20,7 @@ def live_page(playwright: Playwright, server: str, tmp_path: Path) -> Iterator[C
     with ExitStack() as stack:
 
         def make(names: list[str], size: tuple[int, int] = DESKTOP) -> Page:
-            parts = [np.zeros(int(1.5 * MICROPHONE_RATE), np.float32)]
-            for name in names:
-                samples, rate = soundfile.read(EXAMPLES / f"{name}.flac", dtype="float32")
-                speech = torchaudio.functional.resample(torch.from_numpy(samples), rate, MICROPHONE_RATE)
-                parts += [speech.numpy(), np.zeros(MICROPHONE_RATE // 2, np.float32)]
-            sound = np.concatenate([*parts, np.zeros(60 * MICROPHONE_RATE, np.float32)])
-            sound += np.random.default_rng(0).normal(0, 0.001, len(sound))
-            soundfile.write(tmp_path / "words.wav", sound, MICROPHONE_RATE, subtype="PCM_16")
-            running = launch(playwright, f"--use-file-for-fake-audio-capture={tmp_path / 'words.wav'}%noloop")
+            running = launch(playwright, said_in_a_row(names, tmp_path / "words.wav"))
             stack.callback(running.close)
             return open_tab(running, server, size)
 

@@ -6,14 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from speechprompt import augment
-
-from .conftest import EXAMPLES, PHONE, open_page
+from .conftest import PHONE, open_page, takes
 
 WORDS = ("yes", "stop")
 PATIENT = 240_000  # ms that a tuning may take on a busy machine
@@ -21,17 +17,9 @@ PATIENT = 240_000  # ms that a tuning may take on a busy machine
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """Three takes of each word: the example clip, a little faster or slower and in other rooms."""
+    """Three takes of each word."""
     folder = tmp_path_factory.mktemp("clips")
-    made: dict[str, list[Path]] = {}
-    for word in WORDS:
-        speech, rate = soundfile.read(EXAMPLES / f"{word}.flac", dtype="float32")
-        for i in range(3):
-            take = augment.another_recording(speech, np.random.default_rng(i)) if i else speech
-            path = folder / f"{word}{i}.wav"
-            soundfile.write(path, take, rate)
-            made.setdefault(word, []).append(path)
-    return made
+    return {word: takes(word, 3, folder) for word in WORDS}
 
 
 def open_teach(page: Page) -> None:
