@@ -19,10 +19,8 @@ from torch.nn import functional as F
 
 from speechprompt.encoder import EncoderConfig, SpeechEncoder
 from speechprompt.pretrain.batches import Batches
-from speechprompt.pretrain.corpus import read_corpus
-from speechprompt.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments
+from speechprompt.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments, run_stage
 from speechprompt.pretrain.kmeans import kmeans, nearest
-from speechprompt.training import run_folder
 
 FIRST_CLUSTERS, SECOND_CLUSTERS, TEACHER_LAYERS = 100, 500, 3
 HUBERT_UNITS = 100
@@ -158,8 +156,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    with run_folder(args.run):
-        training = Run(args, Batches(read_corpus(args.data, workers=args.threads), args.seed))
-        training.resume()
-        training.train()
+    run_stage(Run, args)

@@ -9,6 +9,7 @@ import argparse
 import copy
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +20,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from speechprompt.pretrain.batches import Batches
-from speechprompt.training import learning_rate, load_checkpoint, save_checkpoint
+from speechprompt.pretrain.corpus import read_corpus
+from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
 
 AVERAGE = 0.998  # how much of the average stays as it was in a step, once there are many
 DRAWS = range(10**6, 10**6 + 40)  # steps that training never reaches: batches to fit clusters on
@@ -113,6 +115,17 @@ class EncoderRun(Generic[Model]):
                     recent = []
                 if self.step % 500 == 0 or self.step == args.steps:
                     self.save()
+
+
+def run_stage(
+    stage: Callable[[argparse.Namespace, Batches], EncoderRun[Any]], args: argparse.Namespace
+) -> None:
+    """A stage from the packed data to its last step, from the checkpoint on where there is one."""
+    torch.set_num_threads(args.threads)
+    with run_folder(args.run):
+        training = stage(args, Batches(read_corpus(args.data, workers=args.threads), args.seed))
+        training.resume()
+        training.train()
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, folder: str, steps: int, lr: float) -> None:

@@ -21,11 +21,10 @@ from torch.nn import functional as F
 from speechprompt.encoder import EncoderConfig
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.batches import Batches
-from speechprompt.pretrain.corpus import read_corpus
 from speechprompt.pretrain.encoder import SECOND_CLUSTERS, Pretrainer, cluster, ctc
-from speechprompt.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments
+from speechprompt.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments, run_stage
 from speechprompt.pretrain.kmeans import nearest
-from speechprompt.training import read_checkpoint, run_folder
+from speechprompt.training import read_checkpoint
 
 FOLLOW = 0.97  # how much of a centroid stays as it was in a step
 FEWEST = 0.05  # of the mean use: a centroid that is chosen less often is drawn anew
@@ -177,8 +176,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    with run_folder(args.run):
-        training = Run(args, Batches(read_corpus(args.data, workers=args.threads), args.seed))
-        training.resume()
-        training.train()
+    run_stage(Run, args)
