@@ -19,7 +19,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
 
 from speechprompt import augment
 
@@ -117,13 +117,23 @@ def takes(word: str, n: int, folder: Path) -> list[Path]:
     return paths
 
 
+def at_microphone_rate(clip: Path) -> np.ndarray:
+    samples, rate = soundfile.read(clip, dtype="float32")
+    return torchaudio.functional.resample(torch.from_numpy(samples), rate, MICROPHONE_RATE).numpy()
+
+
+def record(recorder: Locator) -> None:
+    """Speak for as long as the microphone's clip of one word lasts."""
+    recorder.get_by_role("button", name="Record", exact=True).click()
+    recorder.page.wait_for_timeout(2500)
+    recorder.get_by_role("button", name="Stop", exact=True).click()
+
+
 def said_in_a_row(words: Sequence[str], path: Path) -> str:
     """Write examples one after the other, in some noise; the option that makes them Chromium's microphone."""
     parts = [np.zeros(int(1.5 * MICROPHONE_RATE), np.float32)]
     for word in words:
-        samples, rate = soundfile.read(EXAMPLES / f"{word}.flac", dtype="float32")
-        speech = torchaudio.functional.resample(torch.from_numpy(samples), rate, MICROPHONE_RATE)
-        parts += [speech.numpy(), np.zeros(MICROPHONE_RATE // 2, np.float32)]
+        parts += [at_microphone_rate(EXAMPLES / f"{word}.flac"), np.zeros(MICROPHONE_RATE // 2, np.float32)]
     sound = np.concatenate([*parts, np.zeros(60 * MICROPHONE_RATE, np.float32)])
     sound += np.random.default_rng(0).normal(0, 0.001, len(sound))
     soundfile.write(path, sound, MICROPHONE_RATE, subtype="PCM_16")
@@ -143,10 +153,8 @@ def page_hearing(playwright: Playwright, server: str, tmp_path: Path) -> Iterato
     with ExitStack() as stack:
 
         def make(clip: Path, size: tuple[int, int] = DESKTOP) -> Page:
-            samples, rate = soundfile.read(clip, dtype="float32")
-            speech = torchaudio.functional.resample(torch.from_numpy(samples), rate, MICROPHONE_RATE).numpy()
             pause = np.zeros(MICROPHONE_RATE // 2, np.float32)
-            sound = np.concatenate([pause, speech, pause, pause, pause, pause])
+            sound = np.concatenate([pause, at_microphone_rate(clip), pause, pause, pause, pause])
             soundfile.write(tmp_path / "microphone.wav", sound, MICROPHONE_RATE, subtype="PCM_16")
             flag = f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}%noloop"
             running = launch(playwright, flag)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from .conftest import DESKTOP, EXAMPLES, PHONE, open_page
+from .conftest import DESKTOP, EXAMPLES, PHONE, open_page, record
 
 CARDS = ".sp-cards > article"
 LONG = 60_000  # ms; a second backbone is loaded when first asked
@@ -114,10 +114,7 @@ def test_another_backbone_brings_its_tasks_and_what_was_left_out_stays_so(page: 
 
 def test_a_voice_is_compared_when_the_recording_ends(page_hearing: Callable[..., Page]) -> None:
     page = open_compare(page_hearing(EXAMPLES / "yes.flac", PHONE))
-    recorder = page.locator("#sp-compare-audio")
-    recorder.get_by_role("button", name="Record", exact=True).click()
-    page.wait_for_timeout(2500)
-    recorder.get_by_role("button", name="Stop", exact=True).click()
+    record(page.locator("#sp-compare-audio"))
     expect(card(page, "Keyword spotting").locator(".sp-label bdi")).to_have_text("yes")
     expect(page.locator(CARDS).first).to_be_in_viewport()
     summary = page.get_by_role("status").filter(has_text="Keyword spotting: yes")

@@ -13,16 +13,10 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, expect
 
-from .conftest import DESKTOP, EXAMPLES, PHONE, open_page
+from .conftest import DESKTOP, EXAMPLES, PHONE, open_page, record
 
 CLIPS = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
 PANEL = "#sp-panel"
-
-
-def record(page: Page, seconds: float) -> None:
-    page.get_by_role("button", name="Record", exact=True).click()
-    page.wait_for_timeout(1000 * seconds)
-    page.get_by_role("button", name="Stop", exact=True).click()
 
 
 def upload(page: Page, path: Path) -> None:
@@ -35,7 +29,7 @@ def test_a_spoken_keyword_is_answered_when_the_recording_ends(
     page_hearing: Callable[..., Page], size: tuple[int, int]
 ) -> None:
     page = page_hearing(EXAMPLES / "yes.flac", size)
-    record(page, 2.5)
+    record(page.locator("#sp-audio"))
     expect(page.locator(".sp-label bdi")).to_have_text("yes")
     expect(page.locator(".sp-answer")).to_be_in_viewport()
     expect(page.locator(".sp-bars li").first).to_contain_text("yes")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from .conftest import PHONE, open_page, takes
+from .conftest import PHONE, open_page, record, takes
 
 WORDS = ("yes", "stop")
 PATIENT = 240_000  # ms that a tuning may take on a busy machine
@@ -37,13 +37,6 @@ def add_label(page: Page, name: str) -> None:
 
 def give(page: Page, *paths: Path) -> None:
     page.locator("#sp-teach-files input[type=file]").set_input_files(list(paths))
-
-
-def record(recorder: Locator) -> None:
-    """Speak for as long as the microphone's clip lasts."""
-    recorder.get_by_role("button", name="Record", exact=True).click()
-    recorder.page.wait_for_timeout(2500)
-    recorder.get_by_role("button", name="Stop", exact=True).click()
 
 
 def try_in_try_tab(page: Page, title: str, clip: Path) -> str:
