@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -287,6 +288,21 @@ def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, tmp_path: Path
     assert not session.busy.locked()
     lesson_desk.remove_label(session, "deep")
     assert session.labels == ["high"] and not session.clips
+
+
+def test_clips_say_nothing_of_the_labels_unless_they_bring_some(tmp_path: Path) -> None:
+    """An answer on its way while a label is added would else take it out of the list again."""
+    session = Session()
+    lesson_desk.add_label(session, "", "low")
+    paths = files(tmp_path, "t", tones(0))
+    for out in (
+        lesson_desk.add_files(session, "low", paths),
+        lesson_desk.add_recording(session, "low", paths[0]),
+    ):
+        assert out[1] == gr.skip()
+    (tmp_path / "labels.csv").write_text("file,label\nt0.wav,high\n")
+    out = lesson_desk.add_files(session, "low", [paths[0], str(tmp_path / "labels.csv")])
+    assert "high" in out[1].props["options"]
 
 
 def test_a_table_with_its_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ what to say, then what else its event fills.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,24 @@ def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
 
 
 def _shown(
-    session: Session, chosen: str, said: tuple[str, bool], choose: str | None = None
+    session: Session,
+    chosen: str,
+    said: tuple[str, bool],
+    choose: str | None = None,
+    known: Sequence[str] | None = None,
 ) -> tuple[Any, ...]:
-    """choose: the label to be chosen from now on; without it the choice stays, which may be another by now."""
+    """choose: the label to be chosen from now on; without it the choice stays, which may be another by now.
+
+    known: the labels when the event began. If they are the same still, the list of them is left alone: an answer
+    that is slow to arrive would take away a label added since.
+    """
     if choose is None and chosen not in session.labels:
         choose = session.labels[0] if session.labels else ""
     options = lesson_figures.label_options(session.labels)
-    select = gr.HTML(options=options) if choose is None else gr.HTML(value=choose, options=options)
+    if choose is not None:
+        select = gr.HTML(value=choose, options=options)
+    else:
+        select = gr.skip() if known == session.labels else gr.HTML(options=options)
     clips = gr.HTML(lesson_figures.clip_list(session.by_label()))
     return session, select, clips, gr.HTML(lesson_figures.said(*said))
 
@@ -90,15 +101,17 @@ def add_recording(session: Session, chosen: str, path: str | None) -> tuple[Any,
 
     if path is None:
         return *([gr.skip()] * 4), gr.skip()
-    return *_shown(session, chosen, one_sentence(work)), None
+    known = list(session.labels)
+    return *_shown(session, chosen, one_sentence(work), known=known), None
 
 
 def add_files(session: Session, chosen: str, paths: list[str] | None) -> tuple[Any, ...]:
     """Uploaded files: recordings of the chosen label, a zip of labelled ones, or a CSV with its recordings."""
     if not paths:
         return *([gr.skip()] * 4), gr.skip()
+    known = list(session.labels)
     said = one_sentence(lambda: _take(session, chosen, [Path(path) for path in paths]))
-    return *_shown(session, chosen, said), None
+    return *_shown(session, chosen, said, known=known), None
 
 
 def _take(session: Session, chosen: str, paths: list[Path]) -> str:
