@@ -7,7 +7,7 @@ what to say, then what else its event fills.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,12 @@ def _shown(
     chosen: str,
     said: tuple[str, bool],
     choose: str | None = None,
-    known: Sequence[str] | None = None,
+    new_labels: bool = True,
 ) -> tuple[Any, ...]:
     """choose: the label to be chosen from now on; without it the choice stays, which may be another by now.
 
-    known: the labels when the event began. If they are the same still, the list of them is left alone: an answer
-    that is slow to arrive would take away a label added since.
+    new_labels: whether the labels may have changed. If not, the list of them is left alone: an answer that is slow
+    to arrive would take away a label added since.
     """
     if choose is None and chosen not in session.labels:
         choose = session.labels[0] if session.labels else ""
@@ -58,7 +58,7 @@ def _shown(
     if choose is not None:
         select = gr.HTML(value=choose, options=options)
     else:
-        select = gr.skip() if known == session.labels else gr.HTML(options=options)
+        select = gr.HTML(options=options) if new_labels else gr.skip()
     clips = gr.HTML(lesson_figures.clip_list(session.by_label()))
     return session, select, clips, gr.HTML(lesson_figures.said(*said))
 
@@ -101,8 +101,7 @@ def add_recording(session: Session, chosen: str, path: str | None) -> tuple[Any,
 
     if path is None:
         return *([gr.skip()] * 4), gr.skip()
-    known = list(session.labels)
-    return *_shown(session, chosen, one_sentence(work), known=known), None
+    return *_shown(session, chosen, one_sentence(work), new_labels=False), None
 
 
 def add_files(session: Session, chosen: str, paths: list[str] | None) -> tuple[Any, ...]:
@@ -111,7 +110,7 @@ def add_files(session: Session, chosen: str, paths: list[str] | None) -> tuple[A
         return *([gr.skip()] * 4), gr.skip()
     known = list(session.labels)
     said = one_sentence(lambda: _take(session, chosen, [Path(path) for path in paths]))
-    return *_shown(session, chosen, said, known=known), None
+    return *_shown(session, chosen, said, new_labels=session.labels != known), None
 
 
 def _take(session: Session, chosen: str, paths: list[Path]) -> str:
@@ -157,5 +156,6 @@ def clip_action(session: Session, chosen: str, event: gr.EventData) -> tuple[Any
         return *([gr.skip()] * 4), gr.skip()
     if data.get("do") == "delete":
         session.clips.pop(clip.number, None)
-        return *_shown(session, chosen, (f"{clip.name} of {clip.label!r} is gone.", False)), gr.skip()
+        said = (f"{clip.name} of {clip.label!r} is gone.", False)
+        return *_shown(session, chosen, said, new_labels=False), gr.skip()
     return *([gr.skip()] * 4), gr.update(value=(audio.SAMPLE_RATE, clip.samples), visible=True)
