@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from speechprompt.layers import Cache, run_layers
+from speechprompt.prosody import at_absolute_pitch
 from speechprompt.prosody_streams import streams
 from speechprompt.unit_lm import embed_scale, first_position
 from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Units, Utterance, to_tokens
@@ -46,10 +47,13 @@ def to_batch(
     return tokens.to(device), torch.tensor(lengths, device=device)
 
 
-def embed_prosody(lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: int) -> Tensor | None:
+def embed_prosody(
+    lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: int, absolute: Sequence[bool] = ()
+) -> Tensor | None:
     """What a prosody LM adds to the embeddings of a batch, [B, width, d]; None for a plain unit LM.
 
-    Labels that follow the separator have no duration and no melody, like padding.
+    absolute: which rows are heard at absolute pitch; none when empty. Labels that follow the separator
+    have no duration and no melody, like padding.
     """
     from speechprompt.prosody_lm import ProsodyLM
 
@@ -60,6 +64,8 @@ def embed_prosody(lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: i
     f0 = torch.full((len(utterances), width), lm.prosody.pad_f0, dtype=kind)
     for i, utterance in enumerate(utterances):
         units = utterance if isinstance(utterance, Units) else Units.from_frames(utterance)
+        if absolute and absolute[i]:
+            units = at_absolute_pitch(units)
         own = streams(units, lm.prosody)
         durations[i, : len(own[0])], f0[i, : len(own[1])] = map(torch.from_numpy, own)
     return lm.embed_prosody(durations.to(lm.device), f0.to(lm.device))

@@ -169,7 +169,9 @@ class PromptedLM:
             inputs,
             None if bool(input_mask.all()) else input_mask,
             cache=cache,
-            prosody=embed_prosody(self.lm, utterances, tokens.shape[1]),
+            prosody=embed_prosody(
+                self.lm, utterances, tokens.shape[1], [self.prompts[i].absolute_pitch for i in which]
+            ),
         )[:, 0]
         finished: list[list[Hypothesis]] = [[] for _ in which]
         alive = self._extend([Hypothesis(row, row) for row in range(len(which))], logits, which, finished)

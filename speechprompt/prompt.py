@@ -17,7 +17,7 @@ from torch import Tensor
 
 from speechprompt.confusion import PICTURE_NAME, picture
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompt_config import FACTS, check_config, is_task, label_spans
+from speechprompt.prompt_config import FACTS, OPTIONAL, check_config, is_task, label_spans
 from speechprompt.storage import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
@@ -57,6 +57,9 @@ class Prompt:
     `slots` (name -> how many of `labels` are its own, in order); or a "sequence" of labels up to `</s>`,
     at most max_steps long, searched with `beams` hypotheses. joiner stands between the labels of an
     answer that is shown as text; a label `name=value` of a sequence fills the slot `name`.
+
+    absolute_pitch: a prosody LM hears the F0 of a recording against one pitch for all speakers instead of the
+    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM.
     """
 
     task: str
@@ -78,6 +81,7 @@ class Prompt:
     joiner: str = ", "
     group: str = "Other"
     label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
+    absolute_pitch: bool = False
     silence_label: str | None = None  # the label that a recording of nothing deserves, if the task has one
     data: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -225,6 +229,7 @@ class Prompt:
     def config(self) -> dict[str, Any]:
         """Everything but the tensors, as stored in prompt_config.json."""
         facts = {name: getattr(self, name) for name in FACTS}
+        facts |= {name: value for name in OPTIONAL if (value := getattr(self, name))}
         kind = {"deep": self.deep, "length": self.length, "verbalizer": self.verbalizer}
         return {"format_version": FORMAT_VERSION, **facts, **kind}
 

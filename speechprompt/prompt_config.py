@@ -58,6 +58,7 @@ CALIBRATION_BOUNDS = {
     "wrong_flagged": (0.0, 1.0),
 }
 ENTRIES = {"format_version", *FACTS, "deep", "length", "verbalizer"}
+OPTIONAL = {"absolute_pitch"}  # entries that are there when true
 
 
 def is_task(value: object) -> bool:
@@ -70,8 +71,8 @@ def is_text(value: object, limit: int) -> bool:
 
 def check_config(config: dict[str, Any], what: str) -> None:
     """Raise SpeechPromptError unless prompt_config.json holds exactly what it should, within bounds."""
-    if config.keys() != ENTRIES:
-        name = min(config.keys() ^ ENTRIES)
+    if wrong := (config.keys() - OPTIONAL) ^ ENTRIES:
+        name = min(wrong)
         fault = "lacks the" if name in ENTRIES else "holds an unknown"
         raise SpeechPromptError(f"{what} {fault} entry {name[:40]!r}.")
     if not is_task(config["task"]):
@@ -85,6 +86,9 @@ def check_config(config: dict[str, Any], what: str) -> None:
     _check_labels(config, what)
     _check_metrics(config, what)
     _check_calibration(config["calibration"], config["answer"], what)
+    for name in config.keys() & OPTIONAL:
+        if config[name] is not True:
+            raise SpeechPromptError(f"{what}: {name} must be true where it is given.")
     if not isinstance(config["label_rule"], dict):
         raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
     if (example := config["example"]) is not None:

@@ -22,6 +22,7 @@ FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0  # deep men to children and raised voices
 PEAK = 0.95  # level that the reference brings a recording to first
 SLACK = 20  # F0 frames that a track may be longer or shorter than its units
+COMMON_HZ = 170.0  # what absolute pitch is set against: between the voices of most men and most women
 
 
 def track_f0(waveform: np.ndarray) -> np.ndarray:
@@ -102,6 +103,19 @@ def with_f0(units: Units, waveform: np.ndarray, mean: float | None = None) -> Un
     mean = mean_log_f0(track) if mean is None else mean
     f0 = segment_f0(track, units.lengths)
     return replace(units, log_f0=normalise(f0, mean), f0=f0)
+
+
+def at_absolute_pitch(units: Units) -> Units:
+    """The units of a recording, log_f0 set against COMMON_HZ instead of the speaker's mean.
+
+    Beyond pGSLM: the melody then tells a deep voice from a high one, so that a prompt can answer who speaks.
+    Raises SpeechPromptError when the units carry no F0 in Hz.
+    """
+    if units.f0 is None:
+        raise SpeechPromptError(
+            "This prompt hears how high a voice is: give it a recording, not units alone."
+        )
+    return replace(units, log_f0=normalise(units.f0, float(np.log(COMMON_HZ))))
 
 
 def fit_edges(values: np.ndarray, n_bins: int = 32) -> np.ndarray:

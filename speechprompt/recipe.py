@@ -108,6 +108,8 @@ def tune_seeds(
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
+    if config.absolute_pitch and not backbone.hears_melody:
+        raise SpeechPromptError(f"The backbone {backbone.name} hears no pitch that could be absolute.")
     configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
     if config.per_label:
         train = at_most(train, config.per_label, config.seed)
@@ -126,6 +128,7 @@ def tune_seeds(
         "joiner": task.joiner,
         "group": task.group,
         "label_rule": task.label_rule,
+        "absolute_pitch": config.absolute_pitch,
         "silence_label": task.silence_label if task.silence_label in labels else None,
         "data": task.data,
         "licence": task.licence,

@@ -58,8 +58,8 @@ class TuneConfig:
     recordings of each train clip (recipe.tune_task). per_label: at most so many train examples of each
     answer, 0 for all. balance: every answer is drawn about equally often in an epoch, and counts equally
     when valid chooses the best step. average: what is measured and kept is a mean over the steps, the
-    latest counting most. patience: checks in a row, each worse than the best on valid, that end it; the best
-    is kept.
+    latest counting most. absolute_pitch: see Prompt. patience: checks in a row, each worse than the best on
+    valid, that end it; the best is kept.
     """
 
     prompt_length: int = 20
@@ -77,6 +77,7 @@ class TuneConfig:
     per_label: int = 0
     balance: bool = False
     average: bool = False
+    absolute_pitch: bool = False
     label_smoothing: float = 0.0
     check_every: int = 100
     patience: int = 8
@@ -184,7 +185,9 @@ class TrainablePrompt(nn.Module):
             inputs=inputs,
             positions=at,
             label_embeddings=getattr(self, "label_embeddings", None),
-            prosody=embed_prosody(lm, utterances, tokens.shape[1]),
+            prosody=embed_prosody(
+                lm, utterances, tokens.shape[1], [self.config.absolute_pitch] * len(utterances)
+            ),
         )
 
     @property

@@ -70,8 +70,8 @@ def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Ran
         return utterance
     if not isinstance(utterance, Units):
         return ids
-    log_f0 = None if utterance.log_f0 is None else utterance.log_f0[kept]
-    return Units(np.array(ids), utterance.starts[kept], utterance.lengths[kept], log_f0)
+    log_f0, f0 = (None if values is None else values[kept] for values in (utterance.log_f0, utterance.f0))
+    return Units(np.array(ids), utterance.starts[kept], utterance.lengths[kept], log_f0, f0)
 
 
 def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:

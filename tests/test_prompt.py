@@ -13,7 +13,7 @@ from tiny import LAYERS, N_UNITS, NO_SHA256, WIDTH, make_prompt
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompt import TENSOR_NAMES, Prompt
-from speechprompt.prompt_config import FACTS
+from speechprompt.prompt_config import FACTS, OPTIONAL
 
 KINDS = [(deep, verbalizer) for deep in (True, False) for verbalizer in ("learned", "fixed")]
 
@@ -156,7 +156,7 @@ def test_bad_config_is_refused_by_name(folder, changes, fact):
 
 
 def test_every_field_is_a_tensor_or_a_checked_fact() -> None:
-    assert {f.name for f in fields(Prompt)} == {*TENSOR_NAMES, *FACTS}
+    assert {f.name for f in fields(Prompt)} == {*TENSOR_NAMES, *FACTS, *OPTIONAL}
 
 
 def test_config_without_an_entry_or_json(folder):

@@ -98,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure and keep a mean over the steps, the latest counting most: steadier than the last one",
     )
+    parser.add_argument(
+        "--absolute-pitch",
+        action="store_true",
+        help="hear each voice at the pitch it has, not against its own mean: for what tells speakers apart; "
+        "of backbones that hear the melody",
+    )
     parser.add_argument("--label-smoothing", type=float, default=0.0)
     parser.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
     parser.add_argument(
