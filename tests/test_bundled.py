@@ -109,6 +109,18 @@ def test_a_prosody_lm_hears_the_melody() -> None:
     assert SpeechPrompt.from_pretrained("mini", device="cpu").units(EXAMPLES / "yes.flac").log_f0 is None
 
 
+def test_a_prompt_may_hear_the_pitch_itself() -> None:
+    """The same units and melody an octave higher sound less like a man; the units still do."""
+    sp = SpeechPrompt.from_pretrained("mini-prosody", device="cpu")
+    units = sp.units(EXAMPLES / "read_by_a_man.flac")
+    assert units.f0 is not None
+    shifted = [replace(units, f0=units.f0 * factor) for factor in (0.8, 1.0, 2.2)]
+    deep, as_heard, high = (answer.scores["male"] for (answer,) in sp.classify_units(shifted, ["gender"]))
+    assert deep > 0.9 and as_heard > 0.9 and high < as_heard - 0.1
+    with pytest.raises(SpeechPromptError, match="hears how high a voice is"):
+        sp.classify_units([replace(units, f0=None)], ["gender"])
+
+
 def test_hubert_mini_answers_on_units_and_says_what_audio_needs() -> None:
     hubert = SpeechPrompt.from_pretrained("hubert-mini", device="cpu")
     # A published transcript of "go" (train split, utterance 0).
