@@ -111,6 +111,9 @@ def prompt_card(prompt: Prompt, command: str) -> str:
         " The best step of the tuning was chosen on this split." if metrics.get("split") == "valid" else ""
     )
     seeds = f" {seeds_line(metrics['tuning'])}." if "tuning" in metrics else ""
+    window = (
+        f"- Longer recordings are answered in stretches of {prompt.window:g} s\n" if prompt.window else ""
+    )
     picture = f"\n![{PICTURE_TEXT}]({PICTURE_NAME})\n" if metrics.get("confusion") else ""
     return f"""---
 library_name: speechprompt
@@ -126,7 +129,7 @@ A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "inp
 - Data: {prompt.data}
 - Licence of the data: {prompt.licence}
 - Unit LM: sha256 `{prompt.unit_lm_sha256}`
-
+{window}
 ## Accuracy
 
 {accuracy_line(metrics)}.{chosen}{seeds}

@@ -29,7 +29,7 @@ from speechprompt.packing import packed
 from speechprompt.prompt import Prompt
 from speechprompt.time_limit import check_time
 from speechprompt.unit_lm import embed_scale, start_token
-from speechprompt.units import UNIT_OFFSET, Utterance
+from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units, Utterance, stretches
 
 if TYPE_CHECKING:  # it takes seconds to import
     from transformers import XGLMForCausalLM
@@ -39,6 +39,7 @@ MAX_TOKENS = 2048
 MAX_TOKENS_GPU = 32_768
 
 END = -1  # in place of a label: the sequence ends here
+TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,30 @@ class Hypothesis:
     def answer(self) -> RawAnswer:
         probabilities, logits = (np.stack(part) for part in zip(*self.steps, strict=True))
         return RawAnswer([label for label in self.labels if label != END], probabilities, logits)
+
+
+Row = tuple[
+    int, int, Utterance
+]  # utterance, prompt (their places in the request), what of the utterance is asked
+
+
+def pieces(utterance: Utterance, prompt: Prompt) -> list[Utterance]:
+    """What a prompt is asked about at once: the utterance, or stretches of its window's length."""
+    if prompt.window is None or not isinstance(utterance, Units):
+        return [utterance]
+    return [*stretches(utterance, round(prompt.window * FRAME_RATE))]
+
+
+def together(parts: list[RawAnswer]) -> RawAnswer:
+    """One label for all stretches of a recording: by the mean of what the LM says at each, in logits."""
+    if len(parts) == 1:
+        return parts[0]
+    logits = np.stack([part.vocabulary_logits for part in parts]).mean(0, dtype=np.float64)
+    # The verbalizer is linear, so label logits have the same mean; a log-probability is one but for a constant.
+    scores = np.log(np.stack([part.probabilities for part in parts]) + TINY).mean(0, dtype=np.float64)
+    odds = np.exp(scores - scores.max())
+    probabilities = (odds / odds.sum()).astype(np.float32)
+    return RawAnswer([int(probabilities[0].argmax())], probabilities, logits.astype(np.float32))
 
 
 class PromptedLM:
@@ -132,15 +157,20 @@ class PromptedLM:
     @torch.inference_mode()
     def answer(self, utterances: Sequence[Utterance], prompts: Sequence[int]) -> list[list[RawAnswer]]:
         """Utterances, indices of prompts -> per utterance, one answer per prompt in order."""
-        rows = [(u, p) for u in range(len(utterances)) for p in range(len(prompts))]
-        rows.sort(key=lambda row: len(utterances[row[0]]))  # like lengths together: little padding
-        answers: dict[tuple[int, int], RawAnswer] = {}
-        for chunk in self._chunks(rows, [len(ids) + 2 for ids in utterances]):
+        rows = [
+            (u, p, piece)
+            for u, utterance in enumerate(utterances)
+            for p, index in enumerate(prompts)
+            for piece in pieces(utterance, self.prompts[index])
+        ]
+        rows.sort(key=lambda row: len(row[2]))  # like lengths together: little padding
+        answers: dict[tuple[int, int], list[RawAnswer]] = {}
+        for chunk in self._chunks(rows):
             check_time()
-            which = [prompts[p] for _, p in chunk]
-            found = self._answer_batch([utterances[u] for u, _ in chunk], which)
-            answers.update(zip(chunk, found, strict=True))
-        return [[answers[u, p] for p in range(len(prompts))] for u in range(len(utterances))]
+            found = self._answer_batch([piece for *_, piece in chunk], [prompts[p] for _, p, _ in chunk])
+            for (u, p, _), raw in zip(chunk, found, strict=True):
+                answers.setdefault((u, p), []).append(raw)
+        return [[together(answers[u, p]) for p in range(len(prompts))] for u in range(len(utterances))]
 
     def _answer_batch(self, utterances: Sequence[Utterance], which: list[int]) -> list[RawAnswer]:
         """One LM batch: row i is utterances[i] behind prompt which[i]."""
@@ -234,13 +264,13 @@ class PromptedLM:
                 alive += [h for h, ended in kept if not ended]
         return alive
 
-    def _chunks(self, rows: list[tuple[int, int]], lengths: list[int]) -> Iterator[list[tuple[int, int]]]:
+    def _chunks(self, rows: list[Row]) -> Iterator[list[Row]]:
         """Cut rows (sorted by length) into batches of at most MAX_TOKENS places, padding included."""
         n_prompt = self.keys.shape[-2] + self.inputs.shape[1]
         most = MAX_TOKENS if self.lm.device.type == "cpu" else MAX_TOKENS_GPU
-        chunk: list[tuple[int, int]] = []
+        chunk: list[Row] = []
         for row in rows:
-            if chunk and (len(chunk) + 1) * (n_prompt + lengths[row[0]]) > most:
+            if chunk and (len(chunk) + 1) * (n_prompt + len(row[2]) + 2) > most:
                 yield chunk
                 chunk = []
             chunk.append(row)

@@ -59,7 +59,8 @@ class Prompt:
     answer that is shown as text; a label `name=value` of a sequence fills the slot `name`.
 
     absolute_pitch: a prosody LM hears the F0 of a recording against one pitch for all speakers instead of the
-    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM.
+    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM. window: seconds that are answered at
+    once, for an answer of one label; longer recordings are in stretches of it, and the mean of their logits answers.
     """
 
     task: str
@@ -82,6 +83,7 @@ class Prompt:
     group: str = "Other"
     label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
     absolute_pitch: bool = False
+    window: float | None = None
     silence_label: str | None = None  # the label that a recording of nothing deserves, if the task has one
     data: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)

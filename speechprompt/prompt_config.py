@@ -58,7 +58,8 @@ CALIBRATION_BOUNDS = {
     "wrong_flagged": (0.0, 1.0),
 }
 ENTRIES = {"format_version", *FACTS, "deep", "length", "verbalizer"}
-OPTIONAL = {"absolute_pitch"}  # entries that are there when true
+OPTIONAL = {"absolute_pitch", "window"}  # entries that are there only where they say something
+MIN_WINDOW, MAX_WINDOW = 0.5, 60.0  # s
 
 
 def is_task(value: object) -> bool:
@@ -86,9 +87,16 @@ def check_config(config: dict[str, Any], what: str) -> None:
     _check_labels(config, what)
     _check_metrics(config, what)
     _check_calibration(config["calibration"], config["answer"], what)
-    for name in config.keys() & OPTIONAL:
-        if config[name] is not True:
-            raise SpeechPromptError(f"{what}: {name} must be true where it is given.")
+    if config.get("absolute_pitch", True) is not True:
+        raise SpeechPromptError(f"{what}: absolute_pitch must be true where it is given.")
+    if "window" in config:
+        window = config["window"]
+        if type(window) not in (int, float) or not MIN_WINDOW <= window <= MAX_WINDOW:
+            raise SpeechPromptError(
+                f"{what}: window must be {MIN_WINDOW} to {MAX_WINDOW:g} seconds where it is given."
+            )
+        if config["answer"] != "label":
+            raise SpeechPromptError(f"{what}: a window is for answers of one label.")
     if not isinstance(config["label_rule"], dict):
         raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
     if (example := config["example"]) is not None:

@@ -129,6 +129,7 @@ def tune_seeds(
         "group": task.group,
         "label_rule": task.label_rule,
         "absolute_pitch": config.absolute_pitch,
+        "window": task.window,
         "silence_label": task.silence_label if task.silence_label in labels else None,
         "data": task.data,
         "licence": task.licence,

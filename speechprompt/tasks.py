@@ -20,7 +20,7 @@ class Task:
     parquet files, without their ending, that it is tuned and measured on; unit_files: those that stand
     in their place for a backbone whose encoder is not here. channel: "controlled" where the data's labels
     differ in microphone, bandwidth, noise or length too, so that a prompt could answer by those; it is
-    then tuned on augment.controlled recordings alone.
+    then tuned on augment.controlled recordings alone. window: see Prompt.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Task:
     files: tuple[str, ...] = ()
     unit_files: tuple[str, ...] = ()
     channel: Channel = "any"
+    window: float | None = None
 
 
 KEYWORDS = "Keywords and commands"
@@ -219,6 +220,7 @@ TASKS = {
             "it heard much of. German and Polish were learnt from few speakers, Lithuanian from single words.",
             files=(*SPOKEN, "speech_commands_extra", "spoken_digits", "arabic_commands", "librispeech_clips"),
             channel="controlled",
+            window=2.4,  # about the longest that a controlled channel gives
         ),
         Task(
             "gender",

@@ -54,6 +54,24 @@ class Units:
         return len(self.ids)
 
 
+def stretches(units: Units, n_frames: int) -> list[Units]:
+    """The units cut into stretches of n_frames frames that overlap by half or more; as they are when no longer.
+
+    A run that reaches into two stretches belongs to both, whole. Starts are those in the stretch.
+    """
+    beyond = units.n_frames - n_frames
+    if beyond <= 0:
+        return [units]
+    ends = units.starts + units.lengths
+    found = []
+    for start in np.linspace(0, beyond, 1 + -(-2 * beyond // n_frames)).astype(np.int64):
+        kept = (ends > start) & (units.starts < start + n_frames)
+        log_f0, f0 = (None if values is None else values[kept] for values in (units.log_f0, units.f0))
+        starts = units.starts[kept]
+        found.append(Units(units.ids[kept], starts - starts[0], units.lengths[kept], log_f0, f0))
+    return found
+
+
 def check_unit_ids(ids: Sequence[int] | np.ndarray, n_units: int) -> np.ndarray:
     """Return ids as int64 [N] or raise SpeechPromptError when they are no units of this encoder."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from speechprompt import generation
 from speechprompt.decoding import forward_prompted, label_logits, project_prompts, to_batch
 from speechprompt.generation import PromptedLM
 from speechprompt.prompt import Prompt
-from speechprompt.units import UNIT_OFFSET
+from speechprompt.units import UNIT_OFFSET, Units, stretches
 
+FLAGS = {"threshold": 0.1, "error_before": 0.1, "error_after": 0.1, "split": "valid", "n": 9}
+FLAGS |= {"right_flagged": None, "wrong_flagged": None}
 UTTERANCES = [[3, 1, 4], [15, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9], [0], [19, 18], [2, 7, 1, 8, 2, 8]]
 
 
@@ -106,6 +109,28 @@ def test_probabilities_cover_the_labels_only(lm):
     assert answer.probabilities.shape == (1, 2)
     assert answer.probabilities.sum() == pytest.approx(1)
     assert answer.vocabulary_logits.shape == (1, N_UNITS + UNIT_OFFSET)
+
+
+def test_long_recordings_are_answered_in_stretches(lm, prompts):
+    """The mean of the stretches' logits, verbalized: for both verbalizers, and only where there is a window."""
+    rng = np.random.default_rng(3)
+    long, short = (Units.from_frames(rng.integers(0, N_UNITS, n)) for n in (70, 20))
+    windowed = [replace(p, window=0.6, calibration={"temperature": 2.0, **FLAGS}) for p in prompts]
+    for row, prompt in enumerate(windowed):
+        (found,), (brief,) = PromptedLM(lm, [prompt]).answer([long, short], [0])
+        cut = stretches(long, 30)
+        assert len(cut) > 2
+        plain = PromptedLM(lm, [replace(prompt, window=None)])
+        logits = np.mean([raw.vocabulary_logits for (raw,) in plain.answer(cut, [0])], 0)
+        np.testing.assert_allclose(found.vocabulary_logits, logits, atol=1e-5)
+        labels = label_logits(torch.from_numpy(logits), prompt.verbalizer_weight, prompt.verbalizer_units)
+        expected = (labels / prompt.temperature).softmax(-1)
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+        assert found.labels == [int(expected.argmax())]
+        assert_same(brief, plain.answer([short], [0])[0][0])
+        together = PromptedLM(lm, [*windowed, *prompts]).answer([short, long], range(8))[1]
+        assert_same(together[row], found)
+        assert_same(together[4 + row], PromptedLM(lm, [prompts[row]]).answer([long], [0])[0][0])
 
 
 def test_no_utterances_give_no_answers(lm, prompts):

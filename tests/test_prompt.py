@@ -155,6 +155,18 @@ def test_bad_config_is_refused_by_name(folder, changes, fact):
         Prompt.load(folder)
 
 
+def test_a_window_is_kept_and_checked(tmp_path):
+    make_prompt(window=2.4).save(tmp_path / "colours")
+    assert Prompt.load(tmp_path / "colours").window == 2.4
+    make_prompt().save(tmp_path / "plain")
+    assert "window" not in json.loads((tmp_path / "plain" / "prompt_config.json").read_text())
+    for bad in (0.1, 61, -1, float("nan"), "2", True, [2]):
+        with pytest.raises(SpeechPromptError, match="window must be 0.5 to 60 seconds"):
+            make_prompt(window=bad)
+    with pytest.raises(SpeechPromptError, match="a window is for answers of one label"):
+        make_prompt(window=2.4, answer="sequence", max_steps=3)
+
+
 def test_every_field_is_a_tensor_or_a_checked_fact() -> None:
     assert {f.name for f in fields(Prompt)} == {*TENSOR_NAMES, *FACTS, *OPTIONAL}
 

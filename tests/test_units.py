@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.units import Units, check_unit_ids, parse_units, to_tokens
+from speechprompt.units import Units, check_unit_ids, parse_units, stretches, to_tokens
 
 
 def test_runs_collapse() -> None:
@@ -26,6 +28,27 @@ def test_expanding_gives_the_frames_back() -> None:
 
 def test_no_frames_no_units() -> None:
     assert len(Units.from_frames([])) == 0 and Units.from_frames([]).n_frames == 0
+
+
+@pytest.mark.parametrize("n_frames", [3, 10, 97, 500, 501])
+def test_stretches_hold_everything_and_overlap(n_frames: int) -> None:
+    frames = np.random.default_rng(1).integers(0, 4, 500)
+    units = replace(Units.from_frames(frames), f0=None)
+    units = replace(units, f0=np.arange(len(units), dtype=np.float32), log_f0=-np.arange(len(units)))
+    cut = stretches(units, n_frames)
+    if n_frames >= 500:
+        assert len(cut) == 1 and cut[0] is units
+        return
+    assert {int(i) for piece in cut for i in piece.f0} == set(range(len(units)))  # type: ignore[union-attr]
+    firsts = [int(units.starts[int(piece.f0[0])]) for piece in cut]  # type: ignore[index]
+    assert firsts == sorted(firsts) and max(np.diff(firsts)) <= n_frames / 2 + units.lengths.max()
+    for piece in cut:
+        assert piece.f0 is not None and piece.log_f0 is not None
+        own = piece.f0.astype(int)
+        np.testing.assert_array_equal(own, np.arange(own[0], own[-1] + 1))
+        np.testing.assert_array_equal(piece.ids, units.ids[own])
+        np.testing.assert_array_equal(piece.log_f0, -own)
+        assert piece.starts[0] == 0 and n_frames <= piece.n_frames < n_frames + 2 * units.lengths.max()
 
 
 def test_tokens_leave_room_for_the_specials() -> None:

@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "noises drawn alike for all labels (default: the task's own, else any)",
     )
     parser.add_argument(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="answer longer recordings in stretches of this length and take the mean, for one label from what "
+        "was learnt on short ones (default: the task's own, else none)",
+    )
+    parser.add_argument(
         "--per-label",
         type=int,
         default=0,
@@ -144,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
     task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
     changes: dict[str, Any] = {"title": args.title, "group": args.group, "silence_label": args.silence_label}
-    changes["channel"] = args.channel
+    changes |= {"channel": args.channel, "window": args.window}
     if args.label_column:
         changes["label_rule"] = {"column": args.label_column}
     elif args.text_column:
