@@ -36,6 +36,7 @@ COMMANDS = {
     "pretrain unit-lm": "pretrain.unit_lm",
     "pretrain prosody-lm": "pretrain.prosody_lm",
     "pretrain coffee-orders": "pretrain.coffee_orders",
+    "pretrain coffee-splices": "pretrain.coffee_splices",
 }
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
 DESCRIPTION = "Answer many speech tasks with one frozen spoken unit language model and small prompts."

@@ -17,7 +17,9 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
@@ -135,10 +137,23 @@ def speak(text: str, voice: str, pace: int, pitch: int) -> bytes:
         samples, rate = soundfile.read(io.BytesIO(said), dtype="float32")
     except (OSError, subprocess.CalledProcessError, soundfile.LibsndfileError) as error:
         raise SpeechPromptError(f"espeak-ng could not speak with the voice {voice}.") from error
-    speech = torchaudio.functional.resample(torch.from_numpy(samples), rate, SAMPLE_RATE).numpy()
+    return flac(torchaudio.functional.resample(torch.from_numpy(samples), rate, SAMPLE_RATE).numpy())
+
+
+def flac(waveform: np.ndarray) -> bytes:
+    """float32 [T] at 16 kHz -> the bytes of a FLAC file."""
     file = io.BytesIO()
-    soundfile.write(file, speech, SAMPLE_RATE, format="FLAC")
+    soundfile.write(file, waveform, SAMPLE_RATE, format="FLAC")
     return file.getvalue()
+
+
+def write_orders(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write train rows as a packed file; an interrupted writing leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    pq.write_table(pa.Table.from_pylist(rows), aside)
+    aside.replace(path)
+    print(f"{len(rows)} orders in {path}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,8 +186,4 @@ def run(args: argparse.Namespace) -> None:
         }
         for number, ((text, slots), (voice, *_), audio) in enumerate(zip(orders, ways, spoken, strict=True))
     ]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    aside = args.out.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(rows), aside)
-    aside.replace(args.out)
-    print(f"{len(rows)} orders in {args.out}")
+    write_orders(rows, args.out)
