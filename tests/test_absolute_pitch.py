@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import FFN, HEADS, LAYERS, N_UNITS, WIDTH, make_backbone, make_prompt
+from tiny import N_UNITS, make_backbone, make_prompt, make_prosody_lm
 
-from speechprompt import prosody, prosody_lm
+from speechprompt import prosody
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
 from speechprompt.prompt import CONFIG_NAME, Prompt
-from speechprompt.prosody_streams import ProsodyConfig
+from speechprompt.prosody_lm import ProsodyLM
 from speechprompt.recipe import tune_task
 from speechprompt.storage import read_json, write_json
 from speechprompt.tasks import Task
@@ -28,14 +28,8 @@ LABELS = ("low", "middle", "high")
 
 
 @pytest.fixture(scope="module")
-def lm() -> prosody_lm.ProsodyLM:
-    generator = torch.Generator().manual_seed(0)
-    config = ProsodyConfig(f0_edges=np.linspace(-0.6, 0.6, 31, dtype=np.float32))
-    lm = prosody_lm.make(N_UNITS, WIDTH, LAYERS, HEADS, FFN, config)
-    for name, parameter in lm.named_parameters():
-        noise = torch.randn(parameter.shape, generator=generator) * 0.3
-        parameter.data = 1 + noise if "norm" in name and name.endswith("weight") else noise
-    return lm.requires_grad_(False).eval()
+def lm() -> ProsodyLM:
+    return make_prosody_lm()
 
 
 def said(hz: float, seed: int = 0) -> Units:

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from transformers import XGLMForCausalLM
 
-from speechprompt import unit_lm
+from speechprompt import prosody_lm, unit_lm
 from speechprompt.encoder import EncoderConfig, UnitEncoder
 from speechprompt.prompt import Prompt
+from speechprompt.prosody_lm import ProsodyLM
+from speechprompt.prosody_streams import ProsodyConfig
 from speechprompt.storage import write_json
 from speechprompt.units import UNIT_OFFSET
 
 N_UNITS, WIDTH, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32
 NO_SHA256 = "0" * 64
+LM = TypeVar("LM", bound=XGLMForCausalLM)
 
 
 def make_lm(
     n_units: int = N_UNITS, d_model: int = WIDTH, n_layers: int = LAYERS, seed: int = 0
 ) -> XGLMForCausalLM:
-    """A random unit LM, frozen, with biases and norms off their initial values as a trained one has."""
+    """A random unit LM, frozen."""
+    config = unit_lm.make_config(n_units, d_model, n_layers, HEADS, FFN, max_positions=64)
+    return randomise(XGLMForCausalLM(config), seed)
+
+
+def make_prosody_lm(seed: int = 0) -> ProsodyLM:
+    """A random prosody LM, frozen; F0 in bins from an octave below the mean to one above."""
+    prosody = ProsodyConfig(f0_edges=np.linspace(-0.7, 0.7, 31, dtype=np.float32))
+    return randomise(prosody_lm.make(N_UNITS, WIDTH, LAYERS, HEADS, FFN, prosody), seed)
+
+
+def randomise(lm: LM, seed: int) -> LM:
+    """Biases and norms too are off their initial values, as a trained model's are."""
     generator = torch.Generator().manual_seed(seed)
-    lm = XGLMForCausalLM(unit_lm.make_config(n_units, d_model, n_layers, HEADS, FFN, max_positions=64))
     for name, parameter in lm.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator) * 0.3
         parameter.data = 1 + noise if "norm" in name and name.endswith("weight") else noise
