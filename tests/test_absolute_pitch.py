@@ -96,7 +96,7 @@ def test_pitch_can_be_learnt_only_when_it_is_absolute(lm) -> None:
     reached = {}
     for absolute in (False, True):
         config = TuneConfig(
-            prompt_length=4, steps=120, lr=0.05, unit_noise=0.1, absolute_pitch=absolute, check_every=40
+            prompt_length=4, steps=60, lr=0.05, unit_noise=0.1, absolute_pitch=absolute, check_every=30
         )
         _, reached[absolute] = tune(lm, data(64, 1), data(40, 2), Goal(2), config)
     assert reached[True] > 0.95 and reached[False] < 0.75

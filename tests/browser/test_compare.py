@@ -108,8 +108,14 @@ def test_another_backbone_brings_its_tasks_and_what_was_left_out_stays_so(page: 
     expect(card(page, "Keyword spotting").locator(".sp-label bdi")).to_have_text("yes")
     expect(card(page, "Arabic commands")).to_have_count(0)
     page.get_by_label("Mini (bundled").uncheck()
-    expect(page.locator(CARDS)).to_have_count(4)
-    assert sorted(ticked(page)) == ["age_group", "emotion_english", "emotion_german", "emotion_polish"]
+    expect(page.locator(CARDS)).to_have_count(5)
+    assert sorted(ticked(page)) == [
+        "age_group",
+        "emotion_english",
+        "emotion_german",
+        "emotion_polish",
+        "gender",
+    ]
 
 
 def test_a_voice_is_compared_when_the_recording_ends(page_hearing: Callable[..., Page]) -> None:
