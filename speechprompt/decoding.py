@@ -48,12 +48,12 @@ def to_batch(
 
 
 def embed_prosody(
-    lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: int, absolute: Sequence[bool] = ()
+    lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: int, absolute: Sequence[bool]
 ) -> Tensor | None:
     """What a prosody LM adds to the embeddings of a batch, [B, width, d]; None for a plain unit LM.
 
-    absolute: which rows are heard at absolute pitch; none when empty. Labels that follow the separator
-    have no duration and no melody, like padding.
+    absolute: which rows are heard at absolute pitch. Labels that follow the separator have no duration and
+    no melody, like padding.
     """
     from speechprompt.prosody_lm import ProsodyLM
 
@@ -62,9 +62,9 @@ def embed_prosody(
     kind = torch.int64 if lm.prosody.discrete else torch.float32
     durations = torch.zeros(len(utterances), width, dtype=kind)
     f0 = torch.full((len(utterances), width), lm.prosody.pad_f0, dtype=kind)
-    for i, utterance in enumerate(utterances):
+    for i, (utterance, as_it_is) in enumerate(zip(utterances, absolute, strict=True)):
         units = utterance if isinstance(utterance, Units) else Units.from_frames(utterance)
-        if absolute and absolute[i]:
+        if as_it_is:
             units = at_absolute_pitch(units)
         own = streams(units, lm.prosody)
         durations[i, : len(own[0])], f0[i, : len(own[1])] = map(torch.from_numpy, own)

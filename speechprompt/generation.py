@@ -83,9 +83,8 @@ class Hypothesis:
         return RawAnswer([label for label in self.labels if label != END], probabilities, logits)
 
 
-Row = tuple[
-    int, int, Utterance
-]  # utterance, prompt (their places in the request), what of the utterance is asked
+# Utterance and prompt by their places in the request, and what of the utterance is asked about.
+Row = tuple[int, int, Utterance]
 
 
 def pieces(utterance: Utterance, prompt: Prompt) -> list[Utterance]:

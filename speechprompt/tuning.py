@@ -10,7 +10,7 @@ import copy
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -70,8 +70,7 @@ def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Ran
         return utterance
     if not isinstance(utterance, Units):
         return ids
-    log_f0, f0 = (None if values is None else values[kept] for values in (utterance.log_f0, utterance.f0))
-    return Units(np.array(ids), utterance.starts[kept], utterance.lengths[kept], log_f0, f0)
+    return replace(utterance.part(kept), ids=np.array(ids))
 
 
 def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def part(self, kept: slice | np.ndarray | list[int]) -> Units:
+        """Some of the runs, their melody with them; starts stay those in the recording."""
+        log_f0, f0 = (None if values is None else values[kept] for values in (self.log_f0, self.f0))
+        return Units(self.ids[kept], self.starts[kept], self.lengths[kept], log_f0, f0)
+
 
 def stretches(units: Units, n_frames: int) -> list[Units]:
     """The units cut into stretches of n_frames frames that overlap by half or more; as they are when no longer.
@@ -65,10 +70,8 @@ def stretches(units: Units, n_frames: int) -> list[Units]:
     ends = units.starts + units.lengths
     found = []
     for start in np.linspace(0, beyond, 1 + -(-2 * beyond // n_frames)).astype(np.int64):
-        kept = (ends > start) & (units.starts < start + n_frames)
-        log_f0, f0 = (None if values is None else values[kept] for values in (units.log_f0, units.f0))
-        starts = units.starts[kept]
-        found.append(Units(units.ids[kept], starts - starts[0], units.lengths[kept], log_f0, f0))
+        part = units.part((ends > start) & (units.starts < start + n_frames))
+        found.append(replace(part, starts=part.starts - part.starts[0]))
     return found
 
 

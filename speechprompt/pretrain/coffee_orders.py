@@ -17,11 +17,8 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 import torch
 import torchaudio
@@ -29,6 +26,7 @@ from tqdm import tqdm
 
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
+from speechprompt.pretrain.corpus import write_rows
 from speechprompt.tasks import AMOUNTS
 
 VALUES = {
@@ -147,15 +145,6 @@ def flac(waveform: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def write_orders(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write train rows as a packed file; an interrupted writing leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(rows), aside)
-    aside.replace(path)
-    print(f"{len(rows)} orders in {path}")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/coffee_orders_synthetic.parquet"))
     parser.add_argument("--orders", type=int, default=4000)
@@ -186,4 +175,5 @@ def run(args: argparse.Namespace) -> None:
         }
         for number, ((text, slots), (voice, *_), audio) in enumerate(zip(orders, ways, spoken, strict=True))
     ]
-    write_orders(rows, args.out)
+    write_rows(rows, args.out)
+    print(f"{len(rows)} orders in {args.out}")

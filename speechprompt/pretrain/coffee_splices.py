@@ -34,7 +34,8 @@ from speechprompt import audio
 from speechprompt.backbone import Backbone
 from speechprompt.encoder import FRAME_HOP, UnitEncoder
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pretrain.coffee_orders import VALUES, flac, write_orders
+from speechprompt.pretrain.coffee_orders import VALUES, flac
+from speechprompt.pretrain.corpus import write_rows
 from speechprompt.pretrain.phones import spell_out
 
 LEARNT_FROM = 1500  # synthetic orders
@@ -66,14 +67,14 @@ class PhoneReader(nn.Module):
 
     def numbers(self, text: str) -> list[int]:
         try:
-            return [self.index[phone] for phone in phones_of(text)]
+            return [self.index[phone] for phone in phones_said(text)]
         except KeyError as error:
             raise SpeechPromptError(
                 f"The synthetic orders never say the phone {error} of {text!r}."
             ) from None
 
 
-def phones_of(text: str) -> list[str]:
+def phones_said(text: str) -> list[str]:
     spelled = spell_out(text)
     if spelled is None:
         raise SpeechPromptError(f"Some word of {text!r} is in no dictionary.")
@@ -103,13 +104,13 @@ def features_of(encoder: UnitEncoder, waveforms: list[np.ndarray], what: str) ->
     found: list[Tensor] = []
     for at in tqdm(range(0, len(waveforms), BATCH), desc=what, unit="batch"):
         found += encoder.features(waveforms[at : at + BATCH])
-    return [features.clone() for features in found]
+    return [features.clone() for features in found]  # inference tensors cannot be learnt from
 
 
 def learn_phones(features: list[Tensor], texts: list[str], seed: int) -> PhoneReader:
     """A PhoneReader that CTC taught what is said in which of the features [F, dim] each."""
     torch.manual_seed(seed)
-    phones = sorted({phone for text in texts for phone in phones_of(text)})
+    phones = sorted({phone for text in texts for phone in phones_said(text)})
     reader = PhoneReader(features[0].shape[1], phones)
     targets = [torch.tensor(reader.numbers(text)) for text in texts]
     optimizer = torch.optim.AdamW(reader.parameters(), LEARNING_RATE)
@@ -165,9 +166,10 @@ def align_order(reader: PhoneReader, features: Tensor, slots: dict[str, str]) ->
     """Best over the orders in which the slots may be said: score, slot -> (value, first frame, end), as said."""
     with torch.inference_mode():
         log_probs = reader(features)
+    phones = {name: reader.numbers(value) for name, value in slots.items()}
     best: tuple[float, dict] = (float("-inf"), {})
     for names in itertools.permutations(slots):
-        score, spans = align(log_probs, [reader.numbers(slots[name]) for name in names])
+        score, spans = align(log_probs, [phones[name] for name in names])
         if score > best[0]:
             best = score, {n: (slots[n], *span) for n, span in zip(names, spans, strict=True)}
     return best
@@ -244,4 +246,5 @@ def run(args: argparse.Namespace) -> None:
         waveform, values = splice(orders, rng)
         row = {"id": f"spliced-{number}", "split": "train", "label": json.dumps(values)}
         rows.append({**row, "audio": flac(waveform)})
-    write_orders(rows, args.out)
+    write_rows(rows, args.out)
+    print(f"{len(rows)} orders in {args.out}")

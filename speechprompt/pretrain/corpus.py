@@ -6,10 +6,11 @@ Only sets that allow any use are admitted, so that the weights are free for ever
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +95,14 @@ def read_files(
                     )
                 )
     return clips
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, schema: pa.Schema | None = None) -> None:
+    """Write rows as parquet, and its folder, aside until it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), aside)
+    aside.replace(path)
 
 
 def by_set(clips: list[Clip], split: str) -> dict[str, list[Clip]]:

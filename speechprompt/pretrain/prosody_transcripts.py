@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def read(path: Path, split: str, longest: int) -> list[Units]:
         log_f0, starts = np.array(row["log_f0"], np.float32), np.cumsum(lengths) - lengths
         if not len(ids) == len(lengths) == len(log_f0):
             raise SpeechPromptError(f"{path.name}: units, lengths and log_f0 of a row differ in number.")
+        whole = Units(ids, starts, lengths, log_f0)
         for at in range(0, len(ids), longest):
-            cut = slice(at, at + longest)
-            pieces.append(Units(ids[cut], starts[cut] - starts[at], lengths[cut], log_f0[cut]))
+            part = whole.part(slice(at, at + longest))
+            pieces.append(replace(part, starts=part.starts - part.starts[0]))
     return pieces

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 
 from speechprompt import augment
 from speechprompt.encoder import UnitEncoder
-from speechprompt.pretrain.corpus import Clip, noises_of, read_files
+from speechprompt.pretrain.corpus import Clip, noises_of, read_files, write_rows
 
 BATCH_CLIPS = 64
 
@@ -66,10 +65,7 @@ def transcribe(encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int) 
 def write(rows: Iterable[Mapping[str, Any]], path: Path, schema: pa.Schema | None = None) -> int:
     """Write transcripts as parquet, and its folder, aside until it is whole; return how many units they hold."""
     kept = list(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(kept, schema=schema), aside)
-    aside.replace(path)
+    write_rows(kept, path, schema)
     return sum(len(row["units"]) for row in kept)
 
 
