@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,19 @@ def test_stages_of_given_units_leave_the_encoder_out(sp: SpeechPrompt) -> None:
     )
     assert "3 given units became 2 units" in text
     assert f"Answered in {len(answer.steps) if len(answer.steps) > 1 else 'one'} step" in text
+
+
+def test_stages_say_when_a_recording_was_answered_in_stretches(sp: SpeechPrompt) -> None:
+    prompt = sp.prompts["language_id"]
+    assert prompt.window == 2.4
+    long, short_one = (
+        sp.classify(EXAMPLES / f"{name}.flac", ["language_id"])[0] for name in ("read_by_a_man", "yes")
+    )
+    # 2.4 s are 120 frames, and each stretch begins at most 60 after the one before.
+    n = math.ceil((long.units.n_frames - 120) / 60) + 1
+    text = plain(stages(long, prompt, 16_000, 0))
+    assert n > 2 and f"It read them in {n} overlapping stretches of 2.4 s" in text
+    assert "stretches" not in plain(stages(short_one, prompt, 16_000, 0))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from speechprompt.audio import SAMPLE_RATE
+from speechprompt.generation import pieces
 from speechprompt.ui.figures import percent
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
         if frozen
         else ""
     )
+    n_stretches = len(pieces(answer.units, prompt))
+    stretched = (
+        f" It read them in {n_stretches} overlapping stretches of {prompt.window:g} s; what it expects next "
+        "is the mean over these."
+        if n_stretches > 1
+        else ""
+    )
     many = "one step" if steps == 1 else f"{steps} steps"
     how = (
         "weighs the odds of all units" if answer.verbalizer == "learned" else "reads one unit for each label"
@@ -56,7 +64,7 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
         (
             "Prompt and language model",
             f"A model that has only ever read units reads these behind a prompt, the one thing that was "
-            f"trained for {escape(answer.title)}: {short(prompt.n_parameters)} numbers{share}.",
+            f"trained for {escape(answer.title)}: {short(prompt.n_parameters)} numbers{share}.{stretched}",
         ),
         (
             "Verbalizer",
