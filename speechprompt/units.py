@@ -58,6 +58,10 @@ class Units:
         log_f0, f0 = (None if values is None else values[kept] for values in (self.log_f0, self.f0))
         return Units(self.ids[kept], self.starts[kept], self.lengths[kept], log_f0, f0)
 
+    def rebased(self) -> Units:
+        """The same runs as a recording of their own, which begins with the first of them."""
+        return replace(self, starts=self.starts - self.starts[0])
+
 
 def stretches(units: Units, n_frames: int) -> list[Units]:
     """The units cut into stretches of n_frames frames that overlap by half or more; as they are when no longer.
@@ -70,8 +74,7 @@ def stretches(units: Units, n_frames: int) -> list[Units]:
     ends = units.starts + units.lengths
     found = []
     for start in np.linspace(0, beyond, 1 + -(-2 * beyond // n_frames)).astype(np.int64):
-        part = units.part((ends > start) & (units.starts < start + n_frames))
-        found.append(replace(part, starts=part.starts - part.starts[0]))
+        found.append(units.part((ends > start) & (units.starts < start + n_frames)).rebased())
     return found
 
 

@@ -37,7 +37,8 @@ ruff check .
 ruff format --check .
 say "mypy"
 mypy
+tests=(python -m pytest -m "not slow and not gpu")
 say "pytest, all but the browser: two processes of one thread each"
-OMP_NUM_THREADS=1 python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile --ignore tests/browser
+OMP_NUM_THREADS=1 "${tests[@]}" -n 2 --dist loadfile --ignore tests/browser
 say "pytest, the browser: one at a time, as its pages must answer while a microphone plays"
-exec python -m pytest -m "not slow and not gpu" tests/browser
+exec "${tests[@]}" tests/browser

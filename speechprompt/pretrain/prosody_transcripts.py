@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,5 @@ def read(path: Path, split: str, longest: int) -> list[Units]:
         if not len(ids) == len(lengths) == len(log_f0):
             raise SpeechPromptError(f"{path.name}: units, lengths and log_f0 of a row differ in number.")
         whole = Units(ids, starts, lengths, log_f0)
-        for at in range(0, len(ids), longest):
-            part = whole.part(slice(at, at + longest))
-            pieces.append(replace(part, starts=part.starts - part.starts[0]))
+        pieces += [whole.part(slice(at, at + longest)).rebased() for at in range(0, len(ids), longest)]
     return pieces
