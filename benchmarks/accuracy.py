@@ -1,11 +1,13 @@
 """How often the bundled prompts are right: one table of all tasks, measured here and now.
 
     python benchmarks/accuracy.py DATA_FOLDER --split test
+    python benchmarks/accuracy.py DATA_FOLDER --pauses 1.5
 
 Measures every bundled prompt on the packed parquet files of its task (speechprompt/tasks.py names them),
 through the same path as the app. A backbone whose encoder is not here is measured on files of units. A task
 without that split is measured on valid, and the table says so; what cannot be measured has a row that says
-why. Each backbone hears each recording once, however many prompts are asked about it.
+why. Each backbone hears each recording once, however many prompts are asked about it. With --pauses every
+recording begins and ends with so many seconds more of a quiet room, as one from a microphone does.
 """
 
 from __future__ import annotations
@@ -18,16 +20,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
-from speechprompt import dataset
+from speechprompt import augment, dataset
 from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.card import percent
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import check_answers, evaluate, to_units
+from speechprompt.evaluation import check_answers, evaluate, listen_to, to_units, waveform_of
 from speechprompt.prompt import Prompt
 from speechprompt.tasks import TASKS
 from speechprompt.units import Units
@@ -43,9 +46,14 @@ Every bundled prompt on the labelled data of its task, as this printed it:
 
 An answer of several labels counts when all are right. The interval is Wilson's of 95 %; mean recall is that of the
 classes, each counted alike. The valid split also chose the step at which a prompt was kept: figures on it flatter a
-little.
+little.{pauses}
 
 """
+PAUSES = """
+
+Here every recording has {seconds:g} s of a quiet room more before and after it: steady noise of a random colour,
+40 dB below the speech."""
+ROOM_DB = 40.0
 
 
 @dataclass
@@ -97,29 +105,54 @@ def of_split(examples: Sequence[Example], split: str) -> tuple[str, list[Example
     raise SpeechPromptError(f"There is no split {split!r} and no valid split, but {there}.")
 
 
-def heard_once(backbone: Backbone, examples: Sequence[Example], heard: dict[bytes, Units]) -> list[Units]:
-    """Units of the examples; recordings that are not in `heard` yet are added to it."""
+def heard_once(
+    backbone: Backbone, examples: Sequence[Example], heard: dict[bytes, Units], pauses: float = 0.0
+) -> list[Units]:
+    """Units of the examples; recordings that are not in `heard` yet are added to it. pauses: see the head."""
     if not all(isinstance(example.audio, bytes) for example in examples):
+        if pauses and all(example.units is not None for example in examples):
+            raise SpeechPromptError("the data has units and no recordings, which could have pauses")
         return to_units(backbone, examples)  # units already, or an error that names what is wrong
     fresh = {e.audio: e for e in examples if e.audio is not None and e.audio not in heard}
     if fresh:
-        heard.update(zip(fresh, to_units(backbone, list(fresh.values())), strict=True))
+        unheard = list(fresh.values())
+        units = between_pauses(backbone, unheard, pauses) if pauses else to_units(backbone, unheard)
+        heard.update(zip(fresh, units, strict=True))
     return [heard[example.audio] for example in examples if example.audio is not None]
 
 
-def measured(backbone: Backbone, prompt: Prompt, folder: Path, split: str, heard: dict[bytes, Units]) -> Row:
+def between_pauses(backbone: Backbone, examples: Sequence[Example], seconds: float) -> list[Units]:
+    def load(i: int) -> np.ndarray:
+        rng = np.random.default_rng(i)
+        return augment.with_pauses(waveform_of(examples[i]), seconds, seconds, ROOM_DB, rng)
+
+    sizes = [len(example.audio or b"") for example in examples]
+    with tqdm(total=len(sizes), desc="units", unit="clip", mininterval=2) as progress:
+        return listen_to(backbone, load, sizes, report=lambda n: progress.update(n))
+
+
+def measured(
+    backbone: Backbone,
+    prompt: Prompt,
+    folder: Path,
+    split: str,
+    heard: dict[bytes, Units],
+    pauses: float,
+) -> Row:
     row = Row(prompt.task, backbone.name, prompt.n_parameters)
     try:
         files = data_files(folder, prompt.task, backbone.has_encoder)
         row.split, examples = of_split(dataset.read(files, prompt.label_rule), split)
         check_answers(prompt, examples)  # before minutes of listening
-        row.figures = evaluate(backbone, prompt, examples, heard_once(backbone, examples, heard))
+        row.figures = evaluate(backbone, prompt, examples, heard_once(backbone, examples, heard, pauses))
     except SpeechPromptError as error:
         row.note = str(error)
     return row
 
 
-def rows_of(backbones: Sequence[Backbone], tasks: Sequence[str], folder: Path, split: str) -> list[Row]:
+def rows_of(
+    backbones: Sequence[Backbone], tasks: Sequence[str], folder: Path, split: str, pauses: float = 0.0
+) -> list[Row]:
     """A row for each prompt, those of a task together; `tasks` chooses some, all when empty."""
     chosen = [
         (b, prompt) for b in backbones for prompt in b.prompts.values() if not tasks or prompt.task in tasks
@@ -133,7 +166,7 @@ def rows_of(backbones: Sequence[Backbone], tasks: Sequence[str], folder: Path, s
         for backbone, prompt in progress:
             progress.set_postfix_str(f"{backbone.name}, {prompt.task}")
             heard.setdefault(backbone.name, {})
-            rows.append(measured(backbone, prompt, folder, split, heard[backbone.name]))
+            rows.append(measured(backbone, prompt, folder, split, heard[backbone.name], pauses))
     order = list(TASKS)
     return sorted(rows, key=lambda row: order.index(row.task) if row.task in order else len(order))
 
@@ -149,6 +182,13 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds the parquet files")
     parser.add_argument("--split", default="test", help="default: test, or valid where there is none")
+    parser.add_argument(
+        "--pauses",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="of a quiet room before and after each recording (default 0)",
+    )
     parser.add_argument("--backbone", action="append", default=[], help="default: all bundled; repeatable")
     parser.add_argument("--task", action="append", default=[], help="default: all; repeatable")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table into a document, too")
@@ -159,21 +199,26 @@ def main() -> None:
             raise SpeechPromptError("DATA_FOLDER is no folder: give the one that holds the parquet files.")
         if args.out and not args.out.parent.is_dir():
             raise SpeechPromptError("The folder of --out is not there: make it first.")
+        if not 0 <= args.pauses <= 10:
+            raise SpeechPromptError("--pauses must be between 0 and 10 seconds.")
         backbones = [Backbone.load(name) for name in args.backbone or list_backbones()]
         for backbone in backbones:
             if not backbone.prompts and not backbone.refused:
                 print(backbone.missing or f"Backbone {backbone.name} has no prompts.", file=sys.stderr)
-        rows = rows_of(backbones, args.task, args.folder, args.split)
+        rows = rows_of(backbones, args.task, args.folder, args.split, args.pauses)
     except SpeechPromptError as error:
         raise SystemExit(f"{error}") from None
     if args.out:
         options = [
             ("--split", args.split),
+            *([("--pauses", f"{args.pauses:g}")] if args.pauses else []),
             *(("--backbone", backbone.name) for backbone in backbones if args.backbone),
         ]
         options += [("--task", name) for name in args.task]
         command = "python benchmarks/accuracy.py DATA_FOLDER " + " ".join(f"{o} {v}" for o, v in options)
-        args.out.write_text(f"{INTRODUCTION.format(command=command)}{table(rows)}\n", encoding="utf-8")
+        pauses = PAUSES.format(seconds=args.pauses) if args.pauses else ""
+        head = INTRODUCTION.format(command=command, pauses=pauses)
+        args.out.write_text(f"{head}{table(rows)}\n", encoding="utf-8")
     print(json.dumps([asdict(row) for row in rows]) if args.json else table(rows))
 
 

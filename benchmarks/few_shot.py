@@ -61,7 +61,7 @@ def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], 
     plan = TeachConfig()
 
     def learn(examples: list[Example], words: list[str], seed: int) -> Prompt:
-        units = to_units(backbone, examples, plan.copies, seed)
+        units = to_units(backbone, examples, plan.copies, seed, pauses=plan.pauses)
         truth = [words.index(e.labels[0]) for e in examples]
         data = [(u, (truth[i % len(truth)],)) for i, u in enumerate(units)]
         steps = plan.steps * (REFINING_ROUNDS + 1)

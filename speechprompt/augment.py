@@ -13,6 +13,8 @@ from speechprompt.audio import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // 100
 EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
+PAUSE_SECONDS = (0.1, 1.5)
+PAUSE_SNR_DB = (20.0, 60.0)
 CONTROLLED_SECONDS = (0.8, 2.5)
 CONTROLLED_SNR_DB = (5.0, 30.0)
 
@@ -81,10 +83,39 @@ def simulate(
 
 
 def another_recording(
-    waveform: np.ndarray, rng: np.random.Generator, noises: Sequence[np.ndarray] = ()
+    waveform: np.ndarray, rng: np.random.Generator, noises: Sequence[np.ndarray] = (), pauses: float = 0.0
 ) -> np.ndarray:
-    """The same words said faster or slower, then heard as `simulate` does: [T] -> about [T]."""
-    return simulate(change_speed(waveform, rng.uniform(0.9, 1.12)), rng, noises)
+    """The same words said faster or slower, then heard as `simulate` does: [T] -> about [T].
+
+    pauses: share of recordings that begin and end with pauses of a length of their own, see `between_pauses`.
+    """
+    waveform = change_speed(waveform, rng.uniform(0.9, 1.12))
+    if pauses and rng.random() < pauses:
+        waveform = between_pauses(waveform, rng)
+    return simulate(waveform, rng, noises)
+
+
+def between_pauses(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A clip as somebody records it who presses a button before and after: with PAUSE_SECONDS more at each end.
+
+    A corpus cuts its clips all alike, closely or not, and a prompt that knows no others is at a loss with
+    these. A fifth of them lose the silence that they had instead.
+    """
+    if rng.random() < 0.2:
+        start, end = speech_span(waveform)
+        return waveform[start:end]
+    before, after = (float(np.exp(rng.uniform(*np.log(PAUSE_SECONDS)))) for _ in range(2))
+    return with_pauses(waveform, before, after, rng.uniform(*PAUSE_SNR_DB), rng)
+
+
+def with_pauses(
+    waveform: np.ndarray, before: float, after: float, snr_db: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A clip with so many seconds more at its ends, and steady noise throughout, snr_db below the speech."""
+    start, end = speech_span(waveform)
+    level = np.sqrt((waveform[start:end] ** 2).mean()) * 10 ** (-snr_db / 20)
+    waveform = np.pad(waveform, (int(SAMPLE_RATE * before), int(SAMPLE_RATE * after)))
+    return waveform + coloured_noise(len(waveform), rng) * np.float32(level)
 
 
 def speech_span(waveform: np.ndarray) -> tuple[int, int]:

@@ -37,12 +37,14 @@ def to_units(
     copies: int = 0,
     seed: int = 0,
     channel: Channel = "any",
+    pauses: float = 0.0,
 ) -> list[Units]:
     """Units of every example; with `copies`, then of that many simulated recordings.
 
     The result holds len(examples) · (1 + copies) utterances: all clean ones first, then copy by copy.
-    Of a controlled channel none is clean: all are simulated by augment.controlled. Units that the data
-    has instead of recordings stay as they are.
+    pauses: share of the simulated ones that begin and end with pauses of their own. Of a controlled channel
+    none is clean: all are simulated by augment.controlled. Units that the data has instead of recordings
+    stay as they are.
     """
     if all(example.units is not None for example in examples):
         return [
@@ -58,6 +60,7 @@ def to_units(
             seed,
             lambda n: progress.update(n),
             channel,
+            pauses,
         )
 
 
@@ -69,6 +72,7 @@ def listen_to(
     seed: int = 0,
     report: Callable[[int], object] = lambda n: None,
     channel: Channel = "any",
+    pauses: float = 0.0,
 ) -> list[Units]:
     """Units of the recordings load(0), load(1), … and of simulated copies, in the order of to_units.
 
@@ -85,7 +89,7 @@ def listen_to(
             if channel == "controlled":
                 waveform = augment.controlled(waveform, rng)
             elif copy:
-                waveform = augment.another_recording(waveform, rng)
+                waveform = augment.another_recording(waveform, rng, pauses=pauses)
             waveforms.append(waveform)
         found.update(zip(work[at : at + BATCH], backbone.listen(waveforms), strict=True))
         report(len(waveforms))

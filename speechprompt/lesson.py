@@ -154,9 +154,14 @@ def unheard_left_out(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> 
 
 
 def hear(
-    lesson: Lesson, backbone: Backbone, copies: int, seed: int, report: Callable[[float], object]
+    lesson: Lesson,
+    backbone: Backbone,
+    copies: int,
+    pauses: float,
+    seed: int,
+    report: Callable[[float], object],
 ) -> Rows:
-    """The units of the lesson and of `copies` simulated recordings of each clip.
+    """The units of the lesson and of `copies` simulated recordings of each clip, a share of them with pauses.
 
     report is told the share of it that is done (0..1). A label of silence gets recordings of nothing beside its own.
     """
@@ -169,7 +174,7 @@ def hear(
         report(heard / n_rows)
 
     sizes = [len(waveform) for waveform in lesson.waveforms]
-    utterances = listen_to(backbone, lesson.waveforms.__getitem__, sizes, copies, seed, more)
+    utterances = listen_to(backbone, lesson.waveforms.__getitem__, sizes, copies, seed, more, pauses=pauses)
     clips = [row % n_clips for row in range(n_rows)]
     truth = [lesson.truth[clip] for clip in clips]
     if lesson.silence_label is not None:

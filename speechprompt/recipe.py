@@ -58,12 +58,13 @@ def labelled(
     seed: int = 0,
     silence: int | None = None,
     channel: Channel = "any",
+    pauses: float = 0.0,
 ) -> list[Labelled]:
     """Units and label indices of every example, then of its simulated copies (see to_units).
 
     silence: the label of recordings of nothing, some of which are added when the examples are audio.
     """
-    utterances = to_units(backbone, examples, copies, seed, channel)
+    utterances = to_units(backbone, examples, copies, seed, channel, pauses)
     found: list[Labelled] = [(units, answers[i % len(answers)]) for i, units in enumerate(utterances)]
     if silence is not None and examples[0].audio is not None:
         nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, seed)
@@ -149,7 +150,9 @@ def tune_seeds(
 
     silence = None if draft.silence_label is None else labels.index(draft.silence_label)
     answers = [draft.indices(example.labels) for example in train]
-    known = labelled(backbone, train, answers, config.copies, config.seed, silence, task.channel)
+    known = labelled(
+        backbone, train, answers, config.copies, config.seed, silence, task.channel, config.pauses
+    )
     held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
     utterances = [ids for ids, _ in held_out]

@@ -114,6 +114,7 @@ class Teacher:
             self.lesson,
             self.backbone,
             copies,
+            self.config.pauses,
             self.config.seed,
             lambda share: self._tell("Listening to the clips", HEARING * share),
         )

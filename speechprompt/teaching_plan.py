@@ -14,13 +14,14 @@ REFINING_ROUNDS = 3  # as many as the Teach tab makes when asked to
 class TeachConfig:
     """What may be chosen; the defaults suit 2 to 10 labels with 1 to 50 clips each.
 
-    copies: simulated recordings of each clip, fewer when that made more than max_utterances. rounds: of
-    gradient steps that are rehearsed, each without another part of the clips, before a last one with all;
-    REFINING_ROUNDS are enough, and with 0 the prompt stays in closed form. What follows is for those
-    rounds; verbalizer_pace: see tuning.Start, the rest is as in TuneConfig.
+    copies: simulated recordings of each clip, fewer when that made more than max_utterances. pauses: see
+    TuneConfig. rounds: of gradient steps that are rehearsed, each without another part of the clips, before
+    a last one with all; REFINING_ROUNDS are enough, and with 0 the prompt stays in closed form. What follows
+    is for those rounds; verbalizer_pace: see tuning.Start, the rest is as in TuneConfig.
     """
 
     copies: int = 8
+    pauses: float = 0.5
     max_utterances: int = 600
     rounds: int = 0
     steps: int = 60

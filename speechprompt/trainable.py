@@ -55,10 +55,11 @@ class TuneConfig:
     the reference's over separator, labels and `</s>` among all outputs. steps: optimiser steps.
     tokens_per_batch: padded tokens. prompt_dropout: share of prompt values dropped (the reference: 0.1).
     unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
-    recordings of each train clip (recipe.tune_task). per_label: at most so many train examples of each
-    answer, 0 for all. balance: every answer is drawn about equally often in an epoch, and counts equally
-    when valid chooses the best step. average: what is measured and kept is a mean over the steps, the
-    latest counting most. absolute_pitch: see Prompt. patience: checks in a row, each worse than the best on
+    recordings of each train clip (recipe.tune_task). pauses: share of these that begin and end with pauses
+    of their own (augment.between_pauses), against clips that are all cut alike. per_label: at most so many
+    train examples of each answer, 0 for all. balance: every answer is drawn about equally often in an epoch,
+    and counts equally when valid chooses the best step. average: what is measured and kept is a mean over the
+    steps, the latest counting most. absolute_pitch: see Prompt. patience: checks in a row, each worse than the best on
     valid, that end it; the best is kept.
     """
 
@@ -74,6 +75,7 @@ class TuneConfig:
     prompt_dropout: float = 0.0
     unit_noise: float = 0.05
     copies: int = 4
+    pauses: float = 0.5
     per_label: int = 0
     balance: bool = False
     average: bool = False
@@ -92,6 +94,7 @@ class TuneConfig:
             ("prompt_dropout", 0.0, 0.9),
             ("unit_noise", 0.0, 0.9),
             ("copies", 0, 100),
+            ("pauses", 0.0, 1.0),
             ("per_label", 0, 1_000_000),
             ("label_smoothing", 0.0, 0.9),
             ("check_every", 1, 1_000_000),

@@ -61,6 +61,37 @@ def test_speech_is_found_by_its_energy(room: float) -> None:
     assert augment.speech_span(clicked) == (start, end)
 
 
+def test_pauses_are_put_around_a_clip_with_the_noise_asked_for() -> None:
+    clip = word(before=0.0, after=0.0)
+    made = augment.with_pauses(clip, 1.0, 0.5, 30.0, np.random.default_rng(0))
+    assert len(made) == len(clip) + 24_000 and made.dtype == np.float32
+    noise = np.r_[made[:16_000], made[-8_000:], made[16_000:-8_000] - clip]
+    ratio = 10 * np.log10((clip**2).mean() / (noise**2).mean())
+    assert abs(ratio - 30) < 1
+
+
+def test_a_share_of_other_recordings_have_pauses_of_their_own() -> None:
+    clip = word()
+    start, end = augment.speech_span(clip)
+    spans = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        made = augment.between_pauses(clip, rng)
+        spans.append((len(made) - len(clip)) / 16_000)
+    cut = [span for span in spans if span < 0]
+    assert 4 < len(cut) < 24 and set(cut) == {(end - start - len(clip)) / 16_000}
+    longer = sorted(span for span in spans if span >= 0)
+    assert 0.19 < longer[0] < 0.5 and 1.5 < longer[-1] <= 3.0
+
+    def length(seed: int, share: float) -> int:
+        return len(augment.another_recording(clip, np.random.default_rng(seed), pauses=share))
+
+    # Without pauses only the speed changes the length, by 0.9 to 1.12.
+    plain, mixed = ([length(seed, share) / len(clip) for seed in range(40)] for share in (0.0, 0.5))
+    assert min(plain) > 0.89 and max(plain) < 1.12
+    assert 10 < sum(not 0.89 < ratio < 1.12 for ratio in mixed) < 30
+
+
 def test_where_nothing_stands_out_the_whole_clip_is_speech() -> None:
     for clip in (tone(), np.zeros(16_000, np.float32), np.zeros(3, np.float32), np.zeros(0, np.float32)):
         assert augment.speech_span(clip) == (0, len(clip))

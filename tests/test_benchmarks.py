@@ -99,6 +99,21 @@ def test_every_prompt_has_a_row_and_every_clip_is_heard_once(
     assert "character error rate" in next(line for line in said if "`spelled`" in line)
 
 
+def test_with_pauses_every_recording_is_longer_and_units_are_not_measured(
+    backbones: list[Backbone], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    listen = backbones[0].listen
+    monkeypatch.setattr(
+        backbones[0], "listen", lambda clips: lengths.extend(map(len, clips)) or listen(clips)
+    )
+    rows = accuracy.rows_of(backbones, ["colours"], tmp_path / "data", "test", 0.5)
+    assert lengths == [16_000 + 4_800 + 1_600 * i for i in range(6)]
+    heard, units = rows
+    assert heard.backbone == "tiny" and heard.figures["n"] == 6
+    assert "units and no recordings" in units.note and not units.figures
+
+
 def test_data_that_does_not_fit_is_a_row_too(backbones: list[Backbone], tmp_path: Path) -> None:
     strange = [{"split": "dev", "audio": b"", "label": "a|b"}]
     for rows, said in (
@@ -134,6 +149,12 @@ def test_the_command_writes_what_it_prints(
     said = capsys.readouterr().out.strip()
     text = out.read_text(encoding="utf-8")
     assert said.startswith("| task |") and text.endswith(f"{said}\n") and str(tmp_path) not in text
+    assert "quiet room" not in text
+    monkeypatch.setattr(sys, "argv", [*command, "--pauses", "0.5"])
+    accuracy.main()
+    text = out.read_text(encoding="utf-8")
+    assert " --split test --pauses 0.5 --" in text and "has 0.5 s of a quiet room more" in text
+    capsys.readouterr()
     monkeypatch.setattr(sys, "argv", [*command, "--json"])
     accuracy.main()
     (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -141,6 +162,7 @@ def test_the_command_writes_what_it_prints(
     for change, said in (
         (["--task", "dancing"], "has a prompt for the task 'dancing'"),
         (["--backbone", "nope"], "There is no backbone 'nope'"),
+        (["--pauses", "11"], "between 0 and 10 seconds"),
         (["--out", str(tmp_path / "no" / "a.md")], "folder of --out"),
     ):
         monkeypatch.setattr(sys, "argv", [*command, *change])

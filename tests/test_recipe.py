@@ -8,13 +8,14 @@ import statistics
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from speechprompt import augment
+from speechprompt import augment, recipe
 from speechprompt.backbone import Backbone
 from speechprompt.card import prompt_card
 from speechprompt.dataset import Example
@@ -225,6 +226,38 @@ def test_a_controlled_task_hears_no_clip_as_it_is(backbone: Backbone) -> None:
     assert len(heard) == 3 and len({tuple(units.ids) for units in heard}) == 3
     normal = to_units(backbone, [clip], 1, seed=3)
     assert normal[0].ids.tolist() == clean.ids.tolist()
+
+
+def test_pauses_are_those_of_the_copies_alone(backbone: Backbone) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, make_waveform(1.0), 16_000, format="FLAC")
+    clip = Example("a", "train", ("red",), file.getvalue(), None)
+    waveform = waveform_of(clip)
+    for share in (0.0, 1.0):
+        clean, *copies = to_units(backbone, [clip], 4, seed=3, pauses=share)
+        assert clean.ids.tolist() == backbone.listen([waveform])[0].ids.tolist()
+        for number, units in enumerate(copies, 1):
+            rng = np.random.default_rng([3, number, 0])
+            made = augment.another_recording(waveform, rng, pauses=share)
+            assert units.ids.tolist() == backbone.listen([made])[0].ids.tolist()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_tuning_makes_the_share_of_pauses_that_was_asked_for(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    asked = []
+    known = recipe.to_units
+
+    def spy(backbone: Backbone, examples: list[Example], *rest: Any) -> list[Any]:
+        asked.append(rest)
+        return known(backbone, examples, *rest)
+
+    monkeypatch.setattr(recipe, "to_units", spy)
+    data = examples(12, 1, [("red",), ("blue",)])
+    colours = Task("colours", "Colours", "Other", "random", "CC0-1.0")
+    tune_task(backbone, colours, data, data, replace(QUICK, steps=1, copies=2, seed=5, pauses=share))
+    assert asked == [(2, 5, "any", share), (0, 0, "any", 0.0)]
 
 
 def test_figures_of_known_units_are_those_of_the_recordings(backbone: Backbone) -> None:

@@ -43,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--augment", dest="copies", type=int, default=4, help="simulated recordings per clip (default 4)"
     )
     parser.add_argument(
+        "--pauses",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="share of the simulated recordings that begin and end with pauses of their own, as from a microphone, "
+        "where the corpus cuts its clips all alike (default 0.5)",
+    )
+    parser.add_argument(
         "--channel",
         choices=("any", "controlled"),
         help="controlled: learn from no clip as it is, only from stretches of speech in other rooms, bands and "
