@@ -17,6 +17,7 @@ PAUSE_SECONDS = (0.1, 1.5)
 PAUSE_SNR_DB = (20.0, 60.0)
 CONTROLLED_SECONDS = (0.8, 2.5)
 CONTROLLED_SNR_DB = (5.0, 30.0)
+CLOSE_SECONDS = 0.06
 
 
 def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
@@ -148,9 +149,18 @@ def coloured_noise(n: int, rng: np.random.Generator) -> np.ndarray:
     return (noise / (np.sqrt((noise**2).mean()) + 1e-9)).astype(np.float32)
 
 
-def controlled(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A clip of which only what is said tells where it comes from: [T] -> [0.8 s to 2.5 s], drawn by rng."""
-    return disguised(*placed(waveform, rng), rng)
+def controlled(waveform: np.ndarray, rng: np.random.Generator, close: float = 0.0) -> np.ndarray:
+    """A clip of which only what is said tells where it comes from: [T] -> [0.8 s to 2.5 s], drawn by rng.
+
+    close: share of clips that lose the silence around the speech again, all but up to CLOSE_SECONDS, as
+    some corpora cut theirs and as the stretches of a long recording come; these may be as short as a word.
+    """
+    waveform, start, end = placed(waveform, rng)
+    heard = disguised(waveform, start, end, rng)
+    if close and rng.random() < close:
+        margin = int(SAMPLE_RATE * rng.uniform(0, CLOSE_SECONDS))
+        heard = heard[max(0, start - margin) : end + margin]
+    return heard
 
 
 def placed(waveform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:

@@ -38,13 +38,14 @@ def to_units(
     seed: int = 0,
     channel: Channel = "any",
     pauses: float = 0.0,
+    close: float = 0.0,
 ) -> list[Units]:
     """Units of every example; with `copies`, then of that many simulated recordings.
 
     The result holds len(examples) · (1 + copies) utterances: all clean ones first, then copy by copy.
     pauses: share of the simulated ones that begin and end with pauses of their own. Of a controlled channel
-    none is clean: all are simulated by augment.controlled. Units that the data has instead of recordings
-    stay as they are.
+    none is clean: all are simulated by augment.controlled, a share of them cut closely. Units that the data
+    has instead of recordings stay as they are.
     """
     if all(example.units is not None for example in examples):
         return [
@@ -61,6 +62,7 @@ def to_units(
             lambda n: progress.update(n),
             channel,
             pauses,
+            close,
         )
 
 
@@ -73,6 +75,7 @@ def listen_to(
     report: Callable[[int], object] = lambda n: None,
     channel: Channel = "any",
     pauses: float = 0.0,
+    close: float = 0.0,
 ) -> list[Units]:
     """Units of the recordings load(0), load(1), … and of simulated copies, in the order of to_units.
 
@@ -87,7 +90,7 @@ def listen_to(
             waveform = load(i)
             rng = np.random.default_rng([seed, copy, i])
             if channel == "controlled":
-                waveform = augment.controlled(waveform, rng)
+                waveform = augment.controlled(waveform, rng, close)
             elif copy:
                 waveform = augment.another_recording(waveform, rng, pauses=pauses)
             waveforms.append(waveform)

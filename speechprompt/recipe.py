@@ -59,12 +59,13 @@ def labelled(
     silence: int | None = None,
     channel: Channel = "any",
     pauses: float = 0.0,
+    close: float = 0.0,
 ) -> list[Labelled]:
     """Units and label indices of every example, then of its simulated copies (see to_units).
 
     silence: the label of recordings of nothing, some of which are added when the examples are audio.
     """
-    utterances = to_units(backbone, examples, copies, seed, channel, pauses)
+    utterances = to_units(backbone, examples, copies, seed, channel, pauses, close)
     found: list[Labelled] = [(units, answers[i % len(answers)]) for i, units in enumerate(utterances)]
     if silence is not None and examples[0].audio is not None:
         nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, seed)
@@ -151,7 +152,15 @@ def tune_seeds(
     silence = None if draft.silence_label is None else labels.index(draft.silence_label)
     answers = [draft.indices(example.labels) for example in train]
     known = labelled(
-        backbone, train, answers, config.copies, config.seed, silence, task.channel, config.pauses
+        backbone,
+        train,
+        answers,
+        config.copies,
+        config.seed,
+        silence,
+        task.channel,
+        config.pauses,
+        task.close,
     )
     held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")

@@ -133,6 +133,24 @@ def test_controlled_clips_are_of_one_kind_whatever_they_were() -> None:
     assert lengths[0] == lengths[1]
 
 
+def test_a_share_of_controlled_clips_is_cut_closely() -> None:
+    clip = word()
+    longer, closer = 0, 0
+    for seed in range(60):
+        whole = augment.controlled(clip, np.random.default_rng(seed))
+        made = augment.controlled(clip, np.random.default_rng(seed), close=0.35)
+        _, start, end = augment.placed(clip, np.random.default_rng(seed))
+        if len(made) == len(whole):
+            longer += 1
+            np.testing.assert_array_equal(made, whole)
+        else:
+            closer += 1
+            assert end - start <= len(made) <= end - start + 2 * 0.06 * 16_000
+            at = next(i for i in range(start + 1) if (whole[i : i + len(made)] == made).all())
+            assert start - 0.06 * 16_000 <= at
+    assert longer > 30 and closer > 10
+
+
 def test_a_disguise_keeps_the_ratio_of_speech_to_noise_within_its_bounds() -> None:
     clip = word()
     start, end = augment.speech_span(clip)

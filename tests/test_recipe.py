@@ -257,7 +257,7 @@ def test_tuning_makes_the_share_of_pauses_that_was_asked_for(
     data = examples(12, 1, [("red",), ("blue",)])
     colours = Task("colours", "Colours", "Other", "random", "CC0-1.0")
     tune_task(backbone, colours, data, data, replace(QUICK, steps=1, copies=2, seed=5, pauses=share))
-    assert asked == [(2, 5, "any", share), (0, 0, "any", 0.0)]
+    assert asked == [(2, 5, "any", share, 0.0), (0, 0, "any", 0.0, 0.0)]
 
 
 def test_figures_of_known_units_are_those_of_the_recordings(backbone: Backbone) -> None:
