@@ -52,7 +52,7 @@ little.{pauses}
 PAUSES = """
 
 Here every recording has {seconds:g} s of a quiet room more before and after it: steady noise of a random colour,
-40 dB below the speech."""
+{room:g} dB below the speech."""
 ROOM_DB = 40.0
 
 
@@ -116,15 +116,17 @@ def heard_once(
     fresh = {e.audio: e for e in examples if e.audio is not None and e.audio not in heard}
     if fresh:
         unheard = list(fresh.values())
-        units = between_pauses(backbone, unheard, pauses) if pauses else to_units(backbone, unheard)
+        units = heard_in_a_room(backbone, unheard, pauses) if pauses else to_units(backbone, unheard)
         heard.update(zip(fresh, units, strict=True))
     return [heard[example.audio] for example in examples if example.audio is not None]
 
 
-def between_pauses(backbone: Backbone, examples: Sequence[Example], seconds: float) -> list[Units]:
+def heard_in_a_room(backbone: Backbone, examples: Sequence[Example], pauses: float) -> list[Units]:
+    """Units of the examples, each with so many seconds of a quiet room more at both ends."""
+
     def load(i: int) -> np.ndarray:
         rng = np.random.default_rng(i)
-        return augment.with_pauses(waveform_of(examples[i]), seconds, seconds, ROOM_DB, rng)
+        return augment.with_pauses(waveform_of(examples[i]), pauses, pauses, ROOM_DB, rng)
 
     sizes = [len(example.audio or b"") for example in examples]
     with tqdm(total=len(sizes), desc="units", unit="clip", mininterval=2) as progress:
@@ -216,7 +218,7 @@ def main() -> None:
         ]
         options += [("--task", name) for name in args.task]
         command = "python benchmarks/accuracy.py DATA_FOLDER " + " ".join(f"{o} {v}" for o, v in options)
-        pauses = PAUSES.format(seconds=args.pauses) if args.pauses else ""
+        pauses = PAUSES.format(seconds=args.pauses, room=ROOM_DB) if args.pauses else ""
         head = INTRODUCTION.format(command=command, pauses=pauses)
         args.out.write_text(f"{head}{table(rows)}\n", encoding="utf-8")
     print(json.dumps([asdict(row) for row in rows]) if args.json else table(rows))

@@ -10,7 +10,8 @@ that is dropped, and are read after the last pass; the majority class is that of
 fills slots, each label is decided on its own and an answer counts when all are right.
 
 With --as-tuned the classifier on units learns from what tuning learns from: so many simulated recordings of each
-clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels).
+clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels). None has
+pauses of its own (tune --pauses 0), and none of a controlled channel is cut closely.
 
 3000 clips of a second or two take up to 5 minutes on two cores; longer clips and simulated ones take longer.
 --clips is for a quick look.
@@ -75,7 +76,7 @@ def bounds(
     """(split, n, rows of (what, how many of n are right or None, remark)); SpeechPromptError for other tasks.
 
     extra: files whose train examples are learnt from too. copies: simulated recordings of each train clip,
-    as tuning makes them. per_label: at most so many train examples of each answer, 0 for all.
+    as tuning makes them but for pauses. per_label: at most so many train examples of each answer, 0 for all.
     """
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
     if task not in TASKS or (TASKS[task].answer == "sequence" and "slots" not in TASKS[task].label_rule):
