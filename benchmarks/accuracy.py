@@ -30,7 +30,7 @@ from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.card import percent
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import check_answers, evaluate, listen_to, to_units, waveform_of
+from speechprompt.evaluation import check_answers, evaluate, to_units
 from speechprompt.prompt import Prompt
 from speechprompt.tasks import TASKS
 from speechprompt.units import Units
@@ -124,13 +124,10 @@ def heard_once(
 def heard_in_a_room(backbone: Backbone, examples: Sequence[Example], pauses: float) -> list[Units]:
     """Units of the examples, each with so many seconds of a quiet room more at both ends."""
 
-    def load(i: int) -> np.ndarray:
-        rng = np.random.default_rng(i)
-        return augment.with_pauses(waveform_of(examples[i]), pauses, pauses, ROOM_DB, rng)
+    def recording(waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
+        return augment.with_pauses(waveform, pauses, pauses, ROOM_DB, np.random.default_rng(clip))
 
-    sizes = [len(example.audio or b"") for example in examples]
-    with tqdm(total=len(sizes), desc="units", unit="clip", mininterval=2) as progress:
-        return listen_to(backbone, load, sizes, report=lambda n: progress.update(n))
+    return to_units(backbone, examples, recording=recording)
 
 
 def measured(

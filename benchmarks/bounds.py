@@ -11,7 +11,7 @@ fills slots, each label is decided on its own and an answer counts when all are 
 
 With --as-tuned the classifier on units learns from what tuning learns from: so many simulated recordings of each
 clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels). None has
-pauses of its own (tune --pauses 0), and none of a controlled channel is cut closely.
+pauses of its own (tune --pauses 0).
 
 3000 clips of a second or two take up to 5 minutes on two cores; longer clips and simulated ones take longer.
 --clips is for a quick look.
@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is no
 from benchmarks.accuracy import data_files, heard_once, of_split
 from benchmarks.classifiers import N_MELS, MelClassifier, UnitClassifier, right, trained
 from speechprompt import dataset
+from speechprompt.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.card import percent
 from speechprompt.dataset import Example, at_most
@@ -113,7 +114,8 @@ def bounds(
     heard: dict[bytes, Units] = {}  # an extra file may be given more than once
     asked = heard_once(backbone, held_out, heard)
     if copies:
-        known = to_units(backbone, train, copies, seed, TASKS[task].channel)
+        simulation = Simulation(seed, 0.0, TASKS[task].channel == "controlled", TASKS[task].close)
+        known = to_units(backbone, train, copies, simulation.recording)
         truth *= len(known) // len(train)  # units that the data has itself are never simulated
     else:
         known = heard_once(backbone, train, heard)

@@ -24,6 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from speechprompt import dataset
+from speechprompt.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import Example
 from speechprompt.evaluation import evaluate, to_units, waveform_of
@@ -61,7 +62,7 @@ def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], 
     plan = TeachConfig()
 
     def learn(examples: list[Example], words: list[str], seed: int) -> Prompt:
-        units = to_units(backbone, examples, plan.copies, seed, pauses=plan.pauses)
+        units = to_units(backbone, examples, plan.copies, Simulation(seed, plan.pauses).recording)
         truth = [words.index(e.labels[0]) for e in examples]
         data = [(u, (truth[i % len(truth)],)) for i, u in enumerate(units)]
         steps = plan.steps * (REFINING_ROUNDS + 1)

@@ -6,6 +6,7 @@ Every function takes and returns float32 [T] at 16 kHz; randomness comes from th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,31 @@ PAUSE_SNR_DB = (20.0, 60.0)
 CONTROLLED_SECONDS = (0.8, 2.5)
 CONTROLLED_SNR_DB = (5.0, 30.0)
 CLOSE_SECONDS = 0.06
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Which recordings a set of clips is heard in; the same ones again for the same seed.
+
+    Copy 0 of a clip is the clip, every other `another_recording` of it, of which the share `pauses` begins
+    and ends with pauses of its own. controlled: no clip is heard as it is; all copies are `controlled`
+    ones, of which the share `close` is cut closely.
+    """
+
+    seed: int = 0
+    pauses: float = 0.0
+    controlled: bool = False
+    close: float = 0.0
+
+    def recording(self, waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
+        """Copy number `copy` of clip number `clip`, which is the waveform [T]: float32 [about T]."""
+        rng = np.random.default_rng([self.seed, copy, clip])
+        if self.controlled:
+            return controlled(waveform, rng, self.close)
+        return another_recording(waveform, rng, pauses=self.pauses) if copy else waveform
+
+
+PLAIN = Simulation()  # the clips as they are; copies without pauses
 
 
 def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:

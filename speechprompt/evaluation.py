@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from speechprompt import audio, augment
+from speechprompt import audio
+from speechprompt.augment import PLAIN
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.generation import PromptedLM
 from speechprompt.metrics import measure
 from speechprompt.prompt import Prompt
-from speechprompt.tasks import Channel
 from speechprompt.units import Units, Utterance, check_unit_ids
 
 BATCH = 64
+Recording = Callable[[np.ndarray, int, int], np.ndarray]  # (waveform, clip, copy) -> what is heard
 
 
 def waveform_of(example: Example) -> np.ndarray:
@@ -35,17 +36,13 @@ def to_units(
     backbone: Backbone,
     examples: Sequence[Example],
     copies: int = 0,
-    seed: int = 0,
-    channel: Channel = "any",
-    pauses: float = 0.0,
-    close: float = 0.0,
+    recording: Recording = PLAIN.recording,
 ) -> list[Units]:
     """Units of every example; with `copies`, then of that many simulated recordings.
 
-    The result holds len(examples) · (1 + copies) utterances: all clean ones first, then copy by copy.
-    pauses: share of the simulated ones that begin and end with pauses of their own. Of a controlled channel
-    none is clean: all are simulated by augment.controlled, a share of them cut closely. Units that the data
-    has instead of recordings stay as they are.
+    The result holds len(examples) · (1 + copies) utterances: copy 0 of all first, then copy by copy.
+    recording: makes the copies, copy 0 too (see augment.Simulation, of which copy 0 is the clip itself). Units that
+    the data has instead of recordings stay as they are.
     """
     if all(example.units is not None for example in examples):
         return [
@@ -55,48 +52,32 @@ def to_units(
     with tqdm(total=len(sizes) * (1 + copies), desc="units", unit="clip", mininterval=2) as progress:
         return listen_to(
             backbone,
-            lambda i: waveform_of(examples[i]),
+            lambda clip, copy: recording(waveform_of(examples[clip]), clip, copy),
             sizes,
             copies,
-            seed,
             lambda n: progress.update(n),
-            channel,
-            pauses,
-            close,
         )
 
 
 def listen_to(
     backbone: Backbone,
-    load: Callable[[int], np.ndarray],
+    load: Callable[[int, int], np.ndarray],
     sizes: Sequence[int],
-    copies: int = 0,
-    seed: int = 0,
-    report: Callable[[int], object] = lambda n: None,
-    channel: Channel = "any",
-    pauses: float = 0.0,
-    close: float = 0.0,
+    copies: int,
+    report: Callable[[int], object],
 ) -> list[Units]:
-    """Units of the recordings load(0), load(1), … and of simulated copies, in the order of to_units.
+    """Units of the recordings load(clip, copy), in the order of to_units.
 
-    sizes: about how long each is, in any unit. report is told how many more have been heard.
+    sizes: about how long each clip is, in any unit. report is told how many more have been heard.
     """
-    work = [(copy, i) for copy in range(copies + 1) for i in range(len(sizes))]
+    work = [(copy, clip) for copy in range(copies + 1) for clip in range(len(sizes))]
     work.sort(key=lambda item: sizes[item[1]])  # like sizes, about like lengths
     found: dict[tuple[int, int], Units] = {}
     for at in range(0, len(work), BATCH):
-        waveforms = []
-        for copy, i in work[at : at + BATCH]:
-            waveform = load(i)
-            rng = np.random.default_rng([seed, copy, i])
-            if channel == "controlled":
-                waveform = augment.controlled(waveform, rng, close)
-            elif copy:
-                waveform = augment.another_recording(waveform, rng, pauses=pauses)
-            waveforms.append(waveform)
+        waveforms = [load(clip, copy) for copy, clip in work[at : at + BATCH]]
         found.update(zip(work[at : at + BATCH], backbone.listen(waveforms), strict=True))
         report(len(waveforms))
-    return [found[copy, i] for copy in range(copies + 1) for i in range(len(sizes))]
+    return [found[copy, clip] for copy in range(copies + 1) for clip in range(len(sizes))]
 
 
 def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from speechprompt import audio
+from speechprompt.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.closed_form import Fit, fit_verbalizer
 from speechprompt.errors import SpeechPromptError
@@ -157,11 +158,10 @@ def hear(
     lesson: Lesson,
     backbone: Backbone,
     copies: int,
-    pauses: float,
-    seed: int,
+    simulation: Simulation,
     report: Callable[[float], object],
 ) -> Rows:
-    """The units of the lesson and of `copies` simulated recordings of each clip, a share of them with pauses.
+    """The units of the lesson and of `copies` simulated recordings of each clip.
 
     report is told the share of it that is done (0..1). A label of silence gets recordings of nothing beside its own.
     """
@@ -174,11 +174,15 @@ def hear(
         report(heard / n_rows)
 
     sizes = [len(waveform) for waveform in lesson.waveforms]
-    utterances = listen_to(backbone, lesson.waveforms.__getitem__, sizes, copies, seed, more, pauses=pauses)
+
+    def load(clip: int, copy: int) -> np.ndarray:
+        return simulation.recording(lesson.waveforms[clip], clip, copy)
+
+    utterances = listen_to(backbone, load, sizes, copies, more)
     clips = [row % n_clips for row in range(n_rows)]
     truth = [lesson.truth[clip] for clip in clips]
     if lesson.silence_label is not None:
-        nothing = nothing_recorded(backbone, 3 + n_rows // 20, seed)
+        nothing = nothing_recorded(backbone, 3 + n_rows // 20, simulation.seed)
         utterances += nothing
         clips += range(n_clips, n_clips + len(nothing))
         truth += [lesson.labels.index(lesson.silence_label)] * len(nothing)

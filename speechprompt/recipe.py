@@ -13,8 +13,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import torch
 
+from speechprompt.augment import PLAIN, Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.calibration import calibrate
 from speechprompt.dataset import LETTERS, Example, at_most, labels_of_rule
@@ -22,7 +24,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate, nothing_recorded, to_units
 from speechprompt.prompt import Prompt
 from speechprompt.prompt_config import MAX_SEEDS
-from speechprompt.tasks import Channel, Task
+from speechprompt.tasks import Task
 from speechprompt.trainable import Goal, Labelled, TuneConfig
 from speechprompt.tuning import Progress, tune
 
@@ -55,20 +57,24 @@ def labelled(
     examples: Sequence[Example],
     answers: Sequence[Sequence[int]],
     copies: int = 0,
-    seed: int = 0,
+    simulation: Simulation = PLAIN,
     silence: int | None = None,
-    channel: Channel = "any",
-    pauses: float = 0.0,
-    close: float = 0.0,
 ) -> list[Labelled]:
     """Units and label indices of every example, then of its simulated copies (see to_units).
 
-    silence: the label of recordings of nothing, some of which are added when the examples are audio.
+    silence: the label of recordings of nothing, some of which are added when the examples are audio. None
+    of these gets pauses: steady noise between other noise is an event.
     """
-    utterances = to_units(backbone, examples, copies, seed, channel, pauses, close)
+    steady = replace(simulation, pauses=0.0)
+
+    def recording(waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
+        made_by = steady if tuple(answers[clip]) == (silence,) else simulation
+        return made_by.recording(waveform, clip, copy)
+
+    utterances = to_units(backbone, examples, copies, recording)
     found: list[Labelled] = [(units, answers[i % len(answers)]) for i, units in enumerate(utterances)]
     if silence is not None and examples[0].audio is not None:
-        nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, seed)
+        nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, simulation.seed)
         found += [(units, (silence,)) for units in nothing]
     return found
 
@@ -151,17 +157,8 @@ def tune_seeds(
 
     silence = None if draft.silence_label is None else labels.index(draft.silence_label)
     answers = [draft.indices(example.labels) for example in train]
-    known = labelled(
-        backbone,
-        train,
-        answers,
-        config.copies,
-        config.seed,
-        silence,
-        task.channel,
-        config.pauses,
-        task.close,
-    )
+    simulation = Simulation(config.seed, config.pauses, task.channel == "controlled", task.close)
+    known = labelled(backbone, train, answers, config.copies, simulation, silence)
     held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
     utterances = [ids for ids, _ in held_out]

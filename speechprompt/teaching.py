@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from speechprompt.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.closed_form import Fit, fit_verbalizer
 from speechprompt.errors import SpeechPromptError
@@ -114,8 +115,7 @@ class Teacher:
             self.lesson,
             self.backbone,
             copies,
-            self.config.pauses,
-            self.config.seed,
+            Simulation(self.config.seed, self.config.pauses),
             lambda share: self._tell("Listening to the clips", HEARING * share),
         )
         source, features = self._choose_start()

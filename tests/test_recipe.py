@@ -218,13 +218,13 @@ def test_a_controlled_task_hears_no_clip_as_it_is(backbone: Backbone) -> None:
     soundfile.write(file, make_waveform(1.0), 16_000, format="FLAC")
     clip = Example("a", "train", ("red",), file.getvalue(), None)
     (clean,) = to_units(backbone, [clip])
-    heard = to_units(backbone, [clip], 2, seed=3, channel="controlled")
+    heard = to_units(backbone, [clip], 2, augment.Simulation(3, controlled=True).recording)
     waveform = waveform_of(clip)
     for copy, units in enumerate(heard):
         made = augment.controlled(waveform, np.random.default_rng([3, copy, 0]))
         assert units.ids.tolist() == backbone.listen([made])[0].ids.tolist() != clean.ids.tolist()
     assert len(heard) == 3 and len({tuple(units.ids) for units in heard}) == 3
-    normal = to_units(backbone, [clip], 1, seed=3)
+    normal = to_units(backbone, [clip], 1, augment.Simulation(3).recording)
     assert normal[0].ids.tolist() == clean.ids.tolist()
 
 
@@ -234,7 +234,7 @@ def test_pauses_are_those_of_the_copies_alone(backbone: Backbone) -> None:
     clip = Example("a", "train", ("red",), file.getvalue(), None)
     waveform = waveform_of(clip)
     for share in (0.0, 1.0):
-        clean, *copies = to_units(backbone, [clip], 4, seed=3, pauses=share)
+        clean, *copies = to_units(backbone, [clip], 4, augment.Simulation(3, share).recording)
         assert clean.ids.tolist() == backbone.listen([waveform])[0].ids.tolist()
         for number, units in enumerate(copies, 1):
             rng = np.random.default_rng([3, number, 0])
@@ -242,8 +242,8 @@ def test_pauses_are_those_of_the_copies_alone(backbone: Backbone) -> None:
             assert units.ids.tolist() == backbone.listen([made])[0].ids.tolist()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_tuning_makes_the_share_of_pauses_that_was_asked_for(
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_tuning_makes_the_share_of_pauses_that_was_asked_for_but_around_nothing(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     asked = []
@@ -254,10 +254,17 @@ def test_tuning_makes_the_share_of_pauses_that_was_asked_for(
         return known(backbone, examples, *rest)
 
     monkeypatch.setattr(recipe, "to_units", spy)
-    data = examples(12, 1, [("red",), ("blue",)])
-    colours = Task("colours", "Colours", "Other", "random", "CC0-1.0")
+    data = examples(12, 1, [("red",), ("silence",)])
+    colours = Task("colours", "Colours", "Other", "random", "CC0-1.0", silence_label="silence")
     tune_task(backbone, colours, data, data, replace(QUICK, steps=1, copies=2, seed=5, pauses=share))
-    assert asked == [(2, 5, "any", share, 0.0), (0, 0, "any", 0.0, 0.0)]
+    (copies, of_train), (no_copies, of_valid) = asked
+    assert (copies, no_copies) == (2, 0)
+    waveform = make_waveform(1.0)
+    assert np.array_equal(of_valid(waveform, 0, 0), waveform)
+    for clip, example in enumerate(data):
+        shares = {"red": share, "silence": 0.0}
+        due = augment.Simulation(5, shares[example.labels[0]]).recording(waveform, clip, 1)
+        assert np.array_equal(of_train(waveform, clip, 1), due)
 
 
 def test_figures_of_known_units_are_those_of_the_recordings(backbone: Backbone) -> None:

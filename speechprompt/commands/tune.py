@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         metavar="SHARE",
         help="share of the simulated recordings that begin and end with pauses of their own, as from a microphone, "
-        "where the corpus cuts its clips all alike (default 0.5)",
+        "where the corpus cuts its clips all alike (default 0.5); none of silence does, nor of a controlled channel, "
+        "which has its own",
     )
     parser.add_argument(
         "--channel",
