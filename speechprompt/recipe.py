@@ -62,8 +62,8 @@ def labelled(
 ) -> list[Labelled]:
     """Units and label indices of every example, then of its simulated copies (see to_units).
 
-    silence: the label of recordings of nothing, some of which are added when the examples are audio. None
-    of these gets pauses: steady noise between other noise is an event.
+    silence: the label of recordings of nothing, some of which are added when the examples are audio. No
+    example of it gets pauses: steady noise between other noise is an event.
     """
     steady = replace(simulation, pauses=0.0)
 
