@@ -259,8 +259,13 @@ class PromptedLM:
             at_end = [h.labels[-1] == END or len(h.labels) == prompt.n_steps for h in choices]
             kept = list(zip(choices, at_end, strict=True))[: prompt.beams]
             finished[row] += [h for h, ended in kept if ended]
-            if len(finished[row]) < prompt.beams:
-                alive += [h for h, ended in kept if not ended]
+            going = [h for h, ended in kept if not ended]
+            if len(finished[row]) >= prompt.beams:
+                # Where one label is all but certain, short answers of no account fill the beam before the
+                # likely one has ended.
+                best = max(h.rank for h in finished[row])
+                going = [h for h in going if h.rank > best]
+            alive += going
         return alive
 
     def _chunks(self, rows: list[Row]) -> Iterator[list[Row]]:

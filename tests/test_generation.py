@@ -209,6 +209,22 @@ def test_a_beam_as_wide_as_everything_finds_the_likeliest_answer(lm):
     assert tuple(answer.labels) == max(best, key=best.get)
 
 
+def test_an_answer_all_but_certain_is_not_crowded_out_by_short_ones(lm):
+    """Beams whose other places end early, one after the other, still follow the likely one to its end."""
+    long_ones = 0
+    for seed in range(12):
+        prompt = make_prompt(
+            "p", tuple("uvwxyz"), answer="sequence", max_steps=9, seed=seed, own_embeddings=True
+        )
+        prompt.verbalizer_weight *= 40
+        prompts = [prompt, replace(prompt, beams=4)]
+        for greedy, beam in PromptedLM(lm, prompts).answer(UTTERANCES, [0, 1]):
+            if greedy.score > 0.9:
+                long_ones += len(greedy.labels) > 4
+                assert beam.labels == greedy.labels
+    assert long_ones > 5
+
+
 def test_beams_do_not_mix_rows(lm, long_answers):
     together = PromptedLM(lm, long_answers).answer(UTTERANCES, [0, 1, 2, 3, 4])
     for ids, per_prompt in zip(UTTERANCES, together, strict=True):
