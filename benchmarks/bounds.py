@@ -36,7 +36,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is no
 from benchmarks.accuracy import data_files, heard_once, of_split
 from benchmarks.classifiers import N_MELS, MelClassifier, UnitClassifier, right, trained
 from speechprompt import dataset
-from speechprompt.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.card import percent
 from speechprompt.dataset import Example, at_most
@@ -44,7 +43,7 @@ from speechprompt.encoder import LogMel
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import check_answers, evaluate, to_units, waveform_of
 from speechprompt.metrics import wilson_interval
-from speechprompt.recipe import labels_in_order
+from speechprompt.recipe import labels_in_order, simulation_for
 from speechprompt.tasks import TASKS
 from speechprompt.units import Units
 
@@ -114,8 +113,7 @@ def bounds(
     heard: dict[bytes, Units] = {}  # an extra file may be given more than once
     asked = heard_once(backbone, held_out, heard)
     if copies:
-        simulation = Simulation(seed, 0.0, TASKS[task].channel == "controlled", TASKS[task].close)
-        known = to_units(backbone, train, copies, simulation.recording)
+        known = to_units(backbone, train, copies, simulation_for(TASKS[task], seed, 0.0).recording)
         truth *= len(known) // len(train)  # units that the data has itself are never simulated
     else:
         known = heard_once(backbone, train, heard)

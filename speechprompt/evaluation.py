@@ -41,8 +41,8 @@ def to_units(
     """Units of every example; with `copies`, then of that many simulated recordings.
 
     The result holds len(examples) · (1 + copies) utterances: copy 0 of all first, then copy by copy.
-    recording: makes the copies, copy 0 too (see augment.Simulation, of which copy 0 is the clip itself). Units that
-    the data has instead of recordings stay as they are.
+    recording: makes the copies, copy 0 too (see augment.Simulation, of which copy 0 is the clip itself).
+    Units that the data has instead of recordings stay as they are.
     """
     if all(example.units is not None for example in examples):
         return [

@@ -52,6 +52,11 @@ def check_learnt(labels: Sequence[str], valid: Sequence[Example]) -> None:
         raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
 
 
+def simulation_for(task: Task, seed: int, pauses: float) -> Simulation:
+    """The recordings that a task's clips are heard in while it is tuned; pauses: see TuneConfig."""
+    return Simulation(seed, pauses, controlled=task.channel == "controlled", close=task.close)
+
+
 def labelled(
     backbone: Backbone,
     examples: Sequence[Example],
@@ -157,7 +162,7 @@ def tune_seeds(
 
     silence = None if draft.silence_label is None else labels.index(draft.silence_label)
     answers = [draft.indices(example.labels) for example in train]
-    simulation = Simulation(config.seed, config.pauses, task.channel == "controlled", task.close)
+    simulation = simulation_for(task, config.seed, config.pauses)
     known = labelled(backbone, train, answers, config.copies, simulation, silence)
     held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")

@@ -57,11 +57,10 @@ class TuneConfig:
     unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
     recordings of each train clip (recipe.tune_task). pauses: share of these that begin and end with pauses
     of their own (augment.between_pauses), against clips that are all cut alike; none of silence does, nor of
-    a controlled channel. per_label: at most so many
-    train examples of each answer, 0 for all. balance: every answer is drawn about equally often in an epoch,
-    and counts equally when valid chooses the best step. average: what is measured and kept is a mean over the
-    steps, the latest counting most. absolute_pitch: see Prompt. patience: checks in a row, each worse than the best on
-    valid, that end it; the best is kept.
+    a controlled channel. per_label: at most so many train examples of each answer, 0 for all. balance: every
+    answer is drawn about equally often in an epoch, and counts equally when valid chooses the best step.
+    average: what is measured and kept is a mean over the steps, the latest counting most. absolute_pitch: see
+    Prompt. patience: checks in a row, each worse than the best on valid, that end it; the best is kept.
     """
 
     prompt_length: int = 20
