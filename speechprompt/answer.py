@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from speechprompt.beam_search import END, RawAnswer
 from speechprompt.contributions import Contributions, contributions, likeliest
-from speechprompt.generation import END, RawAnswer
 from speechprompt.prompt import Prompt
 from speechprompt.units import UNIT_OFFSET, Units
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from speechprompt.beam_search import RawAnswer
 from speechprompt.decoding import label_logits
 from speechprompt.errors import SpeechPromptError
-from speechprompt.generation import PromptedLM, RawAnswer
+from speechprompt.generation import PromptedLM
 from speechprompt.metrics import rate
 from speechprompt.prompt import Prompt
 from speechprompt.units import Utterance

@@ -134,14 +134,24 @@ def forward_prompted(
     n_keys = 0 if keys is None else keys.shape[-2]
 
     def extend(layer: int, own_keys: Tensor, own_values: Tensor) -> tuple[Tensor, Tensor]:
+        before: tuple[Tensor, Tensor] | None = None
         if keys is not None and values is not None:
-            own_keys = torch.cat([keys[layer].expand(batch, -1, -1, -1), own_keys], 2)
-            own_values = torch.cat([values[layer].expand(batch, -1, -1, -1), own_values], 2)
-        return (own_keys, own_values) if cache is None else cache.extend(layer, own_keys, own_values)
+            before = (keys[layer].expand(batch, -1, -1, -1), values[layer].expand(batch, -1, -1, -1))
+        if cache is not None:
+            if before:
+                cache.extend(layer, *before)
+            return cache.extend(layer, own_keys, own_values)
+        if before:
+            return torch.cat([before[0], own_keys], 2), torch.cat([before[1], own_values], 2)
+        return own_keys, own_values
 
     at = (lengths[:, None] - 1 if positions is None else positions) + n_inputs
     present = present_places(batch, length, n_keys, n_inputs, key_mask, input_mask, tokens.device)
-    hidden = run_layers(lm, embedded, position_ids, at, extend, n_keys, present)
+    there = tokens != PAD
+    if n_inputs:
+        real = torch.ones(batch, n_inputs, dtype=torch.bool, device=tokens.device)
+        there = torch.cat([real if input_mask is None else input_mask, there], 1)
+    hidden = run_layers(lm, embedded, position_ids, at, extend, n_keys, present, there)
     return lm.lm_head(hidden).float()
 
 

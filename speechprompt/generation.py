@@ -9,13 +9,13 @@ several hypotheses (beam search).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from speechprompt.beam_search import TINY, RawAnswer, Search
 from speechprompt.decoding import (
     embed_prosody,
     forward_prompted,
@@ -34,54 +34,12 @@ from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units, Utterance, stretc
 if TYPE_CHECKING:  # it takes seconds to import
     from transformers import XGLMForCausalLM
 
-# Places of one LM batch: beyond them time per row no longer falls (measured on CPU), but memory grows.
+# Places of one pass: beyond them time per row no longer falls (measured on CPU), but memory grows.
 MAX_TOKENS = 2048
 MAX_TOKENS_GPU = 32_768
-
-END = -1  # in place of a label: the sequence ends here
-TINY = float(np.finfo(np.float32).tiny)
-
-
-@dataclass(frozen=True, eq=False)
-class RawAnswer:
-    """One prompt's answer to one utterance, before units and labels get their names.
-
-    labels: the S answered labels as indices; a sequence that ended by itself has one more step than
-    labels. probabilities: float32 [steps, C], or [steps, C + 1] for a sequence, whose last column is
-    the end; softmax over what the task may answer there, at the prompt's temperature.
-    vocabulary_logits: float32 [steps, V], what the LM itself says.
-    """
-
-    labels: list[int]
-    probabilities: np.ndarray
-    vocabulary_logits: np.ndarray
-
-    @property
-    def score(self) -> float:
-        """Probability of the whole answer: the product over its steps, the end among them."""
-        steps = [*self.labels, *[END] * (len(self.probabilities) - len(self.labels))]
-        return float(np.prod([row[label] for row, label in zip(self.probabilities, steps, strict=True)]))
-
-
-@dataclass(frozen=True, eq=False)
-class Hypothesis:
-    """A beginning of one row's answer; steps holds (probabilities, vocabulary logits) of each label."""
-
-    row: int
-    place: int  # its row in the cache
-    labels: tuple[int, ...] = ()
-    log_probability: float = 0.0
-    steps: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
-
-    @property
-    def rank(self) -> float:
-        """Mean log-probability of the steps, so that long answers are not punished for their length."""
-        return self.log_probability / len(self.labels)
-
-    def answer(self) -> RawAnswer:
-        probabilities, logits = (np.stack(part) for part in zip(*self.steps, strict=True))
-        return RawAnswer([label for label in self.labels if label != END], probabilities, logits)
-
+# Rows with more to say go on together, from the keys and values of several passes: a step takes hardly
+# longer for many rows than for few.
+CACHE_BYTES = 128 << 20
 
 # Utterance and prompt by their places in the request, and what of the utterance is asked about.
 Row = tuple[int, int, Utterance]
@@ -128,6 +86,7 @@ class PromptedLM:
         self.weights: list[Tensor | None] = []
         self.units: list[Tensor | None] = []
         self.fed: list[Tensor] = []  # [C, d] each: what labels are fed back as
+        self.caches: list[Cache] = []  # that no batch uses just now
         with torch.inference_mode():
             for i, prompt in enumerate(self.prompts):
                 self._place(i, prompt)
@@ -164,30 +123,80 @@ class PromptedLM:
         ]
         rows.sort(key=lambda row: len(row[2]))  # like lengths together: little padding
         answers: dict[tuple[int, int], list[RawAnswer]] = {}
-        for chunk in self._chunks(rows):
-            check_time()
-            found = self._answer_batch([piece for *_, piece in chunk], [prompts[p] for _, p, _ in chunk])
-            for (u, p, _), raw in zip(chunk, found, strict=True):
+        goes_on = any(self.prompts[index].answer != "label" for index in prompts)
+        for start, end in self._spans([piece for *_, piece in rows], goes_on):
+            batch = rows[start:end]
+            found = self._answer_batch([piece for *_, piece in batch], [prompts[p] for _, p, _ in batch])
+            for (u, p, _), raw in zip(batch, found, strict=True):
                 answers.setdefault((u, p), []).append(raw)
         return [[together(answers[u, p]) for p in range(len(prompts))] for u in range(len(utterances))]
 
     def _answer_batch(self, utterances: Sequence[Utterance], which: list[int]) -> list[RawAnswer]:
-        """One LM batch: row i is utterances[i] behind prompt which[i]."""
-        tokens, lengths = to_batch(utterances, self.lm.device, start=start_token(self.lm))
-        index = torch.tensor(which, device=self.lm.device)
+        """Rows that are answered together, the short ones first: row i is utterances[i] behind prompt which[i]."""
+        device = self.lm.device
+        index = torch.tensor(which, device=device)
+        lengths = torch.tensor([len(utterance) + 2 for utterance in utterances], device=device)
+        longest = len(utterances[-1]) + 2
         # The prompt padding that no row of this batch needs is cut off.
         n_keys = max(self.prompts[i].length if self.prompts[i].deep else 0 for i in which)
         n_inputs = max(0 if self.prompts[i].deep else self.prompts[i].length for i in which)
         key_mask = self.key_mask[index, self.key_mask.shape[1] - n_keys :]
         input_mask = self.input_mask[index, self.input_mask.shape[1] - n_inputs :]
+        spoken = torch.arange(longest, device=device) < lengths[:, None]
+        present = torch.cat([key_mask, input_mask, spoken], 1)
+        goes_on = any(self.prompts[i].answer != "label" for i in which)
+        cache = None
+        if goes_on:
+            cache = self.caches.pop() if self.caches else Cache(self.lm)  # of its own for each thread
+            cache.begin(len(which), present.shape[1])
+        passes = []
+        for start, end in self._spans(utterances):
+            rows = slice(start, end)
+            part = None if cache is None else cache.part(start, end)
+            passes.append(
+                self._first_pass(utterances[rows], which[rows], key_mask[rows], input_mask[rows], part)
+            )
+            if cache is not None and part is not None:
+                cache.join(part, present.shape[1])
+        logits = torch.cat(passes)
+        search = Search(self.prompts, which, self._label_logits)
+        search.extend(logits)
+        while search.alive and cache is not None:
+            check_time()
+            places = torch.tensor([h.place for h in search.alive], device=device)
+            if places.tolist() != list(range(len(present))):  # something ended, or a hypothesis branched
+                cache.reorder(places)
+            said = [(h.row, len(h.labels)) for h in search.alive]
+            rows, counts = torch.tensor(said, device=device).T
+            fed = torch.stack([self.fed[which[h.row]][h.labels[-1]] for h in search.alive])
+            logits = forward_step(self.lm, cache, fed, lengths[rows] + counts - 1, present[places])
+            present = torch.cat([present[places], present.new_ones(len(places), 1)], 1)
+            search.extend(logits)
+        if cache is not None:
+            cache.held.clear()
+            self.caches.append(cache)
+        return search.answers()
+
+    def _first_pass(
+        self,
+        utterances: Sequence[Utterance],
+        which: list[int],
+        key_mask: Tensor,
+        input_mask: Tensor,
+        cache: Cache | None,
+    ) -> Tensor:
+        """Logits [B, V] at the separators of some rows. The masks: bool [B, P] and [B, P'], see forward_prompted."""
+        check_time()
+        tokens, lengths = to_batch(utterances, self.lm.device, start=start_token(self.lm))
+        index = torch.tensor(which, device=self.lm.device)
+        n_keys, n_inputs = key_mask.shape[1], input_mask.shape[1]
         keys = values = inputs = None
         if n_keys:
-            keys, values = self.keys[:, index, :, -n_keys:], self.values[:, index, :, -n_keys:]
+            of = index if len(set(which)) > 1 else index[:1]  # one prompt need not be copied for every row
+            keys, values = self.keys[:, of, :, -n_keys:], self.values[:, of, :, -n_keys:]
         if n_inputs:
             inputs = self.inputs[index, -n_inputs:]
-        goes_on = any(self.prompts[i].answer != "label" for i in which)
-        cache = Cache() if goes_on else None
-        logits = forward_prompted(
+        return forward_prompted(
             self.lm,
             tokens,
             lengths,
@@ -202,81 +211,26 @@ class PromptedLM:
                 self.lm, utterances, tokens.shape[1], [self.prompts[i].absolute_pitch for i in which]
             ),
         )[:, 0]
-        finished: list[list[Hypothesis]] = [[] for _ in which]
-        alive = self._extend([Hypothesis(row, row) for row in range(len(which))], logits, which, finished)
-        spoken = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
-        present = torch.cat([key_mask, input_mask, spoken], 1)
-        while alive and cache is not None:
-            check_time()
-            places = torch.tensor([h.place for h in alive], device=tokens.device)
-            if places.tolist() != list(range(len(present))):  # something ended, or a hypothesis branched
-                cache.reorder(places)
-            said = [(h.row, len(h.labels)) for h in alive]
-            rows, counts = torch.tensor(said, device=tokens.device).T
-            fed = torch.stack([self.fed[which[h.row]][h.labels[-1]] for h in alive])
-            logits = forward_step(self.lm, cache, fed, lengths[rows] + counts - 1, present[places])
-            present = torch.cat([present[places], present.new_ones(len(alive), 1)], 1)
-            alive = [replace(h, place=place) for place, h in enumerate(alive)]
-            alive = self._extend(alive, logits, which, finished)
-        return [max(done, key=lambda h: h.rank).answer() for done in finished]
 
-    def _extend(
-        self,
-        hypotheses: list[Hypothesis],
-        logits: Tensor,
-        which: list[int],
-        finished: list[list[Hypothesis]],
-    ) -> list[Hypothesis]:
-        """Choose the next label of every hypothesis (logits [n, V]); return those that are not at their end."""
-        vocabulary = logits.cpu().numpy()
-        members: dict[int, list[int]] = {}
-        for i, hypothesis in enumerate(hypotheses):
-            members.setdefault(which[hypothesis.row], []).append(i)
-        candidates: dict[int, list[Hypothesis]] = {}  # by row
-        for index, own in members.items():
-            prompt, step = self.prompts[index], len(hypotheses[own[0]].labels)
-            ends = prompt.answer == "sequence"
-            found = label_logits(logits[own], self.weights[index], self.units[index], end=ends)
-            if prompt.slots:
-                _, first, end = prompt.slot_spans[step]
-                found[:, :first] = found[:, end:] = -torch.inf
-            scores = (found / prompt.temperature).log_softmax(-1).cpu().numpy()
-            for i, row in zip(own, scores, strict=True):
-                hypothesis, steps = hypotheses[i], (np.exp(row), vocabulary[i])
-                for choice in np.argsort(-row, kind="stable")[: prompt.beams].tolist():
-                    label = END if choice == len(prompt.labels) else choice
-                    longer = replace(
-                        hypothesis,
-                        labels=(*hypothesis.labels, label),
-                        log_probability=hypothesis.log_probability + float(row[choice]),
-                        steps=(*hypothesis.steps, steps),
-                    )
-                    candidates.setdefault(hypothesis.row, []).append(longer)
-        alive = []
-        for row, choices in candidates.items():
-            prompt = self.prompts[which[row]]
-            choices.sort(key=lambda h: -h.log_probability)
-            at_end = [h.labels[-1] == END or len(h.labels) == prompt.n_steps for h in choices]
-            kept = list(zip(choices, at_end, strict=True))[: prompt.beams]
-            finished[row] += [h for h, ended in kept if ended]
-            going = [h for h, ended in kept if not ended]
-            if len(finished[row]) >= prompt.beams:
-                # Where one label is all but certain, short answers of no account fill the beam before the
-                # likely one has ended.
-                best = max(h.rank for h in finished[row])
-                going = [h for h in going if h.rank > best]
-            alive += going
-        return alive
+    def _label_logits(self, index: int, logits: Tensor) -> Tensor:
+        """Vocabulary logits [n, V] -> what the verbalizer of prompt `index` makes of them, [n, C] or [n, C + 1]."""
+        ends = self.prompts[index].answer == "sequence"
+        return label_logits(logits, self.weights[index], self.units[index], end=ends)
 
-    def _chunks(self, rows: list[Row]) -> Iterator[list[Row]]:
-        """Cut rows (sorted by length) into batches of at most MAX_TOKENS places, padding included."""
+    def _spans(self, utterances: Sequence[Utterance], goes_on: bool = False) -> Iterator[tuple[int, int]]:
+        """Cut utterances, the short ones first, into first and end of what is passed through the LM at once.
+
+        At most MAX_TOKENS places, padding and prompts included; with goes_on as many as CACHE_BYTES hold.
+        """
         n_prompt = self.keys.shape[-2] + self.inputs.shape[1]
         most = MAX_TOKENS if self.lm.device.type == "cpu" else MAX_TOKENS_GPU
-        chunk: list[Row] = []
-        for row in rows:
-            if chunk and (len(chunk) + 1) * (n_prompt + len(row[2]) + 2) > most:
-                yield chunk
-                chunk = []
-            chunk.append(row)
-        if chunk:
-            yield chunk
+        if goes_on:
+            n_layers, d = self.keys.shape[0], self.lm.config.d_model
+            most = max(most, CACHE_BYTES // (2 * n_layers * d * self.keys.element_size()))
+        start = 0
+        for i, utterance in enumerate(utterances):
+            if i > start and (i + 1 - start) * (n_prompt + len(utterance) + 2) > most:
+                yield start, i
+                start = i
+        if utterances:
+            yield start, len(utterances)

@@ -80,7 +80,8 @@ def test_steps_with_a_cache_equal_one_pass_without(lm, deep):
         lm, tokens, lengths, keys, values, prompt.separator, inputs=prompt.input_prompts, positions=at
     )
     tokens, lengths = to_batch(UTTERANCES)
-    cache = Cache()
+    cache = Cache(lm)
+    cache.begin(len(tokens), tokens.shape[1] + prompt.length)
     first = forward_prompted(
         lm, tokens, lengths, keys, values, prompt.separator, inputs=prompt.input_prompts, cache=cache
     )

@@ -71,9 +71,25 @@ def test_answers_come_in_the_order_asked(lm, prompts):
             assert_same(answer, same)
 
 
-def test_small_chunks_give_the_same_answers(lm, prompts, monkeypatch):
-    prompted = PromptedLM(lm, prompts)
-    whole = prompted.answer(UTTERANCES, [0, 1, 2, 3])
+def watched_steps(monkeypatch) -> list[int]:
+    """How many rows every step from the cache has, as steps are made."""
+    step, rows = generation.forward_step, []
+    monkeypatch.setattr(generation, "forward_step", lambda *args: rows.append(len(args[2])) or step(*args))
+    return rows
+
+
+def assert_all_same(some, others):
+    for row, other in zip(some, others, strict=True):
+        for answer, same in zip(row, other, strict=True):
+            assert_same(answer, same)
+
+
+def test_small_passes_give_the_same_answers(lm, prompts, long_answers, monkeypatch):
+    asked = [*prompts, *long_answers]
+    prompted = PromptedLM(lm, asked)
+    steps = watched_steps(monkeypatch)
+    whole = prompted.answer(UTTERANCES, range(len(asked)))
+    together = steps.copy()
     sizes = []
     forward = generation.forward_prompted
     monkeypatch.setattr(generation, "MAX_TOKENS", 40)
@@ -82,12 +98,35 @@ def test_small_chunks_give_the_same_answers(lm, prompts, monkeypatch):
         "forward_prompted",
         lambda *args, **more: sizes.append(args[1].numel()) or forward(*args, **more),
     )
-    chunked = prompted.answer(UTTERANCES, [0, 1, 2, 3])
+    assert_all_same(whole, prompted.answer(UTTERANCES, range(len(asked))))
     assert len(sizes) > 5
     assert max(sizes) <= 40
-    for row, other in zip(whole, chunked, strict=True):
-        for answer, same in zip(row, other, strict=True):
-            assert_same(answer, same)
+    assert steps == [*together, *together]  # all rows go on together, however many passes they came in
+
+
+def test_small_caches_give_the_same_answers(lm, long_answers, monkeypatch):
+    asked = range(len(long_answers))
+    steps = watched_steps(monkeypatch)
+    whole = PromptedLM(lm, long_answers).answer(UTTERANCES, asked)
+    largest = max(steps)
+    steps.clear()
+    monkeypatch.setattr(generation, "MAX_TOKENS", 40)
+    monkeypatch.setattr(generation, "CACHE_BYTES", 1)
+    assert_all_same(whole, PromptedLM(lm, long_answers).answer(UTTERANCES, asked))
+    assert max(steps) < largest
+
+
+def test_nothing_of_an_earlier_answer_is_left_in_the_cache(lm, prompts, long_answers, monkeypatch):
+    """A prompt of somebody else's may have filled it with what is not a number."""
+    monkeypatch.setattr(generation, "MAX_TOKENS", 40)  # passes of several lengths
+    asked = [*prompts, *long_answers]
+    prompted = PromptedLM(lm, asked)
+    first = prompted.answer(UTTERANCES, range(len(asked)))
+    (cache,) = prompted.caches
+    with torch.inference_mode():
+        cache.memory.fill_(torch.nan)
+    assert_all_same(first, prompted.answer(UTTERANCES, range(len(asked))))
+    assert prompted.caches == [cache]
 
 
 def test_more_units_than_the_position_table_holds():

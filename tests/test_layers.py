@@ -45,6 +45,15 @@ def test_a_place_that_may_look_nowhere_stays_finite():
         torch.testing.assert_close(one, other)
 
 
+def test_no_work_goes_into_padding():
+    lm = make_lm()
+    tokens, lengths = to_batch(UTTERANCES)
+    rows = []
+    lm.model.layers[0].fc1.register_forward_hook(lambda layer, given, out: rows.append(len(given[0])))
+    forward_prompted(lm, tokens, lengths, None, None, lm.model.embed_tokens.weight[SEPARATOR])
+    assert rows == [int(lengths.sum())]
+
+
 def test_packed_layers_give_the_same_logits():
     lm = make_lm()
     twin = packed(lm)
