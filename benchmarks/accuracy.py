@@ -30,7 +30,7 @@ from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.card import percent
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import check_answers, evaluate, to_units
+from speechprompt.evaluation import Recording, check_answers, evaluate, to_units
 from speechprompt.prompt import Prompt
 from speechprompt.tasks import TASKS
 from speechprompt.units import Units
@@ -115,19 +115,20 @@ def heard_once(
         return to_units(backbone, examples)  # units already, or an error that names what is wrong
     fresh = {e.audio: e for e in examples if e.audio is not None and e.audio not in heard}
     if fresh:
-        unheard = list(fresh.values())
-        units = heard_in_a_room(backbone, unheard, pauses) if pauses else to_units(backbone, unheard)
+        units = to_units(backbone, list(fresh.values()), recording=in_a_room(pauses))
         heard.update(zip(fresh, units, strict=True))
     return [heard[example.audio] for example in examples if example.audio is not None]
 
 
-def heard_in_a_room(backbone: Backbone, examples: Sequence[Example], pauses: float) -> list[Units]:
-    """Units of the examples, each with so many seconds of a quiet room more at both ends."""
+def in_a_room(pauses: float) -> Recording:
+    """Makes of a clip one with so many seconds of a quiet room more at both ends; with 0 leaves it as it is."""
 
     def recording(waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
+        if not pauses:
+            return waveform
         return augment.with_pauses(waveform, pauses, pauses, ROOM_DB, np.random.default_rng(clip))
 
-    return to_units(backbone, examples, recording=recording)
+    return recording
 
 
 def measured(
