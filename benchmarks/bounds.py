@@ -7,7 +7,7 @@ in the deduplicated units at all, whatever the unit LM makes of them; of a backb
 given the units alone. The one on log-mel frames of the recording (two strided convolutions before the same)
 shows what the encoder gave away. Both see every train clip of the task 12 times, undisturbed but for a tenth
 that is dropped, and are read after the last pass; the majority class is that of the train split. Of a task that
-fills slots, each label is decided on its own and an answer counts when all are right.
+fills slots, each label is decided on its own and an answer counts when all are right; F1 is that of the slots.
 
 With --as-tuned the classifier on units learns from what tuning learns from: so many simulated recordings of each
 clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels). None has
@@ -25,6 +25,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,7 +35,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
 from benchmarks.accuracy import data_files, heard_once, of_split
-from benchmarks.classifiers import N_MELS, MelClassifier, UnitClassifier, right, trained
+from benchmarks.classifiers import N_MELS, MelClassifier, UnitClassifier, answered, trained
 from speechprompt import dataset
 from speechprompt.backbone import Backbone
 from speechprompt.card import percent
@@ -42,10 +43,37 @@ from speechprompt.dataset import Example, at_most
 from speechprompt.encoder import LogMel
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import check_answers, evaluate, to_units, waveform_of
-from speechprompt.metrics import wilson_interval
+from speechprompt.metrics import slot_figures, wilson_interval
+from speechprompt.prompt import slot_values
 from speechprompt.recipe import labels_in_order, simulation_for
 from speechprompt.tasks import TASKS
 from speechprompt.units import Units
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How many answers of one kind are right, None where none could be had; f1 of tasks that fill slots."""
+
+    what: str
+    hits: int | None = None
+    f1: float | None = None
+    remark: str = ""
+
+
+def bound(
+    what: str, answers: Sequence[set[int]], due: Sequence[tuple[int, ...]], labels: Sequence[str], remark: str
+) -> Bound:
+    """Answers, by the indices of their labels, against those that are due, where -1 is one nobody can answer."""
+    truth = [set(one) for one in due]
+    hits = sum(answer == true for answer, true in zip(answers, truth, strict=True))
+    if not any("=" in label for label in labels):
+        return Bound(what, hits, None, remark)
+    named = [*labels, "?=?"]  # the last one is -1
+
+    def filled(sets: Sequence[set[int]]) -> list[dict[str, str]]:
+        return [slot_values([named[i] for i in sorted(one)]) for one in sets]
+
+    return Bound(what, hits, slot_figures(filled(truth), filled(answers))["slot_f1"], remark)
 
 
 def log_mels(examples: Sequence[Example]) -> list[Tensor]:
@@ -72,8 +100,8 @@ def bounds(
     extra: Sequence[Path] = (),
     copies: int = 0,
     per_label: int = 0,
-) -> tuple[str, int, list[tuple[str, int | None, str]]]:
-    """(split, n, rows of (what, how many of n are right or None, remark)); SpeechPromptError for other tasks.
+) -> tuple[str, int, list[Bound]]:
+    """(split, n, a row for each bound); SpeechPromptError for other tasks.
 
     extra: files whose train examples are learnt from too. copies: simulated recordings of each train clip,
     as tuning makes them but for pauses. per_label: at most so many train examples of each answer, 0 for all.
@@ -89,7 +117,7 @@ def bounds(
     examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)
     train = [example for example in examples if example.split == "train"]
     train += [example for file in extra for example in dataset.read(file, rule, "train")]
-    name, held_out = of_split(examples, split)
+    measured, held_out = of_split(examples, split)
     if per_label:
         train = at_most(train, per_label, seed)
     if clips:
@@ -106,8 +134,10 @@ def bounds(
     # A label that the train split lacks is answered by nobody.
     due = [tuple(labels.index(one) if one in labels else -1 for one in e.labels) for e in held_out]
     (majority, _), *_ = Counter(truth).most_common()
-    rows: list[tuple[str, int | None, str]] = [
-        ("majority class", due.count(majority), ", ".join(labels[label] for label in majority)),
+    rows = [
+        bound(
+            "majority class", [set(majority)] * len(due), due, labels, ", ".join(labels[i] for i in majority)
+        )
     ]
 
     heard: dict[bytes, Units] = {}  # an extra file may be given more than once
@@ -118,28 +148,29 @@ def bounds(
     else:
         known = heard_once(backbone, train, heard)
     if any(example.audio is None for example in (*train, *held_out)):
-        rows.append(("log-mel classifier", None, "the data has units and no recordings"))
+        rows.append(Bound("log-mel classifier", remark="the data has units and no recordings"))
     elif copies:
-        rows.append(("log-mel classifier", None, "learns from clips as they are, without --as-tuned"))
+        rows.append(Bound("log-mel classifier", remark="learns from clips as they are, without --as-tuned"))
     else:
         began = time.perf_counter()
         mels = log_mels(train)
-        model = trained(lambda: MelClassifier(len(labels)), mels, truth, seed, "log-mel classifier", many)
-        rows.append(("log-mel classifier", right(model, log_mels(held_out), due, many), spent(model, began)))
+        name = "log-mel classifier"
+        model = trained(lambda: MelClassifier(len(labels)), mels, truth, seed, name, many)
+        rows.append(bound(name, answered(model, log_mels(held_out), many), due, labels, spent(model, began)))
     began = time.perf_counter()
-    inputs, asked_ids = id_tensors(known), id_tensors(asked)
+    name = "unit classifier"
     model = trained(
-        lambda: UnitClassifier(backbone.n_units, len(labels)), inputs, truth, seed, "unit classifier", many
+        lambda: UnitClassifier(backbone.n_units, len(labels)), id_tensors(known), truth, seed, name, many
     )
-    rows.append(("unit classifier", right(model, asked_ids, due, many), spent(model, began)))
+    rows.append(bound(name, answered(model, id_tensors(asked), many), due, labels, spent(model, began)))
     if prompt:
-        found = evaluate(backbone, prompt, held_out, asked)
-        rows.append(
-            ("bundled prompt", round(found["accuracy"] * found["n"]), f"{prompt.n_parameters:,} parameters")
-        )
+        figures = evaluate(backbone, prompt, held_out, asked)
+        hits = round(figures["accuracy"] * figures["n"])
+        remark = f"{prompt.n_parameters:,} parameters"
+        rows.append(Bound("bundled prompt", hits, figures.get("slot_f1"), remark))
     else:
-        rows.append(("bundled prompt", None, "there is none"))
-    return name, len(held_out), rows
+        rows.append(Bound("bundled prompt", remark="there is none"))
+    return measured, len(held_out), rows
 
 
 def spent(model: nn.Module, began: float) -> str:
@@ -183,13 +214,13 @@ def main() -> None:
     except SpeechPromptError as error:
         raise SystemExit(f"{error}") from None
     print(f"{args.task} on {backbone.name}, {n} utterances of the {split} split\n")
-    print("| | accuracy | 95 % interval | |\n|---|---|---|---|")
-    for what, hits, remark in rows:
+    print("| | accuracy | 95 % interval | F1 | |\n|---|---|---|---|---|")
+    for row in rows:
         cells = ["–", "–"]
-        if hits is not None:
-            low, high = wilson_interval(hits, n)
-            cells = [percent(hits / n), f"{100 * low:.1f}–{100 * high:.1f}"]
-        print(f"| {what} | {cells[0]} | {cells[1]} | {remark} |")
+        if row.hits is not None:
+            low, high = wilson_interval(row.hits, n)
+            cells = [percent(row.hits / n), f"{100 * low:.1f}–{100 * high:.1f}"]
+        print(f"| {row.what} | {cells[0]} | {cells[1]} | {percent(row.f1)} | {row.remark} |")
 
 
 if __name__ == "__main__":

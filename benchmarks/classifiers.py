@@ -155,11 +155,10 @@ def groups(inputs: Sequence[Tensor], rng: random.Random | None = None) -> list[l
 
 
 @torch.inference_mode()
-def right(model: Classifier, inputs: Sequence[Tensor], truth: Sequence[Labels], many: bool = False) -> int:
-    """How many inputs get their label, or all their labels and no other."""
-    found = 0
+def answered(model: Classifier, inputs: Sequence[Tensor], many: bool = False) -> list[set[int]]:
+    """The label that each input gets, or all its labels."""
+    found: list[set[int]] = [set() for _ in inputs]
     for group in groups(inputs):
         for i, row in zip(group, model([inputs[i] for i in group]), strict=True):
-            answer = (row > 0).nonzero()[:, 0] if many else row.argmax()[None]
-            found += set(answer.tolist()) == set(truth[i])
+            found[i] = set(((row > 0).nonzero()[:, 0] if many else row.argmax()[None]).tolist())
     return found

@@ -158,11 +158,7 @@ class Prompt:
         """Slot -> value of an answer, for tasks that have slots; a slot that is named twice adds up."""
         if self.answer == "slots":
             return dict(zip(self.slots, labels, strict=True))
-        filled: dict[str, str] = {}
-        for name, equals, value in (label.partition("=") for label in labels):
-            if equals:
-                filled[name] = f"{filled[name]} {value}" if name in filled else value
-        return filled
+        return slot_values(labels)
 
     def text(self, labels: Sequence[str]) -> str:
         """An answer as people read it: the label, the spelled text, or what fills the slots."""
@@ -311,3 +307,12 @@ def expected_shapes(
     else:
         expected["verbalizer.units"] = (n_labels,)
     return expected
+
+
+def slot_values(labels: Sequence[str]) -> dict[str, str]:
+    """Slot -> value of a sequence of labels "slot=value", others left out; a slot that is named twice adds up."""
+    filled: dict[str, str] = {}
+    for name, equals, value in (label.partition("=") for label in labels):
+        if equals:
+            filled[name] = f"{filled[name]} {value}" if name in filled else value
+    return filled

@@ -187,7 +187,8 @@ def test_a_classifier_learns_what_is_there_and_padding_changes_nothing(kind: str
         lambda: classifiers.UnitClassifier(4, 2) if kind == "units" else classifiers.MelClassifier(2),
         inputs[:150], truth[:150], 0, "test",
     )  # fmt: skip
-    assert classifiers.right(model, inputs[150:], truth[150:]) >= 45
+    found = classifiers.answered(model, inputs[150:])
+    assert sum(answer == set(due) for answer, due in zip(found, truth[150:], strict=True)) >= 45
     with torch.inference_mode():
         together, alone = model(inputs[:9]), torch.cat([model([one]) for one in inputs[:9]])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
@@ -200,8 +201,18 @@ def test_a_set_of_labels_is_right_when_all_are() -> None:
     model = classifiers.trained(
         lambda: classifiers.UnitClassifier(4, 4), inputs[:150], truth[:150], 0, "test", many=True
     )
-    assert classifiers.right(model, inputs[150:], truth[150:], many=True) >= 40
-    assert classifiers.right(model, inputs[150:], [(0, *labels) for labels in truth[150:]], many=True) == 0
+    found = classifiers.answered(model, inputs[150:], many=True)
+    assert sum(answer == set(due) for answer, due in zip(found, truth[150:], strict=True)) >= 40
+
+
+def test_f1_counts_slots_where_right_answers_count_whole() -> None:
+    labels = ["drink=latte", "drink=mocha", "milk=some", "milk=cream"]
+    due = [(0, 2, 3), (1,), (0, 3), (1, -1)]
+    answers = [{0, 2, 3}, {1, 3}, {0, 2}, {1}]
+    found = bounds.bound("units", answers, due, labels, "")
+    # Right: both slots of the first, the drinks of the others; "some cream" is one value.
+    assert (found.hits, found.f1) == (1, round(2 * 5 / (7 + 7), 4))
+    assert bounds.bound("units", [{1}, {2}], [(1,), (3,)], list("abcd"), "") == bounds.Bound("units", 1)
 
 
 def test_two_ways_are_a_gru_forwards_and_one_backwards() -> None:
@@ -226,10 +237,10 @@ def test_bounds_of_a_task(
     ]
     write(data / "clips.parquet", rows)
     split, n, found = bounds.bounds(tiny, "colours", data, "test")
-    assert (split, n) == ("valid", 12) and found[0] == ("majority class", 6, "red")
-    assert [what for what, *_ in found[1:]] == ["log-mel classifier", "unit classifier", "bundled prompt"]
+    assert (split, n) == ("valid", 12) and found[0] == bounds.Bound("majority class", 6, None, "red")
+    assert [row.what for row in found[1:]] == ["log-mel classifier", "unit classifier", "bundled prompt"]
     examples = read(data / "clips.parquet", {"column": "label"}, "valid")
-    assert found[3][1] == round(12 * evaluate(tiny, tiny.prompt("colours"), examples)["accuracy"])
+    assert found[3].hits == round(12 * evaluate(tiny, tiny.prompt("colours"), examples)["accuracy"])
 
     learnt: list[int] = []
     true = bounds.trained
@@ -241,8 +252,8 @@ def test_bounds_of_a_task(
 
     monkeypatch.setattr(bounds, "trained", spied)
     _, _, as_tuned = bounds.bounds(tiny, "colours", data, "test", copies=2, per_label=2)
-    assert learnt == [3 * 6] and [what for what, *_ in as_tuned] == [what for what, *_ in found]
-    assert as_tuned[1][1] is None and as_tuned[2][1] is not None
+    assert learnt == [3 * 6] and [row.what for row in as_tuned] == [row.what for row in found]
+    assert as_tuned[1].hits is None and as_tuned[2].hits is not None
     monkeypatch.setattr(bounds, "trained", true)
 
     units = [{"split": s, "units": [i], "label": COLOURS[i]} for s in ("train", "valid") for i in range(3)]
@@ -255,7 +266,10 @@ def test_bounds_of_a_task(
         return capsys.readouterr().out
 
     said = run(deaf, "colours")
-    assert "| log-mel classifier | – | – | the data has units" in said and "3 utterances of the valid" in said
+    assert (
+        "| log-mel classifier | – | – | – | the data has units" in said
+        and "3 utterances of the valid" in said
+    )
     assert "9 utterances" in run(tiny, "colours")
     for task, error in (
         ("dancing", "is not a task of one label"),
