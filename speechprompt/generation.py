@@ -151,11 +151,9 @@ class PromptedLM:
             cache.begin(len(which), present.shape[1])
         passes = []
         for start, end in self._spans(utterances):
-            rows = slice(start, end)
+            own = slice(start, end)
             part = None if cache is None else cache.part(start, end)
-            passes.append(
-                self._first_pass(utterances[rows], which[rows], key_mask[rows], input_mask[rows], part)
-            )
+            passes.append(self._first_pass(utterances[own], which[own], key_mask[own], input_mask[own], part))
             if cache is not None and part is not None:
                 cache.join(part, present.shape[1])
         logits = torch.cat(passes)
