@@ -147,10 +147,9 @@ def forward_prompted(
 
     at = (lengths[:, None] - 1 if positions is None else positions) + n_inputs
     present = present_places(batch, length, n_keys, n_inputs, key_mask, input_mask, tokens.device)
-    there = tokens != PAD
-    if n_inputs:
-        real = torch.ones(batch, n_inputs, dtype=torch.bool, device=tokens.device)
-        there = torch.cat([real if input_mask is None else input_mask, there], 1)
+    there = F.pad(tokens != PAD, (n_inputs, 0), value=True)
+    if present is not None:  # the padding of shorter input prompts
+        there = there & present[:, n_keys:]
     hidden = run_layers(lm, embedded, position_ids, at, extend, n_keys, present, there)
     return lm.lm_head(hidden).float()
 

@@ -1,9 +1,8 @@
 """Answers from a prompted unit LM: one label, one per slot, or a sequence up to `</s>` (SpeechPrompt, section 3).
 
-All prompts of a request share one batch. An answer of one label is read from that batch alone; rows
-that have more to say go on from its cache, one label at a time, constrained to what may come next
-(the slot's labels; any label or the end), so that no special is ever answered. Sequences may keep
-several hypotheses (beam search).
+The prompts of a request share batches. An answer of one label is read from a row's one pass; rows that
+have more to say go on together from their cache, one label at a time, constrained to what may come next
+(the slot's labels; any label or the end), so that no special is ever answered. `beam_search` chooses.
 """
 
 from __future__ import annotations
@@ -123,8 +122,7 @@ class PromptedLM:
         ]
         rows.sort(key=lambda row: len(row[2]))  # like lengths together: little padding
         answers: dict[tuple[int, int], list[RawAnswer]] = {}
-        goes_on = any(self.prompts[index].answer != "label" for index in prompts)
-        for start, end in self._spans([piece for *_, piece in rows], goes_on):
+        for start, end in self._spans([piece for *_, piece in rows], self._goes_on(prompts)):
             batch = rows[start:end]
             found = self._answer_batch([piece for *_, piece in batch], [prompts[p] for _, p, _ in batch])
             for (u, p, _), raw in zip(batch, found, strict=True):
@@ -144,9 +142,8 @@ class PromptedLM:
         input_mask = self.input_mask[index, self.input_mask.shape[1] - n_inputs :]
         spoken = torch.arange(longest, device=device) < lengths[:, None]
         present = torch.cat([key_mask, input_mask, spoken], 1)
-        goes_on = any(self.prompts[i].answer != "label" for i in which)
         cache = None
-        if goes_on:
+        if self._goes_on(which):
             cache = self.caches.pop() if self.caches else Cache(self.lm)  # of its own for each thread
             cache.begin(len(which), present.shape[1])
         passes = []
@@ -209,6 +206,10 @@ class PromptedLM:
                 self.lm, utterances, tokens.shape[1], [self.prompts[i].absolute_pitch for i in which]
             ),
         )[:, 0]
+
+    def _goes_on(self, which: Sequence[int]) -> bool:
+        """Whether any of these prompts may have more than one label to say."""
+        return any(self.prompts[i].answer != "label" for i in which)
 
     def _label_logits(self, index: int, logits: Tensor) -> Tensor:
         """Vocabulary logits [n, V] -> what the verbalizer of prompt `index` makes of them, [n, C] or [n, C + 1]."""
