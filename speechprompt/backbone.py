@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.host_memory import keep_freed_memory
 from speechprompt.prompt import CONFIG_NAME, Prompt
 from speechprompt.storage import read_json
 from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
@@ -110,7 +111,8 @@ class Backbone:
 
     @classmethod
     def load(cls, name_or_folder: str | Path, device: str | torch.device = "cpu") -> Backbone:
-        """Find a backbone by its bundled name or its folder."""
+        """Find a backbone by its bundled name or its folder; from then on the process keeps what memory it freed."""
+        keep_freed_memory()
         return cls(find(name_or_folder), device)
 
     @property
