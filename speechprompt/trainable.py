@@ -52,7 +52,8 @@ class TuneConfig:
     prompt_length: vectors per layer. verbalizer: learned, or fixed by unit frequency or at random.
     start: prompts drawn from N(0, 1), or embeddings of units. feedback: an answered label is fed back
     through an embedding of its own, or as a unit (the reference). loss: over the labels alone, or
-    the reference's over separator, labels and `</s>` among all outputs. steps: optimiser steps.
+    the reference's over separator, labels and `</s>` among all outputs. optimizer: see optimizer.py. steps:
+    of the optimizer, and lr the rate that its steps peak at.
     tokens_per_batch: padded tokens. prompt_dropout: share of prompt values dropped (the reference: 0.1).
     unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
     recordings of each train clip (recipe.tune_task). pauses: share of these that begin and end with pauses
@@ -69,6 +70,7 @@ class TuneConfig:
     start: Literal["normal", "units"] = "normal"
     feedback: Literal["trained", "units"] = "trained"
     loss: Literal["labels", "reference"] = "labels"
+    optimizer: Literal["adam", "muon"] = "adam"
     steps: int = 2000
     lr: float = 0.06
     tokens_per_batch: int = 2048
@@ -104,8 +106,8 @@ class TuneConfig:
             if not low <= getattr(self, name) <= high:
                 raise SpeechPromptError(f"{name} must be between {low} and {high}.")
         choices = {"verbalizer": ("learned", "frequency", "random"), "start": ("normal", "units")}
-        choices["feedback"] = ("trained", "units")
-        for name, known in {**choices, "loss": ("labels", "reference")}.items():
+        choices |= {"feedback": ("trained", "units"), "loss": ("labels", "reference")}
+        for name, known in {**choices, "optimizer": ("adam", "muon")}.items():
             if getattr(self, name) not in known:
                 raise SpeechPromptError(f"{name} must be one of {', '.join(known)}.")
 
@@ -235,6 +237,11 @@ class TrainablePrompt(nn.Module):
             for step, (first, end) in enumerate(self.goal.spans)
         ]
         return torch.stack(losses).mean()
+
+    def n_said(self, answers: Sequence[Sequence[int]]) -> int:
+        """Of how many places `loss` is the mean."""
+        beside = 2 if self.config.loss == "reference" else int(self.goal.sequence)
+        return sum(len(labels) + beside for labels in answers)
 
     def right(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """bool [B, S]: where the true label is the likeliest, given the true ones before; and where one is due.

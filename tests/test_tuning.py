@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import pytest
 import torch
@@ -59,8 +60,8 @@ def test_same_seed_same_prompt() -> None:
     assert not torch.equal(first["separator"], other["separator"])
 
 
-@pytest.mark.parametrize("average", [False, True])
-def test_resuming_equals_never_having_stopped(tmp_path, average: bool) -> None:
+@pytest.mark.parametrize("average, optimizer", [(False, "adam"), (True, "adam"), (False, "muon")])
+def test_resuming_equals_never_having_stopped(tmp_path, average: bool, optimizer: Any) -> None:
     class Stopped(Exception):
         pass
 
@@ -68,7 +69,7 @@ def test_resuming_equals_never_having_stopped(tmp_path, average: bool) -> None:
         if progress.step == 40:
             raise Stopped
 
-    config = replace(QUICK, unit_noise=0.1, average=average)
+    config = replace(QUICK, unit_noise=0.1, average=average, optimizer=optimizer)
     whole, _ = tune(make_lm(), TRAIN, VALID, GOAL, config)
     with pytest.raises(Stopped):
         tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop)
