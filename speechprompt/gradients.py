@@ -101,7 +101,7 @@ def share_of(
     lm, prompt = _models
     torch.manual_seed(seed)
     parameters = list(prompt.parameters())
-    torch.nn.utils.vector_to_parameters(torch.from_numpy(values.copy()), parameters)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(values), parameters)
     loss = prompt.loss(prompt(lm, utterances, answers), answers)
     gradient = torch.nn.utils.parameters_to_vector(
         torch.autograd.grad(loss, parameters, materialize_grads=True, allow_unused=True)

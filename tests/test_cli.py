@@ -104,6 +104,10 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
         (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "copies must be"),
+        (
+            ["tune", "--task", "x", "--data", "d.parquet", "--tokens-per-batch", "9"],
+            "tokens_per_batch must be",
+        ),
     ],
 )
 def test_bad_input_exits_with_2_and_one_sentence(arguments, said, backbone: str, clip: str, capsys) -> None:
@@ -168,7 +172,7 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
 def test_a_bad_task_name_is_said_before_tuning(backbone: str, tmp_path, capsys, monkeypatch) -> None:
     rows = [{"split": s, "units": [i], "label": "ab"[i]} for s in ("train", "valid") for i in (0, 1)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
-    monkeypatch.setattr("speechprompt.tuning.tune", lambda *_: pytest.fail("tuned"))
+    monkeypatch.setattr("speechprompt.recipe.tune", lambda *_, **__: pytest.fail("tuned"))
     assert (
         main(["tune", "--task", "../up", "--data", str(tmp_path / "d.parquet"), "--backbone", backbone]) == 2
     )
@@ -257,6 +261,7 @@ def test_several_files_are_tuned_measured_and_calibrated_as_one(backbone: str, t
     pq.write_table(pa.Table.from_pylist([*rows("train", 6), *rows("test", 9)]), second)
     both = ["--task", "gender", "--backbone", backbone, "--data", str(first), str(second)]
     options = ["--per-label", "15", "--balance", "--steps", "30", "--prompt-length", "3"]
+    options += ["--optimizer", "muon", "--lr", "0.05", "--tokens-per-batch", "256", "--processes", "2"]
     assert main(["tune", *both, *options]) == 0
     assert "of 8;" in capsys.readouterr().out
     assert main(["evaluate", *both, "--json"]) == 0
