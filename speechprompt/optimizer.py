@@ -1,7 +1,7 @@
 """What moves the tensors of a prompt: Adam all of them, or Muon the prompts and Adam the rest.
 
 Muon (Jordan and others, 2024) makes the singular values of each step's matrix alike, so directions with small
-gradients move too. Of many labels a prompt learns more in as many steps: docs/ablation.md.
+gradients move too. Of many labels a prompt learns more in as many steps: docs/performance.md.
 """
 
 from __future__ import annotations
