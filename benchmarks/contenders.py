@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from speechprompt import audio, unit_lm
 from speechprompt.backbone import Backbone
 from speechprompt.decoding import project_prompts, to_batch
 from speechprompt.generation import PromptedLM
-from speechprompt.gradients import Gradients
 from speechprompt.hubert import HubertEncoder, HubertSizes
 from speechprompt.optimizer import PromptOptimizer
 from speechprompt.prompt import Prompt
@@ -165,21 +163,20 @@ def train_batch(n: int, length: int) -> tuple[list[list[int]], list[tuple[int]]]
     return rng.integers(0, 99, (n, length)).tolist(), [(int(label),) for label in rng.integers(0, 12, n)]
 
 
-@contextmanager
-def prompt_tuning(lm: XGLMForCausalLM, n: int, length: int, processes: int = 1) -> Iterator[Work]:
+def prompt_tuning(lm: XGLMForCausalLM, n: int, length: int) -> Work:
     """One step of our tuning, with the copy of the LM that tuning uses."""
     utterances, answers = train_batch(n, length)
     frozen = fast_copy(lm)
     prompt = TrainablePrompt(frozen, TuneConfig(), None, Goal(12))
     optimizer = PromptOptimizer(prompt)
-    with Gradients(frozen, prompt, processes) as gradients:
 
-        def work() -> None:
-            optimizer.zero_grad()
-            gradients.backward(utterances, answers, 0)
-            optimizer.step(1.0)
+    def work() -> None:
+        loss = prompt.loss(prompt(frozen, utterances, answers), answers)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step(1.0)
 
-        yield work
+    return work
 
 
 def causal_step(model: torch.nn.Module, n: int, length: int) -> Work:

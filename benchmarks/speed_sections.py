@@ -21,7 +21,6 @@ from speechprompt.backbone import Backbone
 from speechprompt.generation import PromptedLM
 
 Row = dict[str, Any]
-MANY_ROWS = 132  # of a large batch of tuning: 8184 tokens
 
 
 clock = time.perf_counter  # speed.py --clock cpu puts process_time here
@@ -156,7 +155,7 @@ def tuning(args, threads: int) -> list[Row]:
     lm = contenders.ours("hubert-mini", 1, torch.float32, args.device).lm
     n, places = 32, 60
     fast = contenders.fast_copy(lm).dtype  # bfloat16 where the processor multiplies it fast
-    works = {}
+    works = {"ours": contenders.prompt_tuning(lm, n, places)}
     works["full fine-tuning"] = contenders.full_fine_tuning(lm, n, places, fast)
     works["full fine-tuning, float32"] = contenders.full_fine_tuning(lm, n, places, torch.float32)
     row: Row = {"dtype": str(fast).removeprefix("torch."), "threads": threads}
@@ -176,19 +175,8 @@ def tuning(args, threads: int) -> list[Row]:
         row |= {f"answers {name}, utterances/s": n / found[name] for name in answers}
     except ImportError:
         row["peft"] = "not installed"
-    with contenders.prompt_tuning(lm, n, places) as ours:
-        found = interleaved({"ours": ours, **works}, args.repeats, args.device)
-    rows = [row | {f"{name}, tokens/s": n * (places + 2) / s for name, s in found.items()}]
-    if threads > 1 and args.device == "cpu":
-        with (
-            contenders.prompt_tuning(lm, MANY_ROWS, places) as together,
-            contenders.prompt_tuning(lm, MANY_ROWS, places, threads) as apart,
-        ):
-            works = {f"{threads} threads": together, f"{threads} processes": apart}
-            found = interleaved(works, args.repeats, args.device)
-        row = {"dtype": row["dtype"], "threads": threads, "rows": MANY_ROWS}
-        rows.append(row | {f"{name}, tokens/s": MANY_ROWS * (places + 2) / s for name, s in found.items()})
-    return rows
+    found = interleaved(works, args.repeats, args.device)
+    return [row | {f"{name}, tokens/s": n * (places + 2) / s for name, s in found.items()}]
 
 
 def label(args, threads: int) -> list[Row]:

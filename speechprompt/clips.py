@@ -6,10 +6,12 @@ that neither their number nor the size of a file costs memory. Knows no models.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,6 @@ import numpy as np
 
 from speechprompt import audio
 from speechprompt.errors import SpeechPromptError
-from speechprompt.worker import worker_pool
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 AHEAD = 64  # clips that are decoded while others are answered; 250 MB where each is 60 s long
@@ -138,6 +139,19 @@ def decode(source: Path | bytes | None) -> np.ndarray | str:
         return str(error)
 
 
+def begin_worker() -> None:
+    """One thread each, and no life after the parent's, which may be killed without a word."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, which only resampling needs
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 class Decoders:
     """Worker processes that decode clips in their order, so many ahead of what was taken.
 
@@ -147,10 +161,15 @@ class Decoders:
 
     def __init__(self, workers: int, decode: Callable[[Any], Any] = decode, ahead: int = AHEAD) -> None:
         self.workers, self.decode, self.ahead = workers, decode, ahead
-        self.pool = worker_pool(workers) if workers else None
+        self.pool = self._pool(workers) if workers else None
         if self.pool is not None:
             for _ in range(workers):
                 self.pool.submit(decode, None)
+
+    @staticmethod
+    def _pool(workers: int) -> ProcessPoolExecutor:
+        spawn = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads
+        return ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin_worker)
 
     def __enter__(self) -> Decoders:
         return self
@@ -177,14 +196,14 @@ class Decoders:
         try:
             return self.pool.submit(self.decode, source)
         except BrokenProcessPool:
-            self.pool = worker_pool(self.workers)
+            self.pool = self._pool(self.workers)
             return self.pool.submit(self.decode, source)
 
     def _take(self, clip_id: str, source: Any, future: Future) -> tuple[str, np.ndarray | str]:
         try:
             return clip_id, future.result()
         except BrokenProcessPool:  # this clip's doing, or a neighbour's
-            with worker_pool(1) as alone:
+            with self._pool(1) as alone:
                 try:
                     return clip_id, alone.submit(self.decode, source).result()
                 except BrokenProcessPool:

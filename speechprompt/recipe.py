@@ -111,14 +111,13 @@ def tune_seeds(
     run: Path | None = None,
     report: Callable[[Progress], None] | None = None,
     tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
-    processes: int = 1,
 ) -> Prompt:
     """As tune_task with the seeds config.seed, config.seed + 1, …; the prompt that is best on valid.
 
     Of equals it is the first; with config.balance the mean recall decides. metrics["tuning"] of one among
     several holds {"seeds": how many, "mean" and "deviation" of their accuracies on valid, 0..1}. Clips are
     drawn and become units once, by the first seed. tell is given each seed and its prompt, measured but not
-    calibrated. run: has a folder for each of several seeds. processes: see gradients.py.
+    calibrated. run: has a folder for each of several seeds.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
@@ -171,7 +170,7 @@ def tune_seeds(
     prompts = []
     for own in configs:
         place = run / f"seed-{own.seed}" if run and seeds > 1 else run
-        tensors, _ = tune(backbone.lm, known, held_out, goal, own, place, report, processes=processes)
+        tensors, _ = tune(backbone.lm, known, held_out, goal, own, place, report)
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
         figures = evaluate(backbone, prompt, valid, utterances)

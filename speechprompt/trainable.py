@@ -238,11 +238,6 @@ class TrainablePrompt(nn.Module):
         ]
         return torch.stack(losses).mean()
 
-    def n_said(self, answers: Sequence[Sequence[int]]) -> int:
-        """Of how many places `loss` is the mean."""
-        beside = 2 if self.config.loss == "reference" else int(self.goal.sequence)
-        return sum(len(labels) + beside for labels in answers)
-
     def right(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """bool [B, S]: where the true label is the likeliest, given the true ones before; and where one is due.
 

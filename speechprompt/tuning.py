@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from speechprompt.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
-from speechprompt.gradients import Gradients
 from speechprompt.optimizer import PromptOptimizer
 from speechprompt.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units
 from speechprompt.training import learning_rate, load_checkpoint, run_folder, save_checkpoint
@@ -118,7 +117,6 @@ def tune(
     keep: Literal["best", "last"] = "best",
     should_stop: Callable[[], bool] | None = None,
     lm_lr: float | None = None,
-    processes: int = 1,
 ) -> tuple[dict[str, Tensor], float]:
     """Tune one prompt; return its tensors (fields of Prompt) and their accuracy on valid.
 
@@ -126,23 +124,19 @@ def tune(
     keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them.
     Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
     before every step. lm_lr: fine-tune the LM's own weights too, in place, at this learning rate; only with
-    keep="last", as no weights of an earlier check are kept. processes: see gradients.py. Deterministic by
-    config.seed on one machine and so many threads and processes.
+    keep="last", as no weights of an earlier check are kept. Deterministic by config.seed on one machine
+    and thread count.
     """
     if lm_lr is not None and keep != "last":
         raise ValueError("a fine-tuned LM is the last one: keep must be 'last'")
     if lm_lr is not None and config.average:
         raise ValueError("a fine-tuned LM is no mean over the steps: average must be False")
-    if lm_lr is not None and processes > 1:
-        raise ValueError("processes share the gradients of a prompt, not of an LM: processes must be 1")
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
     with run_folder(run):
-        return descend(
-            lm, train, valid, goal, config, run, report, start, keep, should_stop, lm_lr, processes
-        )
+        return descend(lm, train, valid, goal, config, run, report, start, keep, should_stop, lm_lr)
 
 
 def descend(
@@ -157,7 +151,6 @@ def descend(
     keep: Literal["best", "last"],
     should_stop: Callable[[], bool] | None,
     lm_lr: float | None,
-    processes: int,
 ) -> tuple[dict[str, Tensor], float]:
     """The steps of `tune`, once its data is known to be sound and its run folder its own."""
     units = None
@@ -194,12 +187,9 @@ def descend(
     losses: list[float] = []
     try:
         shown = report is None  # who is told shows it in a way of their own
-        with (
-            Gradients(used, prompt, processes) as gradients,
-            tqdm(
-                initial=state["step"], total=config.steps, desc="tune", mininterval=2, disable=not shown
-            ) as bar,
-        ):
+        with tqdm(
+            initial=state["step"], total=config.steps, desc="tune", mininterval=2, disable=not shown
+        ) as bar:
             for group in epochs(train, config, state["step"]):
                 if state["step"] >= config.steps or state["since"] >= config.patience:
                     break
@@ -209,12 +199,15 @@ def descend(
                 rng = random.Random(config.seed * 1_000_003 + step)
                 batch = [with_noise(train[i][0], config.unit_noise, n_units, rng) for i in group]
                 answers = [train[i][1] for i in group]
+                torch.manual_seed(config.seed * 1_000_003 + step)  # for the dropout
+                loss = prompt.loss(prompt(used, batch, answers), answers)
                 optimizer.zero_grad()
-                losses.append(gradients.backward(batch, answers, config.seed * 1_000_003 + step))
+                loss.backward()
                 nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
                 optimizer.step(learning_rate(step, config.steps, 1.0, warm_up))
                 if averaged is not None:
                     averaged.update_parameters(prompt)
+                losses.append(loss.item())
                 state["step"] += 1
                 bar.update()
                 if state["step"] % config.check_every == 0 or state["step"] == config.steps:

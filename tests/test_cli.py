@@ -261,7 +261,7 @@ def test_several_files_are_tuned_measured_and_calibrated_as_one(backbone: str, t
     pq.write_table(pa.Table.from_pylist([*rows("train", 6), *rows("test", 9)]), second)
     both = ["--task", "gender", "--backbone", backbone, "--data", str(first), str(second)]
     options = ["--per-label", "15", "--balance", "--steps", "30", "--prompt-length", "3"]
-    options += ["--optimizer", "muon", "--lr", "0.05", "--tokens-per-batch", "256", "--processes", "2"]
+    options += ["--optimizer", "muon", "--lr", "0.05", "--tokens-per-batch", "256"]
     assert main(["tune", *both, *options]) == 0
     assert "of 8;" in capsys.readouterr().out
     assert main(["evaluate", *both, "--json"]) == 0

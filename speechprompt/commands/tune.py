@@ -146,14 +146,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tune with N seeds from --seed on, keep the best on valid; Ctrl-C goes on to the next",
     )
-    parser.add_argument(
-        "--processes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="share every step out among N, on a CPU: faster than threads where batches are large, as of "
-        "--tokens-per-batch 8192; each takes 0.7 GB of memory",
-    )
     parser.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
 
 
@@ -199,9 +191,7 @@ def run(args: argparse.Namespace) -> int:
             found = prompt.metrics
             print(f"seed {seed}: valid accuracy {found['accuracy']:.1%} of {found['n']}", flush=True)
 
-    prompt = tune_seeds(
-        backbone, task, train, valid, config, args.seeds, args.run, None, tell, args.processes
-    )
+    prompt = tune_seeds(backbone, task, train, valid, config, args.seeds, args.run, tell=tell)
     out = args.out or backbone.prompt_folder(task.name)
     prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))
     figures = prompt.metrics
