@@ -105,9 +105,14 @@ class TuneConfig:
         ):
             if not low <= getattr(self, name) <= high:
                 raise SpeechPromptError(f"{name} must be between {low} and {high}.")
-        choices = {"verbalizer": ("learned", "frequency", "random"), "start": ("normal", "units")}
-        choices |= {"feedback": ("trained", "units"), "loss": ("labels", "reference")}
-        for name, known in {**choices, "optimizer": ("adam", "muon")}.items():
+        choices: dict[str, tuple[str, ...]] = {
+            "verbalizer": ("learned", "frequency", "random"),
+            "start": ("normal", "units"),
+            "feedback": ("trained", "units"),
+            "loss": ("labels", "reference"),
+            "optimizer": ("adam", "muon"),
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise SpeechPromptError(f"{name} must be one of {', '.join(known)}.")
 

@@ -172,7 +172,7 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
 def test_a_bad_task_name_is_said_before_tuning(backbone: str, tmp_path, capsys, monkeypatch) -> None:
     rows = [{"split": s, "units": [i], "label": "ab"[i]} for s in ("train", "valid") for i in (0, 1)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
-    monkeypatch.setattr("speechprompt.recipe.tune", lambda *_, **__: pytest.fail("tuned"))
+    monkeypatch.setattr("speechprompt.recipe.tune", lambda *_: pytest.fail("tuned"))
     assert (
         main(["tune", "--task", "../up", "--data", str(tmp_path / "d.parquet"), "--backbone", backbone]) == 2
     )

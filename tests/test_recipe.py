@@ -199,9 +199,9 @@ def test_a_rule_gives_labels_in_its_own_order() -> None:
 def test_at_most_so_many_of_a_label_are_learnt(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     learnt = []
 
-    def spy(lm, train, *rest, **named):
+    def spy(lm, train, *rest):
         learnt.extend(labels for _, labels in train)
-        return tune(lm, train, *rest, **named)
+        return tune(lm, train, *rest)
 
     monkeypatch.setattr("speechprompt.recipe.tune", spy)
     colours = Task("colours", "Colours", "Other", "random", "CC0-1.0")
