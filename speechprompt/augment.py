@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from speechprompt.audio import SAMPLE_RATE
+from speechprompt.pauses import EDGE, speech_span
 
-HOP = SAMPLE_RATE // 100
-EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
 PAUSE_SECONDS = (0.1, 1.5)
 PAUSE_SNR_DB = (20.0, 60.0)
 CONTROLLED_SECONDS = (0.8, 2.5)
@@ -143,25 +142,6 @@ def with_pauses(
     level = np.sqrt((waveform[start:end] ** 2).mean()) * 10 ** (-snr_db / 20)
     waveform = np.pad(waveform, (int(SAMPLE_RATE * before), int(SAMPLE_RATE * after)))
     return waveform + coloured_noise(len(waveform), rng) * np.float32(level)
-
-
-def speech_span(waveform: np.ndarray) -> tuple[int, int]:
-    """First sample and end of what is said in a clip [T], by energy; the whole clip where nothing stands out.
-
-    Levels of 20 ms every 10 ms; what counts is 10 dB above the 10th percentile of the levels, but at
-    least 40 dB and at most 20 dB below their 95th, in 3 of 5 frames in a row, so that a click does not.
-    """
-    if len(waveform) < 5 * HOP:
-        return 0, len(waveform)
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, 2 * HOP)[::HOP]
-    levels = 10 * np.log10((frames.astype(np.float64) ** 2).mean(1) + 1e-12)
-    floor, peak = np.percentile(levels, (10, 95))
-    loud = levels > np.clip(floor + 10, peak - 40, peak - 20)
-    (lasting,) = np.nonzero(loud & (np.convolve(loud, np.ones(5), "same") >= 3))
-    if not len(lasting):
-        return 0, len(waveform)
-    start, end = int(lasting[0]) * HOP, (int(lasting[-1]) + 2) * HOP
-    return max(0, start - EDGE), min(len(waveform), end + EDGE)
 
 
 def coloured_noise(n: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import torch
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.host_memory import keep_freed_memory
+from speechprompt.pauses import FRAME_SAMPLES, without_pauses
 from speechprompt.prompt import CONFIG_NAME, Prompt
 from speechprompt.storage import read_json
 from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
@@ -176,12 +178,22 @@ class Backbone:
 
         return self.has_lm and unit_lm.is_prosody(self.folder / "unit_lm")
 
-    def listen(self, waveforms: Sequence[np.ndarray], heard: list[Units] | None = None) -> list[Units]:
-        """float32 [T] at 16 kHz each -> Units, with their melody where the unit LM hears it.
+    def units(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
+        """float32 [T] at 16 kHz each -> the encoder's units, without melody.
 
-        heard: what the encoder made of them already, for a backbone that shares it.
+        Long pauses at either end are not listened to (pauses.py): there the first unit starts after one.
         """
-        found = self.encoder.batch(waveforms) if heard is None else heard
+        spans = [without_pauses(waveform) for waveform in waveforms]
+        found = self.encoder.batch([w[first:end] for w, (first, end) in zip(waveforms, spans, strict=True)])
+        firsts = [first // FRAME_SAMPLES for first, _ in spans]
+        return [replace(u, starts=u.starts + first) for u, first in zip(found, firsts, strict=True)]
+
+    def listen(self, waveforms: Sequence[np.ndarray], heard: list[Units] | None = None) -> list[Units]:
+        """float32 [T] at 16 kHz each -> Units as above, with their melody where the unit LM hears it.
+
+        heard: their units, where a backbone that shares the encoder has made them already.
+        """
+        found = self.units(waveforms) if heard is None else heard
         if not self.hears_melody:
             return found
         from speechprompt.prosody import with_f0

@@ -14,11 +14,11 @@ import numpy as np
 
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
+from speechprompt.pauses import FRAME_SAMPLES
 from speechprompt.units import FRAME_RATE, Units
 
 F0_PER_FRAME = 4  # F0 frames of 5 ms in one unit frame of 20 ms
 F0_SECONDS = 1 / (FRAME_RATE * F0_PER_FRAME)
-FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0  # deep men to children and raised voices
 PEAK = 0.95  # level that the reference brings a recording to first
 SLACK = 20  # F0 frames that a track may be longer or shorter than its units
@@ -97,9 +97,11 @@ def mean_log_f0(f0: np.ndarray) -> float:
 def with_f0(units: Units, waveform: np.ndarray, mean: float | None = None) -> Units:
     """The units of a recording with their F0, as it is and normalised.
 
-    mean: of the log F0 of its speaker, if known.
+    The units may be those of a part of it. mean: of the log F0 of its speaker, if known.
     """
-    track = track_f0(waveform)
+    first, end = units.span
+    # One frame more, as what is left of a recording beyond its last whole frame is heard too.
+    track = track_f0(waveform[first * FRAME_SAMPLES : (end + 1) * FRAME_SAMPLES])
     mean = mean_log_f0(track) if mean is None else mean
     f0 = segment_f0(track, units.lengths)
     return replace(units, log_f0=normalise(f0, mean), f0=f0)

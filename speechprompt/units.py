@@ -50,6 +50,11 @@ class Units:
     def n_frames(self) -> int:
         return int(self.lengths.sum())
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The frame that the first run begins at, and that after the last run."""
+        return (int(self.starts[0]), int(self.starts[-1] + self.lengths[-1])) if len(self) else (0, 0)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -73,7 +78,7 @@ def stretches(units: Units, n_frames: int) -> list[Units]:
         return [units]
     ends = units.starts + units.lengths
     found = []
-    for start in np.linspace(0, beyond, 1 + -(-2 * beyond // n_frames)).astype(np.int64):
+    for start in units.span[0] + np.linspace(0, beyond, 1 + -(-2 * beyond // n_frames)).astype(np.int64):
         found.append(units.part((ends > start) & (units.starts < start + n_frames)).rebased())
     return found
 

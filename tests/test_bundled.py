@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from speechprompt import SpeechPrompt, SpeechPromptError
+from speechprompt import SpeechPrompt, SpeechPromptError, audio
+from speechprompt.augment import with_pauses
 from speechprompt.backbone import list_backbones
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -44,6 +46,18 @@ def test_examples_get_their_labels(sp: SpeechPrompt, file: str, task: str, label
     )
     assert 3 < len(answer.units) <= answer.units.n_frames
     assert sp.prompts[task].unit_label(answer.generated[0]) in answer.scores
+
+
+@pytest.mark.parametrize("example", [e for e in LISTED if "file" in e], ids=lambda e: e["file"])
+def test_examples_get_their_labels_between_pauses_too(sp: SpeechPrompt, example: dict[str, Any]) -> None:
+    """As somebody records them who waits before and after."""
+    clip = audio.load(EXAMPLES / example["file"])
+    between = with_pauses(clip, 1.5, 2.5, 40.0, np.random.default_rng(0))
+    tasks = [task for task in example["labels"] if task in sp.prompts]
+    for answer, as_it_is in zip(
+        sp.classify((16_000, between), tasks), sp.classify((16_000, clip), tasks), strict=True
+    ):
+        assert answer.label == as_it_is.label, answer.task
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-5, 3e-4])

@@ -92,6 +92,22 @@ def test_timeline_places_every_unit_on_the_time_axis() -> None:
     assert "7 3 499" in page.text
 
 
+def test_timeline_shows_which_pauses_were_not_listened_to() -> None:
+    units = replace(Units.from_frames([7] * 10 + [3] * 15), starts=np.array([50, 60]))
+    page = Elements(timeline.timeline(units, np.zeros(32_100, np.float32)))
+    veils = [attrs for tag, attrs in page.tags if attrs.get("class") == "sp-pause"]
+    places = [[float(x) for x in re.findall(r"(?:left|width):([\d.]+)%", str(v["style"]))] for v in veils]
+    seconds = 32_100 / 16_000
+    assert places == [
+        pytest.approx([0, 100 / seconds], abs=0.01),
+        pytest.approx([150 / seconds, 100 - 150 / seconds], abs=0.01),
+    ]
+    assert "1.00 to 1.50 s of 2.01 s" in page.text and "unit 7 · starts at 1.00 s" in str(page.tags)
+    # What is left of the last frame is no pause.
+    whole = Elements(timeline.timeline(Units.from_frames([7] * 50), np.zeros(16_100, np.float32)))
+    assert "sp-pause" not in str(whole.tags) and "1.01 s · 50 frames" in whole.text
+
+
 def test_timeline_of_the_longest_recording_ends_where_it_ends() -> None:
     frames = np.arange(3000) % 500
     page = Elements(timeline.timeline(Units.from_frames(frames), np.ones(960_000, np.float32)))

@@ -151,6 +151,14 @@ def test_stages_tell_the_numbers_of_this_recording(sp: SpeechPrompt) -> None:
     assert len(re.findall("<li>", stages(answer, prompt, 16_000, frozen))) == 4
 
 
+def test_stages_say_that_a_long_pause_was_not_listened_to(sp: SpeechPrompt) -> None:
+    (answer,) = sp.classify(EXAMPLES / "yes.flac", ["keyword_spotting"])
+    heard = answer.units.n_frames * 0.02
+    text = plain(stages(answer, sp.prompts["keyword_spotting"], 48_000, 0))
+    assert f"{heard:.2f} s of 3.00 s, all but a long pause before or after, became" in text
+    assert f"the sound took {round(heard * 256):d} 000, " in text
+
+
 def test_stages_of_given_units_leave_the_encoder_out(sp: SpeechPrompt) -> None:
     ((answer,),) = sp.classify_units([[7, 7, 9]], ["spelled_words"])
     text = plain(stages(answer, sp.prompts["spelled_words"], 0, 0))

@@ -27,13 +27,17 @@ def test_expanding_gives_the_frames_back() -> None:
 
 
 def test_no_frames_no_units() -> None:
+    assert Units.from_frames([]).span == (0, 0)
     assert len(Units.from_frames([])) == 0 and Units.from_frames([]).n_frames == 0
 
 
+@pytest.mark.parametrize("pause", [0, 70])
 @pytest.mark.parametrize("n_frames", [3, 10, 97, 500, 501])
-def test_stretches_hold_everything_and_overlap(n_frames: int) -> None:
+def test_stretches_hold_everything_and_overlap(n_frames: int, pause: int) -> None:
     frames = np.random.default_rng(1).integers(0, 4, 500)
-    units = replace(Units.from_frames(frames), f0=None)
+    units = Units.from_frames(frames)
+    units = replace(units, starts=units.starts + pause)
+    assert units.span == (pause, pause + 500)
     units = replace(units, f0=np.arange(len(units), dtype=np.float32), log_f0=-np.arange(len(units)))
     cut = stretches(units, n_frames)
     if n_frames >= 500:

@@ -81,6 +81,14 @@ def make_prompt(
     return Prompt(task=task, labels=list(labels), unit_lm_sha256=sha256, **facts, **tensors)
 
 
+def make_word(seconds: float = 0.6, before: float = 0.5, after: float = 0.4, room: float = 0.0) -> np.ndarray:
+    """A tone that beats like speech, with silence around it and a hum of the room throughout."""
+    t = np.arange(int(16_000 * seconds)) / 16_000
+    voice = 0.3 * np.sin(2 * np.pi * 300 * t) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
+    clip = np.pad(voice, (int(16_000 * before), int(16_000 * after)))
+    return (clip + room * np.sin(2 * np.pi * 6000 * np.arange(len(clip)) / 16_000)).astype(np.float32)
+
+
 def make_waveform(seconds: float = 1.0, seed: int = 0) -> np.ndarray:
     """float32 [T] at 16 kHz: a gliding tone in noise, in which tiny encoders hear many units."""
     t = np.arange(int(seconds * 16_000)) / 16_000

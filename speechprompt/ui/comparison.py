@@ -90,7 +90,7 @@ def listen(
     encoder = backbone.encoder
     start = time.perf_counter()
     if encoder not in heard:
-        heard[encoder] = encoder.batch([waveform]), time.perf_counter() - start
+        heard[encoder] = backbone.units([waveform]), time.perf_counter() - start
     found, encode_s = heard[encoder]
     start = time.perf_counter()
     return backbone.listen([waveform], found)[0], encode_s + time.perf_counter() - start

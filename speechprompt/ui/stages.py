@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from speechprompt.audio import SAMPLE_RATE
 from speechprompt.generation import pieces
+from speechprompt.pauses import FRAME_SAMPLES
 from speechprompt.ui.figures import percent
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ SAMPLE_BITS = 16  # of sound as it is commonly stored
 def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
     """Four cards: encoder, units, prompt and LM, verbalizer.
 
-    samples: at 16 kHz; 0 when units were given, and nothing was encoded. frozen: parameters of
+    samples: of the recording at 16 kHz; 0 when units were given, and nothing was encoded. frozen: parameters of
     the models that no task changes.
     """
     n_units = answer.unit_probabilities.shape[-1]
@@ -32,6 +33,9 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
     first, compressed = [], ""
     if samples:
         seconds = f"{samples / SAMPLE_RATE:.2f} s"
+        if samples - frames * FRAME_SAMPLES >= FRAME_SAMPLES:
+            samples = frames * FRAME_SAMPLES
+            seconds = f"{samples / SAMPLE_RATE:.2f} s of {seconds}, all but a long pause before or after,"
         first = [("Encoder", f"Listens in steps of 20 ms: {seconds} became {plural(frames, 'frame')}.")]
         compressed = (
             f" Their names take {number(bits)} bits; the sound took {number(samples * SAMPLE_BITS)}, "

@@ -31,7 +31,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
     n = len(units)
     summary = f"{n} unit{'s' * (n != 1)} without repeats"
     if waveform is not None:
-        summary = f"{seconds:.2f} s · {units.n_frames} frames of 20 ms · {summary}"
+        summary = f"{heard_text(units, seconds)} · {units.n_frames} frames of 20 ms · {summary}"
     pitch = None if waveform is None else units.f0
     keys = "arrow keys move" + ("" if waveform is None else ", Enter plays")
     hint = "Point at a unit, or focus the ribbon and use the arrow keys."
@@ -44,7 +44,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
         f'<div class="sp-title"><h2 class="sp-eyebrow">What the model heard</h2><p>{summary}</p></div>'
         f"{toolbar(units)}"
         f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
-        f"{'' if waveform is None else waveform_svg(waveform)}"
+        f"{'' if waveform is None else waveform_svg(waveform) + veils(units, seconds)}"
         f"{'' if pitch is None else melody_svg(pitch, units, seconds)}"
         f'<div class="sp-ribbon" role="listbox" tabindex="0" aria-label="Units in order; {keys}">'
         f"{runs(units, waveform is not None, seconds, pitch)}</div>"
@@ -54,6 +54,29 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
         "<details><summary>Units as text</summary>"
         f'<div class="sp-text"><code id="sp-ids">{ids}</code>'
         '<button type="button" class="sp-copy" data-copy="sp-ids">Copy</button></div></details></section>'
+    )
+
+
+def unheard(units: Units, seconds: float) -> list[tuple[float, float]]:
+    """Start and end (s) of the long pauses around the speech that were not listened to (pauses.py)."""
+    first, end = (frame * FRAME_SECONDS for frame in units.span)
+    # A recording may end within a frame, which is no pause.
+    return [(a, b) for a, b in ((0.0, first), (end, seconds)) if b - a >= FRAME_SECONDS and len(units)]
+
+
+def heard_text(units: Units, seconds: float) -> str:
+    if not unheard(units, seconds):
+        return f"{seconds:.2f} s"
+    first, end = (frame * FRAME_SECONDS for frame in units.span)
+    return f"{first:.2f} to {end:.2f} s of {seconds:.2f} s, the rest is pauses"
+
+
+def veils(units: Units, seconds: float) -> str:
+    """Veils over what was not listened to."""
+    return "".join(
+        f'<i class="sp-pause" title="A pause, not listened to" '
+        f'style="left:{100 * a / seconds:.3f}%;width:{100 * (b - a) / seconds:.3f}%"></i>'
+        for a, b in unheard(units, seconds)
     )
 
 
@@ -125,9 +148,10 @@ def melody_svg(pitch: np.ndarray, units: Units, seconds: float) -> str:
         y = 0.9 - 0.8 * math.log(float(pitch[i]) / low) / span
         start, length = int(units.starts[i]), int(units.lengths[i])
         lines.append(f"M{start} {y:.3f}h{length}")
-    width = 100 * units.n_frames * FRAME_SECONDS / seconds  # the recording may end within a frame
+    _, n_frames = units.span
+    width = 100 * n_frames * FRAME_SECONDS / seconds  # the recording may end within a frame, or in a pause
     return (
-        f'<svg class="sp-melody" style="width:{width:.3f}%" viewBox="0 0 {units.n_frames} 1" '
+        f'<svg class="sp-melody" style="width:{width:.3f}%" viewBox="0 0 {n_frames} 1" '
         f'preserveAspectRatio="none" role="img" aria-label="{text}"><path d="{"".join(lines)}"/></svg>'
         f'<p class="sp-melody-text" aria-hidden="true">{text}</p>'
     )

@@ -1,0 +1,50 @@
+"""Where the speech in a recording is, by energy, and how much of the silence around it is listened to.
+
+Whoever presses a button waits before and after they speak. The encoder sets the level of a sound against
+the 3 s around it, so that a voice between long pauses becomes other units than the same voice alone, and
+a corpus, whose clips are cut more closely, teaches no prompt those.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from speechprompt.audio import SAMPLE_RATE
+from speechprompt.units import FRAME_RATE
+
+HOP = SAMPLE_RATE // 100
+EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
+PEAK_FRAMES = 15
+FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
+# What corpora leave around their clips is heard as it is; of a longer pause this much is left.
+LONGEST_PAUSE, PAUSE_LEFT = SAMPLE_RATE // 2, SAMPLE_RATE // 10
+
+
+def without_pauses(waveform: np.ndarray) -> tuple[int, int]:
+    """First sample and end of what is listened to of float32 [T] at 16 kHz: all but long pauses at its ends.
+
+    The first is where a frame of 20 ms begins. Nothing is left out where no speech stands out.
+    """
+    start, end = speech_span(waveform)
+    first = 0 if start <= LONGEST_PAUSE else (start - PAUSE_LEFT) // FRAME_SAMPLES * FRAME_SAMPLES
+    return first, len(waveform) if len(waveform) - end <= LONGEST_PAUSE else end + PAUSE_LEFT
+
+
+def speech_span(waveform: np.ndarray) -> tuple[int, int]:
+    """First sample and end of what is said in a clip [T], by energy; the whole clip where nothing stands out.
+
+    Levels of 20 ms every 10 ms; what counts is 10 dB above the 10th percentile of the levels, but at
+    least 40 dB and at most 20 dB below their 95th (from 3 s on, what the loudest 0.15 s exceed, as one word
+    may be all that is said), in 3 of 5 frames in a row, so that a click does not.
+    """
+    if len(waveform) < 5 * HOP:
+        return 0, len(waveform)
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, 2 * HOP)[::HOP]
+    levels = 10 * np.log10((frames.astype(np.float64) ** 2).mean(1) + 1e-12)
+    floor, peak = np.percentile(levels, (10, 100 * (1 - min(0.05, PEAK_FRAMES / len(levels)))))
+    loud = levels > np.clip(floor + 10, peak - 40, peak - 20)
+    (lasting,) = np.nonzero(loud & (np.convolve(loud, np.ones(5), "same") >= 3))
+    if not len(lasting):
+        return 0, len(waveform)
+    start, end = int(lasting[0]) * HOP, (int(lasting[-1]) + 2) * HOP
+    return max(0, start - EDGE), min(len(waveform), end + EDGE)
