@@ -71,7 +71,10 @@ class SpeechPrompt:
         return self.prompts[task]
 
     def units(self, audio: audio_input.AudioInput) -> Units:
-        """The units of a recording: a file path, the bytes of a file, or (rate in Hz, samples)."""
+        """The units of a recording: a file path, the bytes of a file, or (rate in Hz, samples).
+
+        Long pauses before and after the speech are not listened to; `starts` count from the recording's start.
+        """
         return self._listen(audio_input.load(audio))
 
     def classify(self, audio: audio_input.AudioInput, tasks: Sequence[str] | None = None) -> list[Answer]:

@@ -44,8 +44,8 @@ def test_only_a_long_pause_is_left_out_but_for_its_end_or_beginning(before: floa
     first, end = without_pauses(clip)
     assert first % FRAME_SAMPLES == 0
     left = first / SAMPLE_RATE, (len(clip) - end) / SAMPLE_RATE
-    for left_out, pause in zip(left, (before, after), strict=True):
-        assert left_out == (pytest.approx(pause - 0.12, abs=0.06) if pause > 0.5 else 0)
+    for left_out, pause, kept in zip(left, (before, after), (0.12, 0.27), strict=True):
+        assert left_out == (pytest.approx(pause - kept, abs=0.06) if pause > 0.5 else 0)
 
 
 def test_units_are_those_of_the_speech_and_start_where_it_does() -> None:

@@ -131,7 +131,9 @@ class Endpoints:
             backbone: name of a backbone that hears audio, mini unless another one is here
 
         Returns:
-            ids (without repeats), starts and lengths (of each, in frames of 20 ms) and seconds (of the recording)
+            ids (without repeats)
+            starts and lengths (of each, in frames of 20 ms; the first starts after a long pause)
+            seconds (of the recording)
         """
         here = self.desk.backbone(backbone)
         waveform = load_recording(audio_file)
