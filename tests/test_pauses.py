@@ -28,6 +28,25 @@ def test_speech_is_found_by_its_energy(room: float) -> None:
     assert speech_span(clicked) == (start, end)
 
 
+@pytest.mark.parametrize("snr_db", [50.0, 20.0, 12.0])
+def test_a_noisy_room_is_a_pause_too(snr_db: float) -> None:
+    clip = make_word(before=0.0, after=0.0)
+    noisy = with_pauses(clip, 1.2, 1.6, snr_db, np.random.default_rng(0))
+    first, end = without_pauses(noisy)
+    assert first / SAMPLE_RATE == pytest.approx(1.08, abs=0.08)
+    assert end / SAMPLE_RATE == pytest.approx(1.2 + 0.6 + 0.27, abs=0.08)
+
+
+@pytest.mark.parametrize("kind", ["white", "bursts"])
+def test_noise_throughout_is_heard_whole(kind: str) -> None:
+    """Rain and rattling are no pauses of something else."""
+    rng = np.random.default_rng(0)
+    noise = 0.05 * rng.standard_normal(4 * SAMPLE_RATE).astype(np.float32)
+    if kind == "bursts":
+        noise *= np.repeat(rng.uniform(0.5, 1.5, 400), SAMPLE_RATE // 100).astype(np.float32)
+    assert without_pauses(noise) == (0, len(noise))
+
+
 @pytest.mark.parametrize("size", [16_000, 400_000, 3, 0])
 def test_where_nothing_stands_out_the_whole_clip_is_heard(size: int) -> None:
     tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(size) / SAMPLE_RATE)
