@@ -3,7 +3,7 @@
     python benchmarks/confounds.py FOLDER
 
 FOLDER holds the packed parquet files. A clip's silence is what lies before and after its speech, where
-the energy stays low (augment.speech_span; 20 ms on either side of the speech are left out). From units
+the energy stays low (pauses.speech_span; 20 ms on either side of the speech are left out). From units
 and mean log-mel spectrum of that silence alone, a plain classifier (multinomial logistic regression) is
 trained on the train split and answers clips of speakers that it has never heard. Far above chance means
 that the data's labels come with channels of their own. It is asked three times: of the clips as they
@@ -39,6 +39,7 @@ from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import waveform_of
 from speechprompt.generation import PromptedLM
+from speechprompt.pauses import EDGE, speech_span
 from speechprompt.prompt import Prompt
 from speechprompt.tasks import TASKS, Task
 from speechprompt.units import unit_ids
@@ -73,7 +74,7 @@ class Clip:
 
 def silence(waveform: np.ndarray, start: int, end: int) -> np.ndarray:
     """What a clip holds before and after its speech, one after the other, at most LONGEST."""
-    margin = augment.EDGE
+    margin = EDGE
     parts = [waveform[: max(0, start - margin)], waveform[end + margin :]]
     return np.concatenate(parts)[: int(LONGEST * SAMPLE_RATE)]
 
@@ -132,7 +133,7 @@ def with_silence(examples: Sequence[Example], n: int, seed: int) -> list[Clip]:
     found: dict[Example, Clip] = {}
     for example in dataset.at_most(examples, n * SPREAD, seed):
         waveform = waveform_of(example)
-        clip = Clip(waveform, *augment.speech_span(waveform), example.labels[0])
+        clip = Clip(waveform, *speech_span(waveform), example.labels[0])
         if enough(silence(waveform, clip.start, clip.end)):
             found[example] = clip
     return [found[example] for example in dataset.at_most(list(found), n, seed)]

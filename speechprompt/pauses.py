@@ -16,9 +16,9 @@ HOP = SAMPLE_RATE // 100
 EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
 PEAK_FRAMES = 15
 FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
-# What corpora leave around their clips is heard as it is; of a longer pause this much is left. Words end softly.
-LONGEST_PAUSE = SAMPLE_RATE // 2
-LEFT_BEFORE, LEFT_AFTER = SAMPLE_RATE // 10, SAMPLE_RATE // 4
+# What corpora leave around their clips, both ends together, is heard as it is. Of more, this much is left.
+MOST_PAUSE = SAMPLE_RATE
+LEFT_BEFORE, LEFT_AFTER = SAMPLE_RATE // 10, SAMPLE_RATE // 4  # words end softly
 
 
 def without_pauses(waveform: np.ndarray) -> tuple[int, int]:
@@ -27,8 +27,10 @@ def without_pauses(waveform: np.ndarray) -> tuple[int, int]:
     The first is where a frame of 20 ms begins. Nothing is left out where no speech stands out.
     """
     start, end = speech_span(waveform)
-    first = 0 if start <= LONGEST_PAUSE else (start - LEFT_BEFORE) // FRAME_SAMPLES * FRAME_SAMPLES
-    return first, len(waveform) if len(waveform) - end <= LONGEST_PAUSE else end + LEFT_AFTER
+    if start + len(waveform) - end <= MOST_PAUSE:
+        return 0, len(waveform)
+    first = max(0, start - LEFT_BEFORE) // FRAME_SAMPLES * FRAME_SAMPLES
+    return first, min(len(waveform), end + LEFT_AFTER)
 
 
 def speech_span(waveform: np.ndarray) -> tuple[int, int]:

@@ -55,16 +55,26 @@ def test_where_nothing_stands_out_the_whole_clip_is_heard(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [(0.0, 0.0), (0.45, 0.45), (0.7, 0.2), (0.2, 0.7), (1.5, 1.5), (4.0, 0.0), (20.0, 35.0)],
+    ("before", "after", "cut"),
+    [
+        (0.0, 0.0, (0, 0)),
+        (0.48, 0.48, (0, 0)),
+        (0.9, 0.0, (0, 0)),
+        (0.7, 0.5, (0.58, 0.23)),
+        (0.05, 1.5, (0, 1.23)),
+        (4.0, 0.2, (3.88, 0)),
+        (20.0, 35.0, (19.88, 34.73)),
+    ],
 )
-def test_only_a_long_pause_is_left_out_but_for_its_end_or_beginning(before: float, after: float) -> None:
+def test_long_pauses_are_left_out_but_for_what_is_next_to_the_speech(
+    before: float, after: float, cut: tuple[float, float]
+) -> None:
     clip = make_word(before=before, after=after, room=0.001)
     first, end = without_pauses(clip)
     assert first % FRAME_SAMPLES == 0
-    left = first / SAMPLE_RATE, (len(clip) - end) / SAMPLE_RATE
-    for left_out, pause, kept in zip(left, (before, after), (0.12, 0.27), strict=True):
-        assert left_out == (pytest.approx(pause - kept, abs=0.06) if pause > 0.5 else 0)
+    left_out = first / SAMPLE_RATE, (len(clip) - end) / SAMPLE_RATE
+    assert left_out == pytest.approx(cut, abs=0.06)
+    assert all((seconds == 0) == (expected == 0) for seconds, expected in zip(left_out, cut, strict=True))
 
 
 def test_units_are_those_of_the_speech_and_start_where_it_does() -> None:
