@@ -116,6 +116,22 @@ def test_trimming_answers_the_part_that_is_left(page: Page, tmp_path: Path) -> N
     expect(page.locator(".sp-title")).not_to_contain_text("3.00 s")
 
 
+def test_long_pauses_are_hatched_and_have_no_units(page: Page, tmp_path: Path) -> None:
+    word, rate = soundfile.read(EXAMPLES / "yes.flac", dtype="float32")
+    hiss = np.random.default_rng(0).normal(0, 1e-4, len(word) + 3 * rate).astype(np.float32)
+    soundfile.write(tmp_path / "waited.wav", np.pad(word, (rate, 2 * rate)) + hiss, rate)
+    upload(page, tmp_path / "waited.wav")
+    expect(page.locator(".sp-label bdi")).to_have_text("yes")
+    expect(page.locator(".sp-heard .sp-title")).to_contain_text("s of 4.00 s, the rest is pauses")
+    before, after = (veil.bounding_box() for veil in page.locator(".sp-pause").all())
+    units = page.locator(".sp-ribbon > i")
+    first, last = units.first.bounding_box(), units.last.bounding_box()
+    assert before and after and first and last
+    assert before["x"] + before["width"] == pytest.approx(first["x"], abs=1.5)
+    assert after["x"] == pytest.approx(last["x"] + last["width"], abs=1.5)
+    assert after["width"] > before["width"] > 100
+
+
 def test_a_backbone_without_its_encoder_explains_itself_and_takes_units(page: Page) -> None:
     page.get_by_label("Backbone").select_option("hubert-mini")
     expect(page.locator(PANEL)).to_contain_text("Or give it units.")
