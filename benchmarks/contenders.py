@@ -63,19 +63,19 @@ def made_units(seconds: float, seed: int = 0) -> Units:
 def ours(name: str, n_tasks: int, dtype: torch.dtype, device: str) -> Ours:
     """mini as it is; hubert-mini with a random HuBERT of the true size; gslm random throughout."""
     if name == "mini":
-        backbone = Backbone.load("mini", device)
+        backbone = Backbone.load("mini", device, dtype)
         lm, prompt, encoder = backbone.lm, backbone.prompt("keyword_spotting"), backbone.encoder
     else:
         torch.manual_seed(0)
         if name == "gslm":
-            lm = XGLMForCausalLM(unit_lm.make_config(**GSLM)).requires_grad_(False).eval().to(device)
+            lm = XGLMForCausalLM(unit_lm.make_config(**GSLM)).requires_grad_(False).eval().to(device, dtype)
             prompt = random_prompt(lm, ("yes", "no"))
         else:
-            backbone = Backbone.load(name, device)
+            backbone = Backbone.load(name, device, dtype)
             lm, prompt = backbone.lm, backbone.prompt("keyword_spotting")
         encoder = HubertEncoder(HubertSizes(), 100).to(device)
+        encoder.network.to(dtype).feature_extractor.conv_layers[0].float()
         encoder.centroids.normal_()
-    lm = lm.to(dtype)
     copies = [replace(prompt, task=f"copy_{i}") for i in range(n_tasks)]
     return Ours(name, lm, PromptedLM(lm, copies), encoder, name == "mini")
 
@@ -101,7 +101,7 @@ def clip(seconds: float) -> np.ndarray:
     return np.resize(word, int(seconds * RATE))
 
 
-def hubert_pipelines(clips: Sequence[np.ndarray], n_tasks: int, device: str) -> Work:
+def hubert_pipelines(clips: Sequence[np.ndarray], n_tasks: int, device: str, dtype: torch.dtype) -> Work:
     """A fine-tuned HuBERT-base for each task. One model stands for all of them, which spares it their memory."""
     from transformers import (
         HubertConfig,
@@ -113,7 +113,11 @@ def hubert_pipelines(clips: Sequence[np.ndarray], n_tasks: int, device: str) -> 
     torch.manual_seed(0)
     model = HubertForSequenceClassification(HubertConfig(num_labels=12)).eval()
     classify = pipeline(
-        "audio-classification", model=model, feature_extractor=Wav2Vec2FeatureExtractor(), device=device
+        "audio-classification",
+        model=model.to(dtype),
+        feature_extractor=Wav2Vec2FeatureExtractor(),
+        device=device,
+        dtype=dtype,
     )
 
     def work() -> None:

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1000, help="in `label`; 32 minutes are 1000")
     parser.add_argument("--workers", type=int, default=1, help="processes that decode in `label`")
     parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the LM"
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of all models"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=9)

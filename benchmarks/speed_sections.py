@@ -75,7 +75,7 @@ def tasks(args, threads: int) -> list[Row]:
             if name != "gslm" and not args.no_pipelines:
                 for k in (min(args.tasks), max(args.tasks)):
                     works[f"{k} HuBERT pipelines"] = contenders.hubert_pipelines(
-                        [clip(seconds)], k, args.device
+                        [clip(seconds)], k, args.device, args.dtype
                     )
             found = interleaved(works, args.repeats, args.device)
             for k in args.tasks:
@@ -94,9 +94,9 @@ def tasks(args, threads: int) -> list[Row]:
 
 
 def reference(args, threads: int) -> list[Row]:
-    backbone = Backbone.load("hubert-mini", args.device)
+    backbone = Backbone.load("hubert-mini", args.device, args.dtype)
     prompt = backbone.prompt("intent_classification")
-    lm = backbone.lm.to(args.dtype)
+    lm = backbone.lm
     prompted = PromptedLM(lm, [prompt])
     utterances = [made_units(1 + 0.02 * i, i).ids.tolist() for i in range(64)]
     same: list[bool] = []
@@ -180,7 +180,7 @@ def tuning(args, threads: int) -> list[Row]:
 
 
 def label(args, threads: int) -> list[Row]:
-    backbone = Backbone.load("mini", args.device)
+    backbone = Backbone.load("mini", args.device, args.dtype)
     names = ["keyword_spotting", "spoken_digits"]
     count = args.clips
     with tempfile.TemporaryDirectory() as folder:

@@ -34,6 +34,7 @@ FORMAT_VERSION = 1
 INFO_NAME = "backbone.json"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # that the models may run in
 FETCHED = ("gslm", "hubert-mini")  # what `speechprompt fetch` completes
 
 PACKAGE = Path(__file__).parent
@@ -65,27 +66,29 @@ def find(name_or_folder: str | Path) -> Path:
     )
 
 
-# Encoders in use, by folder and device: backbones that share one load it once.
-_encoders: WeakValueDictionary[tuple[Path, str], Quantizer] = WeakValueDictionary()
+# Encoders in use, by folder, device and dtype: backbones that share one load it once.
+_encoders: WeakValueDictionary[tuple[Path, str, torch.dtype], Quantizer] = WeakValueDictionary()
 _encoders_lock = RLock()
 
 
-def load_encoder(folder: Path, device: str | torch.device = "cpu") -> Quantizer:
+def load_encoder(
+    folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Quantizer:
     """The encoder in a folder, of whichever kind its encoder.json names."""
     from speechprompt.encoder import UnitEncoder
     from speechprompt.quantizer import CONFIG_NAME
 
-    key = (folder.resolve(), str(device))
+    key = (folder.resolve(), str(device), dtype)
     with _encoders_lock:
         encoder = _encoders.get(key)
         if encoder is None:
             kind = read_json(folder, CONFIG_NAME, "Encoder").get("kind")
             if kind is None:
-                encoder = UnitEncoder.load(folder, device)
+                encoder = UnitEncoder.load(folder, device, dtype)
             else:  # transformers' HuBERT takes a second to import
                 from speechprompt.hubert import HubertEncoder
 
-                encoder = HubertEncoder.load(folder, device)
+                encoder = HubertEncoder.load(folder, device, dtype)
             _encoders[key] = encoder
         return encoder
 
@@ -94,10 +97,22 @@ class Backbone:
     """Facts at once, models on first use; safe to share between threads."""
 
     def __init__(
-        self, folder: Path, device: str | torch.device = "cpu", prompts_folder: Path | None = None
+        self,
+        folder: Path,
+        device: str | torch.device = "cpu",
+        prompts_folder: Path | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        if dtype not in DTYPES:
+            known = ", ".join(str(kind).removeprefix("torch.") for kind in DTYPES)
+            raise SpeechPromptError(f"The models run in {known}, not in {str(dtype)[:40]}.")
+        if dtype == torch.float16 and torch.device(device).type == "cpu":
+            # oneDNN's float16 convolutions were seen not to return on processors with AVX512-FP16.
+            raise SpeechPromptError(
+                "float16 is for GPUs: on a CPU take bfloat16, or float32 where it has no AMX."
+            )
         self.folder = Path(folder).absolute()
-        self.device = torch.device(device)
+        self.device, self.dtype = torch.device(device), dtype
         self.info = read_json(self.folder, INFO_NAME, f"Backbone {self.folder.name}")
         check_info(self.info, f"Backbone {self.folder.name}")
         self.name: str = self.info["name"]
@@ -112,10 +127,19 @@ class Backbone:
         self._refused: dict[str, str] = {}
 
     @classmethod
-    def load(cls, name_or_folder: str | Path, device: str | torch.device = "cpu") -> Backbone:
-        """Find a backbone by its bundled name or its folder; from then on the process keeps what memory it freed."""
+    def load(
+        cls,
+        name_or_folder: str | Path,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Backbone:
+        """Find a backbone by its bundled name or its folder; from then on the process keeps what memory it freed.
+
+        dtype: what the models multiply in: float32, or bfloat16 or float16, which are faster where the hardware
+        has them and change few units and answers (docs/precision.md).
+        """
         keep_freed_memory()
-        return cls(find(name_or_folder), device)
+        return cls(find(name_or_folder), device, dtype=dtype)
 
     @property
     def encoder_folder(self) -> Path:
@@ -162,7 +186,7 @@ class Backbone:
             if self._encoder is None:
                 if not self.has_encoder:
                     raise SpeechPromptError(str(self.missing))
-                encoder = load_encoder(self.encoder_folder, self.device)
+                encoder = load_encoder(self.encoder_folder, self.device, self.dtype)
                 if encoder.n_units != self.n_units:
                     raise SpeechPromptError(
                         f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
@@ -202,14 +226,14 @@ class Backbone:
 
     @property
     def lm(self) -> XGLMForCausalLM:
-        """The frozen unit LM, float32; SpeechPromptError when its files are not here."""
+        """The frozen unit LM; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._lm is None:
                 self._require_lm()
                 from speechprompt import prosody_lm, unit_lm
 
                 kind = prosody_lm if unit_lm.is_prosody(self.folder / "unit_lm") else unit_lm
-                lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device)
+                lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device, self.dtype)
                 if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
                     raise SpeechPromptError(
                         f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "

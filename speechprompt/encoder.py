@@ -208,7 +208,8 @@ class UnitEncoder(Quantizer):
             lengths = torch.tensor([len(windows[i]) // 2 for i in group], device=self.device)
             mel = nn.utils.rnn.pad_sequence([windows[i] for i in group], batch_first=True)
             padding = torch.arange(mel.shape[1] // 2, device=self.device) >= lengths[:, None]
-            hidden = self.network(mel, padding if bool(padding.any()) else None)
+            dtype = self.network.front_norm.weight.dtype
+            hidden = self.network(mel.to(dtype), padding if bool(padding.any()) else None).float()
             states.update(zip(group, (hidden - self.mean) / self.std, strict=True))
         return [torch.cat([states[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]
 
@@ -225,8 +226,13 @@ class UnitEncoder(Quantizer):
             write_tensors(aside / WEIGHTS_NAME, tensors, "Encoder")
 
     @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> UnitEncoder:
-        """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else."""
+    def load(
+        cls, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> UnitEncoder:
+        """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else.
+
+        dtype: of the network; log-mel frames and centroids are float32.
+        """
         n_units, settings = read_settings(folder, None)
         try:
             config = EncoderConfig(**settings)
@@ -241,7 +247,7 @@ class UnitEncoder(Quantizer):
         encoder = cls(config, n_units)
         encoder.load_state_dict(file.read(torch.float32), strict=False)  # all but the mel filters
         encoder.requires_grad_(False).eval().to(device)
-        encoder.network = packed(encoder.network)
+        encoder.network = packed(encoder.network.to(dtype))
         return encoder
 
 

@@ -118,14 +118,15 @@ class HubertEncoder(Quantizer):
     def _features(self, waveform: Tensor) -> Tensor:
         waveform = F.pad(waveform, (0, max(0, RECEPTIVE_FIELD - len(waveform))))
         if n_frames(len(waveform)) <= PIECE_FRAMES:
-            frames = self.network.feature_extractor(waveform[None])[0]
+            first, *others = self.network.feature_extractor.conv_layers
+            frames = self.on(others, first(waveform[None, None]))[0]
         else:
             frames = self.convolve(waveform, *self.statistics(waveform))
         hidden = self.network.feature_projection(frames.T[None])
         kept = []
         for start, first, end in window_spans(hidden.shape[1], WINDOW_FRAMES, MARGIN_FRAMES):
             states = self.network.encoder(hidden[:, start : start + WINDOW_FRAMES]).last_hidden_state[0]
-            kept.append(states[first - start : end - start])
+            kept.append(states[first - start : end - start].float())
         return torch.cat(kept)
 
     def statistics(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,10 +157,15 @@ class HubertEncoder(Quantizer):
             end = min(start + PIECE_FRAMES, total)
             samples = waveform[None, None, start * FRAME_HOP : (end - 1) * FRAME_HOP + RECEPTIVE_FIELD]
             piece = first.activation(first.conv(samples) * scale + shift)
-            for layer in others:
-                piece = layer(piece)
-            pieces.append(piece[0])
+            pieces.append(self.on(others, piece)[0])
         return torch.cat(pieces, 1)
+
+    def on(self, convolutions: Sequence[nn.Module], heard: Tensor) -> Tensor:
+        """What the first convolution gives through the others, in their dtype."""
+        heard = heard.to(self.network.encoder.layer_norm.weight.dtype)
+        for layer in convolutions:
+            heard = layer(heard)
+        return heard
 
     def save(self, folder: Path) -> None:
         """Write encoder.json and model.safetensors, all in fp32, so that no unit changes."""
@@ -169,8 +175,13 @@ class HubertEncoder(Quantizer):
             write_tensors(aside / WEIGHTS_NAME, self.state_dict(), "Encoder")
 
     @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> HubertEncoder:
-        """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else."""
+    def load(
+        cls, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> HubertEncoder:
+        """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else.
+
+        dtype: of all but the first convolution, which hears the raw waveform, and the centroids.
+        """
         n_units, settings = read_settings(folder, KIND)
         try:
             sizes = HubertSizes(**settings)
@@ -180,6 +191,8 @@ class HubertEncoder(Quantizer):
         encoder = blank(sizes, n_units)
         file.expect(shapes_of(encoder), {})
         encoder.load_state_dict(file.read(torch.float32, device), assign=True)
+        network = encoder.network.to(dtype)  # type: ignore[arg-type]  # transformers' stub hides Module.to
+        network.feature_extractor.conv_layers[0].float()
         return encoder.requires_grad_(False)
 
 

@@ -139,14 +139,15 @@ def answer(
 def settings(
     backbone: Backbone, prompts: Sequence[Prompt], clips: FolderClips | ParquetClips
 ) -> dict[str, Any]:
-    """What makes two runs the same: the unit LM, every number of the prompts, how many clips there are."""
+    """What makes two runs the same: the models, every number of the prompts, how many clips there are."""
     numbers = {}
     for prompt in prompts:
         digest = hashlib.sha256(json.dumps(prompt.config(), sort_keys=True, default=str).encode())
         for name, tensor in sorted(prompt.tensors().items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
         numbers[prompt.task] = digest.hexdigest()
-    return {"format_version": 1, "unit_lm": backbone.unit_lm_sha256, "prompts": numbers, "clips": len(clips)}
+    models = {"unit_lm": backbone.unit_lm_sha256, "dtype": str(backbone.dtype)}
+    return {"format_version": 1, **models, "prompts": numbers, "clips": len(clips)}
 
 
 class Kept:
@@ -165,7 +166,7 @@ class Kept:
     def resume(self, ids: Iterable[str]) -> tuple[int, int]:
         """How many rows are there already, and how many of them failed; a half-written last one is cut off."""
         other = SpeechPromptError(
-            f"{self.path.name} holds a stopped run with other tasks, another backbone or other data: "
+            f"{self.path.name} holds a stopped run with other tasks, other data, another backbone or dtype: "
             "delete it, or choose another output."
         )
         self.file.seek(0)

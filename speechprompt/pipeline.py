@@ -39,13 +39,14 @@ class SpeechPrompt:
         name: str | Path = "mini",
         device: str | torch.device = "auto",
         prompts: Iterable[str | Path | Prompt] | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> SpeechPrompt:
         """Load a bundled backbone by name, or one from a folder.
 
         device "auto" takes the GPU when there is one. prompts: which to load, each the name of a
-        bundled task, a prompt folder or a Prompt; None takes all that fit the backbone.
+        bundled task, a prompt folder or a Prompt; None takes all that fit the backbone. dtype: see Backbone.load.
         """
-        backbone = Backbone.load(name, choose_device(device))
+        backbone = Backbone.load(name, choose_device(device), dtype)
         if prompts is None:
             return cls(backbone, list(backbone.prompts.values()))
         if isinstance(prompts, str | Path | Prompt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from tiny import N_UNITS, make_backbone, make_encoder, make_lm, make_prompt, make_waveform
@@ -13,6 +14,7 @@ from speechprompt import backbone as backbone_module
 from speechprompt import unit_lm
 from speechprompt.backbone import Backbone, find, list_backbones
 from speechprompt.errors import SpeechPromptError
+from speechprompt.generation import PromptedLM
 
 
 @pytest.fixture
@@ -198,6 +200,27 @@ def test_models_of_another_size_than_promised_are_refused(root):
         _ = backbone.encoder
     with pytest.raises(SpeechPromptError, match="promises 21 units, but the unit LM has 20"):
         _ = backbone.lm
+
+
+def test_models_run_in_the_dtype_asked_for(root):
+    plain, other = (Backbone.load("tiny", dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert plain.lm.dtype == torch.float32 and other.lm.dtype == torch.bfloat16
+    assert other.encoder is not plain.encoder
+    assert other.encoder is Backbone.load("tiny", dtype=torch.bfloat16).encoder
+    exact, rough = (b.encoder.features([make_waveform()])[0] for b in (plain, other))
+    assert rough.dtype == torch.float32  # centroids are compared in it
+    assert 0 < (exact - rough).abs().mean() < 0.05 * exact.abs().mean()
+    (answer,), (again,) = (
+        PromptedLM(b.lm, [b.prompt("fruit")]).answer([[1, 2, 3]], [0])[0] for b in (plain, other)
+    )
+    assert 0 < np.abs(answer.probabilities - again.probabilities).max() < 0.05
+
+
+def test_no_other_dtype_is_taken(root):
+    with pytest.raises(SpeechPromptError, match=r"run in float32, bfloat16, float16, not in torch\.int8"):
+        Backbone.load("tiny", dtype=torch.int8)
+    with pytest.raises(SpeechPromptError, match="float16 is for GPUs"):
+        Backbone.load("tiny", dtype=torch.float16)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

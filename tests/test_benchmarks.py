@@ -15,11 +15,12 @@ import pytest
 import soundfile
 import torch
 
-from benchmarks import accuracy, bounds, classifiers
+from benchmarks import accuracy, bounds, classifiers, precision
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import read
 from speechprompt.evaluation import evaluate
 from speechprompt.tasks import TASKS, Task
+from speechprompt.units import Units
 from tests.tiny import make_backbone, make_prompt, make_waveform
 
 FRUIT = ("apple", "pear", "plum", "nothing")
@@ -278,3 +279,36 @@ def test_bounds_of_a_task(
     ):
         with pytest.raises(SystemExit, match=error):
             run(tiny, task)
+
+
+def test_precision_counts_what_16_bits_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_backbone(tmp_path, "tiny", (make_prompt(),))
+    deaf = make_backbone(tmp_path, "deaf", (make_prompt(),), encoder=False)
+    task = Task(
+        "colours", "Colours", "Other", "random", "CC0-1.0", files=("clips",), unit_files=("transcripts",)
+    )
+    monkeypatch.setitem(TASKS, "colours", task)
+    rows = [{"split": "valid", "audio": clip(0.5 + 0.1 * i, i), "label": COLOURS[i % 3]} for i in range(9)]
+    write(tmp_path / "clips.parquet", rows)
+    rows = [{"split": "valid", "units": [i, 2 * i, 3], "label": COLOURS[i % 3]} for i in range(6)]
+    write(tmp_path / "transcripts.parquet", rows)
+    out = tmp_path / "precision.md"
+    command = ["precision.py", str(tmp_path), "--backbone", str(folder), "--backbone", str(deaf)]
+    monkeypatch.setattr(sys, "argv", [*command, "--most", "4", "--device", "cpu", "--out", str(out)])
+    precision.main()
+    said = capsys.readouterr().out.strip()
+    heard, given, mean = ([cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines()[2:])
+    plain, rough = Backbone(folder), Backbone(folder, dtype=torch.bfloat16)
+    assert heard[:3] == ["`colours`", "tiny", "4"] and given[:3] == ["`colours`", "deaf", "4"]
+    clips = precision.evenly(read(tmp_path / "clips.parquet", {"column": "label"}, "valid"), 4)
+    changed = precision.frames_changed(*(precision.to_units(b, clips) for b in (plain, rough)))
+    assert heard[3] == f"{100 * changed:.1f} %" == mean[3]
+    assert given[3] == "–" and mean[2] == "8"
+    units = [Units.from_frames(ids) for ids in ([1, 1, 2, 3], [1, 2, 2, 3])]
+    assert precision.frames_changed(units[:1], units[1:]) == 0.25
+    assert said in out.read_text() and "bfloat16 against those in float32" in out.read_text()
+    monkeypatch.setattr(sys, "argv", [*command, "--most", "0"])
+    with pytest.raises(SystemExit, match="--most must be 1"):
+        precision.main()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from speechprompt import SpeechPrompt, SpeechPromptError, audio
 from speechprompt.augment import with_pauses
@@ -69,6 +70,23 @@ def test_nothing_recorded(sp: SpeechPrompt, level: float) -> None:
     assert answer.label == "silence"
     with pytest.raises(SpeechPromptError, match="Nothing was recorded"):
         sp.classify((16_000, nothing), ["keyword_spotting", "spoken_digits"])
+
+
+def test_16_bits_change_few_units_and_no_sure_answer(sp: SpeechPrompt) -> None:
+    rough = SpeechPrompt.from_pretrained("mini", "cpu", dtype=torch.bfloat16)
+    changed = []
+    for example in LISTED:
+        if "file" not in example:
+            continue
+        clip = EXAMPLES / example["file"]
+        before, after = (np.repeat(u.ids, u.lengths) for u in (sp.units(clip), rough.units(clip)))
+        changed.append((before != after).mean())
+        tasks = [task for task in example["labels"] if task in sp.prompts]
+        for plain, other in zip(sp.classify(clip, tasks), rough.classify(clip, tasks), strict=True):
+            assert other.score == pytest.approx(plain.score, abs=0.15)
+            if plain.score > 0.6:
+                assert other.label == plain.label, other.task
+    assert 0 < np.mean(changed) < 0.03
 
 
 def test_tasks_together_answer_as_alone(sp: SpeechPrompt) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import torch
 
+from speechprompt.backbone import Backbone
 from speechprompt.cli import COMMANDS, main, summary
 from speechprompt.commands.tune import spoken_command
 from speechprompt.prompt import Prompt
@@ -100,6 +103,9 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         (["classify", "CLIP", "--task", "dancing"], "its tasks are: colours, fruit"),
         (["classify", "missing.wav"], "does not exist"),
         (["classify", "CLIP", "--backbone", "nope"], "There is no backbone 'nope'"),
+        (["units", "CLIP", "--device", "cpu", "--dtype", "float16"], "float16 is for GPUs"),
+        (["units", "CLIP", "--device", "abacus"], "no device 'abacus' here"),
+        (["tune", "--task", "x", "--data", "d.parquet", "--device", "abacus"], "no device 'abacus' here"),
         (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
@@ -117,6 +123,32 @@ def test_bad_input_exits_with_2_and_one_sentence(arguments, said, backbone: str,
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_classify_in_16_bits(backbone: str, clip: str, capsys) -> None:
+    scores = []
+    for dtype in ("float32", "bfloat16"):
+        asked = ["classify", clip, "--task", "fruit", "--backbone", backbone, "--json"]
+        assert main([*asked, "--device", "cpu", "--dtype", dtype]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["answers"][0]["scores"])
+    assert scores[0] != scores[1] == pytest.approx(scores[0], abs=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_tune_and_evaluate_on_the_gpu(backbone: str, tmp_path, capsys) -> None:
+    rows = []
+    for i in range(24):
+        label, split = "long" if i % 2 else "short", "train" if i < 16 else "valid"
+        rows.append({"split": split, "label": label, "audio": flac(1.6 if i % 2 else 0.4, i)})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sizes.parquet")
+    data = ["--data", str(tmp_path / "sizes.parquet"), "--backbone", backbone, "--device", "cuda"]
+    options = ["--augment", "1", "--steps", "60", "--prompt-length", "3", "--average", "--optimizer", "muon"]
+    assert main(["tune", "--task", "gpu_sizes", *data, *options, "--run", str(tmp_path / "run")]) == 0
+    assert main(["calibrate", "--task", "gpu_sizes", *data]) == 0
+    for dtype in ("float32", "bfloat16", "float16"):
+        assert main(["evaluate", "--task", "gpu_sizes", *data, "--dtype", dtype]) == 0
+    shutil.rmtree(Backbone.load(backbone).prompt_folder("gpu_sizes"))
 
 
 def test_units(backbone: str, clip: str, capsys) -> None:

@@ -154,9 +154,8 @@ def test_a_killed_run_goes_on_where_it_was(backbone, tmp_path):
     assert 60 <= done < 150
     with part.open("ab") as file:
         file.write(b'["clip 1')  # what a kill leaves of the last line
-    assert (
-        main([*arguments, "0", "--task", "fruit", "--out", str(tmp_path / "labels.csv")]) == 2
-    )  # another run
+    for other in (["--task", "fruit"], ["--dtype", "bfloat16"]):
+        assert main([*arguments, "0", *other, "--out", str(tmp_path / "labels.csv")]) == 2  # another run
     resumed = []
     answer = labelling.answer
     labelling.answer = lambda *args: resumed.append(len(args[2])) or answer(*args)

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from speechprompt.backbone import Backbone
 
 
 def complain(sentence: str) -> None:
     """Say what is wrong where it does not mix with the answers."""
     print(f"speechprompt: {sentence}", file=sys.stderr)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, only_answers: bool = True) -> None:
+    """Which models, and where they run; how exactly too, where they only answer."""
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda or cuda:1 (default: a GPU if there is one)"
+    )
+    if only_answers:
+        parser.add_argument(
+            "--dtype",
+            choices=("float32", "bfloat16", "float16"),
+            default="float32",
+            help="what the models multiply in (default: float32); bfloat16 is faster on GPUs and "
+            "processors with AMX, where it changes 1.5 %% of the answers; float16 is for GPUs alone",
+        )
+
+
+def load_backbone(args: argparse.Namespace) -> Backbone:
+    """The backbone that `add_model_arguments` asked for; SpeechPromptError for what is not here."""
+    import torch
+
+    from speechprompt.backbone import Backbone
+    from speechprompt.pipeline import choose_device
+
+    dtype: torch.dtype = getattr(torch, getattr(args, "dtype", "float32"))
+    return Backbone.load(args.backbone, choose_device(args.device), dtype)

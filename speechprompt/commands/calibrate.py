@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 
+from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.commands.tune import add_data_argument, spoken_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser, only_answers=False)
     parser.add_argument("--task", required=True, metavar="T")
     add_data_argument(parser)
     parser.add_argument("--split", default="valid", help="default: valid")
@@ -23,12 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from speechprompt import dataset
-    from speechprompt.backbone import Backbone
     from speechprompt.calibration import calibrate
     from speechprompt.card import calibration_text, how_made, prompt_card
     from speechprompt.evaluation import check_answers, to_units
 
-    backbone = Backbone.load(args.backbone)
+    backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
     examples = dataset.read(args.data, prompt.label_rule, args.split)
     check_answers(prompt, examples)

@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from speechprompt.commands import complain
+from speechprompt.commands import add_model_arguments, complain, load_backbone
 from speechprompt.errors import SpeechPromptError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser)
     parser.add_argument("files", nargs="*", metavar="FILE")
     parser.add_argument(
         "--units",
@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.files and not args.units:
         raise SpeechPromptError("Give a recording, or --units.")
-    sp = SpeechPrompt.from_pretrained(args.backbone)
+    backbone = load_backbone(args)
+    sp = SpeechPrompt(backbone, list(backbone.prompts.values()))
     failed = 0
     for name in (*args.files, *args.units):
         try:

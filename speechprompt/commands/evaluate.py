@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 
+from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.commands.tune import add_data_argument, spoken_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser)
     parser.add_argument("--task", required=True, metavar="T")
     add_data_argument(parser)
     parser.add_argument("--split", help="default: test, or valid where there is no test")
@@ -25,11 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from speechprompt import dataset
-    from speechprompt.backbone import Backbone
     from speechprompt.card import accuracy_line, how_made, prompt_card
     from speechprompt.evaluation import evaluate as measure
 
-    backbone = Backbone.load(args.backbone)
+    backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
     examples = dataset.read(args.data, prompt.label_rule, args.split)
     if args.split is None:

@@ -13,11 +13,11 @@ import os
 import time
 from pathlib import Path
 
-from speechprompt.commands import complain
+from speechprompt.commands import add_model_arguments, complain, load_backbone
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser)
     parser.add_argument("source", type=Path, metavar="FOLDER_OR_PARQUET")
     parser.add_argument(
         "--task", action="append", dest="tasks", default=[], metavar="T", help="repeatable; default: all"
@@ -29,17 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=max(1, min(4, (os.cpu_count() or 2) - 1)),
         help="processes that decode (default: one for each core but one, at most 4; 0: none)",
     )
-    parser.add_argument("--device", default="auto", help="default: the GPU when there is one")
 
 
 def run(args: argparse.Namespace) -> int:
-    from speechprompt.backbone import Backbone
     from speechprompt.labelling import label
-    from speechprompt.pipeline import choose_device
 
     began = time.perf_counter()
     try:
-        backbone = Backbone.load(args.backbone, choose_device(args.device))
+        backbone = load_backbone(args)
         done = label(backbone, args.tasks, args.source, args.out, args.workers)
     except KeyboardInterrupt:
         complain("stopped; the same command goes on from here.")

@@ -14,6 +14,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speechprompt.commands import add_model_arguments, load_backbone
+
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.prompt import Prompt
 
@@ -22,7 +24,7 @@ PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser, only_answers=False)
     parser.add_argument("--task", required=True, metavar="T", help="name of a-z, 0-9 and _")
     add_data_argument(parser)
     parser.add_argument(
@@ -164,7 +166,6 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import fields, replace
 
     from speechprompt import dataset
-    from speechprompt.backbone import Backbone
     from speechprompt.card import prompt_card, seeds_line
     from speechprompt.recipe import tune_seeds
     from speechprompt.tasks import TASKS, Task
@@ -182,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
     task = replace(task, **{name: value for name, value in changes.items() if value})
     chosen = {f.name: getattr(args, f.name) for f in fields(TuneConfig) if hasattr(args, f.name)}
     config = TuneConfig(deep=not args.input_prompts, **chosen)
-    backbone = Backbone.load(args.backbone)
+    backbone = load_backbone(args)
     train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
 

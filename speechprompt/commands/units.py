@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 
-from speechprompt.commands import complain
+from speechprompt.commands import add_model_arguments, complain, load_backbone
 from speechprompt.errors import SpeechPromptError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser)
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object per file: ids, starts, lengths (frames)"
@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.pipeline import SpeechPrompt
 
-    sp = SpeechPrompt.from_pretrained(args.backbone)
+    backbone = load_backbone(args)
+    sp = SpeechPrompt(backbone, list(backbone.prompts.values()))
     failed = 0
     for file in args.files:
         try:
