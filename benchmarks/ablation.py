@@ -33,7 +33,7 @@ from ablation_data import SETTINGS, Data, read_data
 from tqdm import tqdm
 from transformers import XGLMForCausalLM
 
-from speechprompt.backbone import Backbone
+from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pretrain.unit_lm import new_lm
 from speechprompt.prosody_lm import ProsodyLM
@@ -69,6 +69,7 @@ ROWS = [
     Row("frequency", "fixed verbalizer, the most frequent units", {"verbalizer": "frequency"}),
     Row("random", "fixed verbalizer, units at random", {"verbalizer": "random"}),
     Row("average", "a mean over the steps, the latest counting most", {"average": True}),
+    Row("muon", "Muon for the prompts, Adam for the rest", {"optimizer": "muon", "lr": 0.05}),
     # One input vector stands for no prompt: beside the LM's own weights it adds next to nothing.
     Row(
         "fine-tuning",
@@ -175,7 +176,7 @@ def processor() -> str:
 def measure(args: argparse.Namespace) -> None:
     """Tune what the run folder lacks, one result after the other."""
     torch.set_num_threads(args.threads)
-    backbone = Backbone.load(args.backbone)
+    backbone = load_backbone(args)
     data = read_data(args.run, args.data, args.task, args.label_column, args.steps, backbone)
     rows = [row for row in ROWS if not (row.random_lm and isinstance(backbone.lm, ProsodyLM))]
     rows = [row for row in rows if not args.only or row.name in args.only]
@@ -209,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--task", default="keyword_spotting", help="one of one label (default: keyword_spotting)"
     )
     parser.add_argument("--label-column", help="of a task that this package does not know (default: label)")
-    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    add_model_arguments(parser, only_answers=False)
     parser.add_argument("--steps", type=int, default=600, help="of every tuning (default: 600)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(

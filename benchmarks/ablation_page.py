@@ -19,6 +19,7 @@ GROUPS = {
     "Where the prompt goes": (RECIPE, "input"),
     "Verbalizer": (RECIPE, "frequency", "random"),
     "What is kept": (RECIPE, "average"),
+    "What moves the prompt": (RECIPE, "muon"),
     "What is trained": (RECIPE, "fine-tuning"),
     "Which LM": (RECIPE, "random-lm"),
 }
