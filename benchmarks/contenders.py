@@ -73,8 +73,7 @@ def ours(name: str, n_tasks: int, dtype: torch.dtype, device: str) -> Ours:
         else:
             backbone = Backbone.load(name, device, dtype)
             lm, prompt = backbone.lm, backbone.prompt("keyword_spotting")
-        encoder = HubertEncoder(HubertSizes(), 100).to(device)
-        encoder.network.to(dtype).feature_extractor.conv_layers[0].float()
+        encoder = HubertEncoder(HubertSizes(), 100).to(device).run_in(dtype)
         encoder.centroids.normal_()
     copies = [replace(prompt, task=f"copy_{i}") for i in range(n_tasks)]
     return Ours(name, lm, PromptedLM(lm, copies), encoder, name == "mini")

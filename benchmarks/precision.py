@@ -22,16 +22,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
-from benchmarks.accuracy import data_files, of_split
+from benchmarks.accuracy import data_files, heard_once, of_split
 from speechprompt import dataset
 from speechprompt.backbone import Backbone, list_backbones
 from speechprompt.card import percent
 from speechprompt.dataset import Example
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation import BATCH, check_answers, to_units
-from speechprompt.generation import PromptedLM
+from speechprompt.evaluation import answers_to, check_answers
 from speechprompt.pipeline import choose_device
-from speechprompt.prompt import Prompt
 from speechprompt.units import Units
 
 HEAD = ("task", "backbone", "n", "frames changed", "answers changed", "right in float32", "right in {dtype}")
@@ -78,24 +76,22 @@ def frames_changed(plain: Sequence[Units], other: Sequence[Units]) -> float:
     return float((before != after).mean())
 
 
-def answers(backbone: Backbone, prompt: Prompt, heard: Sequence[Units]) -> list[tuple[int, ...]]:
-    prompted = PromptedLM(backbone.lm, [prompt])
-    batches = (heard[at : at + BATCH] for at in range(0, len(heard), BATCH))
-    return [tuple(raw.labels) for batch in batches for (raw,) in prompted.answer(batch, [0])]
-
-
-def measured(plain: Backbone, other: Backbone, task: str, folder: Path, most: int) -> Row:
+def measured(
+    pair: Sequence[Backbone], heard: Sequence[dict[bytes, Units]], task: str, folder: Path, most: int
+) -> Row:
+    """pair: a backbone in float32 and in the other dtype. heard: what each has heard so far; it grows."""
+    plain = pair[0]
     prompt = plain.prompt(task)
     _, found = of_split(dataset.read(data_files(folder, task, plain.has_encoder), prompt.label_rule), "valid")
     examples = evenly(found, most)
     check_answers(prompt, examples)
-    truth = [tuple(prompt.indices(example.labels)) for example in examples]
-    heard = [to_units(backbone, examples) for backbone in (plain, other)]
-    said = [answers(b, prompt, units) for b, units in zip((plain, other), heard, strict=True)]
+    truth = [tuple(example.labels) for example in examples]
+    units = [heard_once(backbone, examples, own) for backbone, own in zip(pair, heard, strict=True)]
+    said = [answers_to(backbone, prompt, own) for backbone, own in zip(pair, units, strict=True)]
     changed = np.mean([a != b for a, b in zip(*said, strict=True)])
     right = [float(np.mean([a == b for a, b in zip(own, truth, strict=True)])) for own in said]
     given = examples[0].audio is None
-    frames = None if given else frames_changed(*heard)
+    frames = None if given else frames_changed(*units)
     return Row(task, plain.name, len(examples), frames, float(changed), (right[0], right[1]))
 
 
@@ -134,7 +130,8 @@ def main() -> None:
             (Backbone.load(name, device), Backbone.load(name, device, getattr(torch, args.dtype)))
             for name in args.backbone or list_backbones()
         ]
-        work = [(plain, other, task) for plain, other in pairs for task in plain.prompts]
+        heard: list[tuple[dict[bytes, Units], dict[bytes, Units]]] = [({}, {}) for _ in pairs]
+        work = [(pair, own, task) for pair, own in zip(pairs, heard, strict=True) for task in pair[0].prompts]
         if not work:
             raise SpeechPromptError("None of these backbones has a prompt here.")
         rows = [measured(*item, args.folder, args.most) for item in tqdm(work, desc="prompts")]

@@ -52,7 +52,7 @@ def floor_seconds(model: contenders.Ours, clips: list[np.ndarray], n_tasks: int,
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         if model.name == "mini":
             can_pack, packing.can_pack = packing.can_pack, lambda: False
-            encoder = type(encoder).load(Backbone.load("mini").encoder_folder, args.device)
+            encoder = type(encoder).load(Backbone.load("mini").encoder_folder, args.device, args.dtype)
             packing.can_pack = can_pack
         encoder.batch(clips)
         plain.answer(units, range(n_tasks))

@@ -202,13 +202,13 @@ class UnitEncoder(Quantizer):
             cuts.append(clip_cuts)
         states: dict[int, Tensor] = {}
         order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
+        dtype = self.network.front_norm.weight.dtype
         for at in range(0, len(order), 16):
             check_time()
             group = order[at : at + 16]
             lengths = torch.tensor([len(windows[i]) // 2 for i in group], device=self.device)
             mel = nn.utils.rnn.pad_sequence([windows[i] for i in group], batch_first=True)
             padding = torch.arange(mel.shape[1] // 2, device=self.device) >= lengths[:, None]
-            dtype = self.network.front_norm.weight.dtype
             hidden = self.network(mel.to(dtype), padding if bool(padding.any()) else None).float()
             states.update(zip(group, (hidden - self.mean) / self.std, strict=True))
         return [torch.cat([states[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]

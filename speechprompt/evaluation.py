@@ -100,6 +100,12 @@ def evaluate(
     """
     check_answers(prompt, examples)
     utterances = to_units(backbone, examples) if heard is None else heard
+    answers = answers_to(backbone, prompt, utterances)
+    return {"task": prompt.task, **measure(prompt, [e.labels for e in examples], answers)}
+
+
+def answers_to(backbone: Backbone, prompt: Prompt, utterances: Sequence[Utterance]) -> list[tuple[str, ...]]:
+    """The labels that a prompt answers each utterance with."""
     prompted = PromptedLM(backbone.lm, [prompt])
     answers: list[tuple[str, ...]] = []
     with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:
@@ -107,7 +113,7 @@ def evaluate(
             found = prompted.answer(utterances[at : at + 512], [0])
             answers += [tuple(prompt.labels[i] for i in raw.labels) for (raw,) in found]
             progress.update(len(found))
-    return {"task": prompt.task, **measure(prompt, [e.labels for e in examples], answers)}
+    return answers
 
 
 def check_answers(prompt: Prompt, examples: Sequence[Example]) -> None:

@@ -160,6 +160,12 @@ class HubertEncoder(Quantizer):
             pieces.append(self.on(others, piece)[0])
         return torch.cat(pieces, 1)
 
+    def run_in(self, dtype: torch.dtype) -> HubertEncoder:
+        """Bring all into a dtype but the first convolution, which hears the raw waveform, and the centroids."""
+        network = self.network.to(dtype)  # type: ignore[arg-type]  # transformers' stub hides Module.to
+        network.feature_extractor.conv_layers[0].float()
+        return self
+
     def on(self, convolutions: Sequence[nn.Module], heard: Tensor) -> Tensor:
         """What the first convolution gives through the others, in their dtype."""
         heard = heard.to(self.network.encoder.layer_norm.weight.dtype)
@@ -180,7 +186,7 @@ class HubertEncoder(Quantizer):
     ) -> HubertEncoder:
         """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else.
 
-        dtype: of all but the first convolution, which hears the raw waveform, and the centroids.
+        dtype: see `run_in`.
         """
         n_units, settings = read_settings(folder, KIND)
         try:
@@ -191,9 +197,7 @@ class HubertEncoder(Quantizer):
         encoder = blank(sizes, n_units)
         file.expect(shapes_of(encoder), {})
         encoder.load_state_dict(file.read(torch.float32, device), assign=True)
-        network = encoder.network.to(dtype)  # type: ignore[arg-type]  # transformers' stub hides Module.to
-        network.feature_extractor.conv_layers[0].float()
-        return encoder.requires_grad_(False)
+        return encoder.requires_grad_(False).run_in(dtype)
 
 
 def n_frames(n_samples: int) -> int:

@@ -27,9 +27,11 @@ MAX_UNITS = int(audio_input.MAX_SECONDS * FRAME_RATE)  # what the longest record
 class SpeechPrompt:
     """A backbone with its prompts, ready to answer; share one between threads."""
 
-    def __init__(self, backbone: Backbone, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, backbone: Backbone, prompts: Sequence[Prompt] | None = None) -> None:
+        """prompts: None takes all that fit the backbone."""
         self.backbone = backbone
-        self.prompts: dict[str, Prompt] = {prompt.task: prompt for prompt in prompts}
+        chosen = backbone.prompts.values() if prompts is None else prompts
+        self.prompts: dict[str, Prompt] = {prompt.task: prompt for prompt in chosen}
         self._index = {task: i for i, task in enumerate(self.prompts)}
         self._prompted = PromptedLM(backbone.lm, list(self.prompts.values()))
 
@@ -48,7 +50,7 @@ class SpeechPrompt:
         """
         backbone = Backbone.load(name, choose_device(device), dtype)
         if prompts is None:
-            return cls(backbone, list(backbone.prompts.values()))
+            return cls(backbone)
         if isinstance(prompts, str | Path | Prompt):
             prompts = [prompts]
         return cls(backbone, [choose_prompt(backbone, prompt) for prompt in prompts])

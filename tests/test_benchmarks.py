@@ -18,7 +18,7 @@ import torch
 from benchmarks import accuracy, bounds, classifiers, precision
 from speechprompt.backbone import Backbone
 from speechprompt.dataset import read
-from speechprompt.evaluation import evaluate
+from speechprompt.evaluation import evaluate, to_units
 from speechprompt.tasks import TASKS, Task
 from speechprompt.units import Units
 from tests.tiny import make_backbone, make_prompt, make_waveform
@@ -303,7 +303,7 @@ def test_precision_counts_what_16_bits_change(
     plain, rough = Backbone(folder), Backbone(folder, dtype=torch.bfloat16)
     assert heard[:3] == ["`colours`", "tiny", "4"] and given[:3] == ["`colours`", "deaf", "4"]
     clips = precision.evenly(read(tmp_path / "clips.parquet", {"column": "label"}, "valid"), 4)
-    changed = precision.frames_changed(*(precision.to_units(b, clips) for b in (plain, rough)))
+    changed = precision.frames_changed(*(to_units(b, clips) for b in (plain, rough)))
     assert heard[3] == f"{100 * changed:.1f} %" == mean[3]
     assert given[3] == "–" and mean[2] == "8"
     units = [Units.from_frames(ids) for ids in ([1, 1, 2, 3], [1, 2, 2, 3])]

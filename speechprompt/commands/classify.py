@@ -37,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.files and not args.units:
         raise SpeechPromptError("Give a recording, or --units.")
-    backbone = load_backbone(args)
-    sp = SpeechPrompt(backbone, list(backbone.prompts.values()))
+    sp = SpeechPrompt(load_backbone(args))
     failed = 0
     for name in (*args.files, *args.units):
         try:

@@ -20,8 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.pipeline import SpeechPrompt
 
-    backbone = load_backbone(args)
-    sp = SpeechPrompt(backbone, list(backbone.prompts.values()))
+    sp = SpeechPrompt(load_backbone(args))
     failed = 0
     for file in args.files:
         try:

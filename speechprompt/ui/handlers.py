@@ -75,7 +75,7 @@ class Desk:
         backbone = self.backbone(name)
         with self._lock:
             if name not in self._pipelines:
-                self._pipelines[name] = SpeechPrompt(backbone, list(backbone.prompts.values()))
+                self._pipelines[name] = SpeechPrompt(backbone)
             return self._pipelines[name]
 
     def warm_up(self) -> Thread:
