@@ -16,17 +16,18 @@ import numpy as np
 import torch
 from transformers import DynamicCache, XGLMForCausalLM
 
-from speechprompt import audio, unit_lm
+from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
-from speechprompt.decoding import project_prompts, to_batch
-from speechprompt.generation import PromptedLM
-from speechprompt.hubert import HubertEncoder, HubertSizes
-from speechprompt.optimizer import PromptOptimizer
-from speechprompt.prompt import Prompt
-from speechprompt.quantizer import Quantizer
-from speechprompt.trainable import Goal, TrainablePrompt, TuneConfig
-from speechprompt.tuning import fast_copy
-from speechprompt.unit_lm import embed_scale
+from speechprompt.decoding.forward import project_prompts, to_batch
+from speechprompt.decoding.generation import PromptedLM
+from speechprompt.models import unit_lm
+from speechprompt.models.hubert import HubertEncoder, HubertSizes
+from speechprompt.models.quantizer import Quantizer
+from speechprompt.models.unit_lm import embed_scale
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.tuning.loop import fast_copy
+from speechprompt.tuning.optimizer import PromptOptimizer
+from speechprompt.tuning.trainable import Goal, TrainablePrompt, TuneConfig
 from speechprompt.units import UNIT_OFFSET, Units
 
 ROOT = Path(__file__).parent.parent
@@ -220,7 +221,7 @@ def peft_model(lm: XGLMForCausalLM, dtype: torch.dtype) -> torch.nn.Module:
 
 def gemm_rate(rows: int, width: int, ffn: int, device: str, dtype: torch.dtype) -> float:
     """FLOP/s of the machine's best product [rows, width] x [width, ffn], as the models ask for."""
-    from speechprompt.packing import packed
+    from speechprompt.models.packing import packed
 
     linear = torch.nn.Linear(width, ffn).to(device, dtype).requires_grad_(False)
     best, layers = 0.0, {id(layer): layer for layer in (linear, packed(linear))}

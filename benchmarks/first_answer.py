@@ -1,6 +1,6 @@
 """How long a newcomer waits: import, help, start to page, first answer, later answers; and memory when idle.
 
-    python benchmarks/first_answer.py            # on Linux, `taskset -c 0,1` in front for two cores
+    python -m benchmarks.first_answer            # on Linux, `taskset -c 0,1` in front for two cores
 
 Starts app.py as a user would, asks /classify about one example clip, and prints one table. Beside the
 end-to-end times it prints what the answer itself says the encoder and the LM took.

@@ -1,6 +1,6 @@
 """How long the Live tab's listener makes one wait, and that it does not grow.
 
-    python benchmarks/live.py                    # on Linux, `taskset -c 0,1` in front for two cores
+    python -m benchmarks.live                    # on Linux, `taskset -c 0,1` in front for two cores
 
 Plays the example clips in a row, with pauses of 0.3 s in a room's noise, to a `Listener` in chunks of
 0.1 s as a microphone would, only faster. Prints, over all words, how long after the sound's end the
@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
-
-from speechprompt import audio
+from speechprompt.audio import load as audio
 from speechprompt.live import Event, Listener
 from speechprompt.pipeline import SpeechPrompt
 

@@ -1,7 +1,7 @@
 """A crowd at the running app: many clients at once ask about good and bad files, and every answer is checked.
 
-    python benchmarks/load.py                              # 50 clients, 1000 requests
-    python benchmarks/load.py --clients 8 --requests 40
+    python -m benchmarks.load                              # 50 clients, 1000 requests
+    python -m benchmarks.load --clients 8 --requests 40
 
 Starts app.py as a user would. One client first asks every question alone; then each answer to the crowd must
 equal the one given to it. Prints one table: requests, wrong, lost, waiting times, memory, files left behind.

@@ -1,8 +1,8 @@
 """How fast answers are, against what one would use instead. One command, a table, a JSON file.
 
-    python benchmarks/speed.py                      # a few minutes
-    python benchmarks/speed.py --full --json speed.json
-    python benchmarks/speed.py --only length --seconds 1 5 20 60 --threads 2
+    python -m benchmarks.speed                      # a few minutes
+    python -m benchmarks.speed --full --json speed.json
+    python -m benchmarks.speed --only length --seconds 1 5 20 60 --threads 2
 
 Within a row all contenders run in turn, round after round, after a warm-up; medians are over the rounds,
 so that a machine with other work to do slows all of them alike and the ratios stay.
@@ -22,12 +22,9 @@ import argparse
 import json
 import os
 import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent.parent))  # from a clone that is not installed
 
 # Functions of speed_sections.
 SECTIONS = ("tasks", "reference", "length", "batch", "tuning", "label")
@@ -77,8 +74,9 @@ def main() -> None:
     args = parser.parse_args()
 
     # Not above: `label` starts processes that import this file again, and they need none of it.
-    import speed_sections
     import torch
+
+    from benchmarks import speed_sections
 
     args.threads = args.threads or [torch.get_num_threads()]
     args.backbone = args.backbone or ["mini", "hubert-mini", *(["gslm"] if args.full else [])]

@@ -9,16 +9,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import contenders
 import numpy as np
 import soundfile
 import torch
-from contenders import RATE, Work, clip, made_units
 from torch.utils.flop_counter import FlopCounterMode
 
-from speechprompt import labelling, packing
+from benchmarks import contenders
+from benchmarks.contenders import RATE, Work, clip, made_units
+from speechprompt import labelling
 from speechprompt.backbone import Backbone
-from speechprompt.generation import PromptedLM
+from speechprompt.decoding.generation import PromptedLM
+from speechprompt.models import packing
 
 Row = dict[str, Any]
 

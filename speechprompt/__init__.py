@@ -12,17 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speechprompt.answer import Answer
+    from speechprompt.decoding.answer import Answer
     from speechprompt.errors import SpeechPromptError
     from speechprompt.pipeline import SpeechPrompt
-    from speechprompt.prompt import Prompt
+    from speechprompt.prompts.prompt import Prompt
     from speechprompt.units import Units
 
 __all__ = ["Answer", "Prompt", "SpeechPrompt", "SpeechPromptError", "Units"]
 
 _HOMES = {
-    "Answer": "answer",
-    "Prompt": "prompt",
+    "Answer": "decoding.answer",
+    "Prompt": "prompts.prompt",
     "SpeechPrompt": "pipeline",
     "SpeechPromptError": "errors",
     "Units": "units",

@@ -18,17 +18,17 @@ from weakref import WeakValueDictionary
 import numpy as np
 import torch
 
+from speechprompt.audio.pauses import FRAME_SAMPLES, without_pauses
 from speechprompt.errors import SpeechPromptError
 from speechprompt.host_memory import keep_freed_memory
-from speechprompt.pauses import FRAME_SAMPLES, without_pauses
-from speechprompt.prompt import CONFIG_NAME, Prompt
-from speechprompt.storage import read_json
+from speechprompt.prompts.prompt import CONFIG_NAME, Prompt
+from speechprompt.storage.folders import read_json
 from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from transformers import XGLMForCausalLM
 
-    from speechprompt.quantizer import Quantizer
+    from speechprompt.models.quantizer import Quantizer
 
 FORMAT_VERSION = 1
 INFO_NAME = "backbone.json"
@@ -38,8 +38,8 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # that the models may r
 FETCHED = ("gslm", "hubert-mini")  # what `speechprompt fetch` completes
 
 PACKAGE = Path(__file__).parent
-# A clone keeps backbones/ and prompts/ beside the package, an installed wheel inside it.
-ROOTS = (PACKAGE.parent, PACKAGE)
+# A clone keeps backbones/ and prompts/ beside the package, an installed wheel in a folder inside it.
+ROOTS = (PACKAGE.parent, PACKAGE / "bundled")
 
 
 def list_backbones() -> list[str]:
@@ -75,8 +75,8 @@ def load_encoder(
     folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> Quantizer:
     """The encoder in a folder, of whichever kind its encoder.json names."""
-    from speechprompt.encoder import UnitEncoder
-    from speechprompt.quantizer import CONFIG_NAME
+    from speechprompt.models.encoder import UnitEncoder
+    from speechprompt.models.quantizer import CONFIG_NAME
 
     key = (folder.resolve(), str(device), dtype)
     with _encoders_lock:
@@ -86,7 +86,7 @@ def load_encoder(
             if kind is None:
                 encoder = UnitEncoder.load(folder, device, dtype)
             else:  # transformers' HuBERT takes a second to import
-                from speechprompt.hubert import HubertEncoder
+                from speechprompt.models.hubert import HubertEncoder
 
                 encoder = HubertEncoder.load(folder, device, dtype)
             _encoders[key] = encoder
@@ -198,7 +198,7 @@ class Backbone:
     @property
     def hears_melody(self) -> bool:
         """Whether the unit LM is a prosody LM, which needs the F0 of a recording beside its units."""
-        from speechprompt import unit_lm
+        from speechprompt.models import unit_lm
 
         return self.has_lm and unit_lm.is_prosody(self.folder / "unit_lm")
 
@@ -220,7 +220,7 @@ class Backbone:
         found = self.units(waveforms) if heard is None else heard
         if not self.hears_melody:
             return found
-        from speechprompt.prosody import with_f0
+        from speechprompt.models.pitch import with_f0
 
         return [with_f0(units, waveform) for units, waveform in zip(found, waveforms, strict=True)]
 
@@ -230,7 +230,7 @@ class Backbone:
         with self._lock:
             if self._lm is None:
                 self._require_lm()
-                from speechprompt import prosody_lm, unit_lm
+                from speechprompt.models import prosody_lm, unit_lm
 
                 kind = prosody_lm if unit_lm.is_prosody(self.folder / "unit_lm") else unit_lm
                 lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device, self.dtype)
@@ -254,7 +254,7 @@ class Backbone:
         with self._lock:
             if self._sha256 is None:
                 self._require_lm()
-                from speechprompt import unit_lm
+                from speechprompt.models import unit_lm
 
                 self._sha256 = unit_lm.sha256(self.folder / "unit_lm")
             return self._sha256
@@ -300,7 +300,7 @@ class Backbone:
 
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
-        from speechprompt import unit_lm
+        from speechprompt.models import unit_lm
 
         self._require_lm()
         folder = self.folder / "unit_lm"

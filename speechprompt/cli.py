@@ -10,6 +10,7 @@ import ast
 import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from speechprompt.commands import complain
 from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
@@ -23,20 +24,17 @@ COMMANDS = {
     "evaluate": "commands.evaluate",
     "tune": "commands.tune",
     "calibrate": "commands.calibrate",
-    "fetch": "fetch",
-    "space": "commands.space",
-    "convert unit-lm": "convert.unit_lm",
-    "convert prompt": "convert.prompt",
-    "convert kmeans": "convert.kmeans",
-    "convert prosody-lm": "convert.prosody_lm",
-    "pretrain encoder": "pretrain.encoder",
-    "pretrain quantised": "pretrain.quantised",
-    "pretrain centroids": "pretrain.centroids",
-    "pretrain transcripts": "pretrain.transcripts",
-    "pretrain unit-lm": "pretrain.unit_lm",
-    "pretrain prosody-lm": "pretrain.prosody_lm",
-    "pretrain coffee-orders": "pretrain.coffee_orders",
-    "pretrain coffee-splices": "pretrain.coffee_splices",
+    "fetch": "making.fetch",
+    "convert unit-lm": "making.convert.unit_lm",
+    "convert prompt": "making.convert.prompt",
+    "convert kmeans": "making.convert.kmeans",
+    "convert prosody-lm": "making.convert.prosody_lm",
+    "pretrain encoder": "making.pretrain.encoder",
+    "pretrain quantised": "making.pretrain.quantised",
+    "pretrain centroids": "making.pretrain.centroids",
+    "pretrain transcripts": "making.pretrain.transcripts",
+    "pretrain unit-lm": "making.pretrain.unit_lm",
+    "pretrain prosody-lm": "making.pretrain.prosody_lm",
 }
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
 DESCRIPTION = "Answer many speech tasks with one frozen spoken unit language model and small prompts."
@@ -81,16 +79,25 @@ def main(argv: list[str] | None = None) -> int:
         parser = build_parser(group)
         parser.parse_args(argv[1:] if group else argv)  # ends with the help, or with what is wrong
         parser.error("the command comes first.")
+    module = importlib.import_module(f"speechprompt.{COMMANDS[command]}")
+    return run_command(f"speechprompt {command}", module, argv[len(command.split()) :], argv)
+
+
+def run_command(
+    prog: str, module: ModuleType, argv: list[str] | None = None, whole: list[str] | None = None
+) -> int:
+    """Run a module that has `add_arguments` and `run`; whatever a user can put right becomes a sentence and code 2.
+
+    prog: how the command is called. argv: its arguments (the process's when None). whole: the command with
+    them, which the card of a prompt quotes.
+    """
     try:
-        module = importlib.import_module(f"speechprompt.{COMMANDS[command]}")
         parser = argparse.ArgumentParser(
-            prog=f"speechprompt {command}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         module.add_arguments(parser)
-        args = parser.parse_args(argv[len(command.split()) :])
-        args.argv = argv  # the card of a prompt quotes it
+        args = parser.parse_args(argv)
+        args.argv = whole
         with said_when_out_of_memory():
             return module.run(args) or 0
     except SpeechPromptError as error:

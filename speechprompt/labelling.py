@@ -18,13 +18,13 @@ from typing import IO, Any
 import numpy as np
 from tqdm import tqdm
 
-from speechprompt.audio import SAMPLE_RATE
+from speechprompt.audio.clips import AHEAD, Decoders, FolderClips, ParquetClips, open_clips
+from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
-from speechprompt.clips import AHEAD, Decoders, FolderClips, ParquetClips, open_clips
+from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
-from speechprompt.generation import PromptedLM
 from speechprompt.pipeline import check_heard
-from speechprompt.prompt import Prompt
+from speechprompt.prompts.prompt import Prompt
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 CHUNK_SECONDS = 300.0  # recordings answered, and kept, together; 19 MB as waveforms

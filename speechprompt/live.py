@@ -14,14 +14,14 @@ from typing import Literal
 
 import numpy as np
 
-from speechprompt import audio
-from speechprompt.answer import Answer
-from speechprompt.audio import SAMPLE_RATE
+from speechprompt.audio import load as audio
+from speechprompt.audio.load import SAMPLE_RATE
+from speechprompt.audio.resampling import Resampler
+from speechprompt.audio.voice_activity import FRAMES_PER_SECOND, HOP, WINDOW, VoiceDetector, band_levels
+from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
-from speechprompt.resampling import Resampler
 from speechprompt.units import FRAME_SECONDS, Units
-from speechprompt.voice_activity import FRAMES_PER_SECOND, HOP, WINDOW, VoiceDetector, band_levels
 
 MAX_CHUNK_SECONDS = 60.0
 LONGEST_SECONDS = 4.0  # of speech that is answered at once; of a longer segment the last

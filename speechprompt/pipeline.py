@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechprompt import audio as audio_input
-from speechprompt.answer import Answer, make_answer
+from speechprompt.audio import load as audio_input
 from speechprompt.backbone import Backbone
+from speechprompt.decoding.answer import Answer, make_answer
+from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
-from speechprompt.generation import PromptedLM
-from speechprompt.prompt import Prompt
+from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
 MAX_UNITS = int(audio_input.MAX_SECONDS * FRAME_RATE)  # what the longest recording could become

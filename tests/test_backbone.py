@@ -11,10 +11,10 @@ import torch
 from tiny import N_UNITS, make_backbone, make_encoder, make_lm, make_prompt, make_waveform
 
 from speechprompt import backbone as backbone_module
-from speechprompt import unit_lm
 from speechprompt.backbone import Backbone, find, list_backbones
+from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
-from speechprompt.generation import PromptedLM
+from speechprompt.models import unit_lm
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_an_encoder_may_be_another_backbones_and_is_loaded_once(root):
 
 
 def test_the_kind_of_encoder_stands_in_its_folder(root):
-    from speechprompt.hubert import HubertEncoder, HubertSizes
+    from speechprompt.models.hubert import HubertEncoder, HubertSizes
 
     sizes = HubertSizes(conv_dim=8, dim=16, n_heads=2, ffn_dim=32, position_kernel=16, position_groups=2)
     made = HubertEncoder(sizes, N_UNITS)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from speechprompt import SpeechPrompt, SpeechPromptError, audio
-from speechprompt.augment import with_pauses
+from speechprompt import SpeechPrompt, SpeechPromptError
+from speechprompt.audio import load as audio
+from speechprompt.audio.augment import with_pauses
 from speechprompt.backbone import list_backbones
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

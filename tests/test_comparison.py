@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechprompt import audio
+from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
-from speechprompt.encoder import UnitEncoder
-from speechprompt.prompt import Prompt
-from speechprompt.ui import Desk, cards, comparison
-from speechprompt.ui.comparison import Comparison, Row, compare
+from speechprompt.models.encoder import UnitEncoder
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.ui import Desk
+from speechprompt.ui.compare import cards
+from speechprompt.ui.compare import events as comparison
+from speechprompt.ui.compare.events import Comparison, Row, compare
+from speechprompt.ui.compare.table import COLUMNS, table, to_csv, to_json
 from speechprompt.ui.complaints import UNEXPECTED
-from speechprompt.ui.table import COLUMNS, table, to_csv, to_json
 from tests import tiny
-from tests.test_ui import HOSTILE, Elements, shown
+from tests.ui.test_page_parts import HOSTILE, Elements, shown
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STRICT = {

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from speechprompt.backbone import Backbone, list_backbones
-from speechprompt.card import percent
+from speechprompt.prompts.card import percent
 
 ROOT = Path(__file__).parent.parent
 PAPERS = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_every_feature_of_the_papers_names_tests_and_modules_that_are_there() ->
     for feature, _, modules, tests in rows:
         for module in re.findall(r"`([\w/]+)`", modules):
             assert (ROOT / "speechprompt" / f"{module}.py").is_file(), f"{feature}: {module}"
-        named = re.findall(r"`(test_\w+\.py)::(\w+)`", tests)
+        named = re.findall(r"`([\w/]*test_\w+\.py)::(\w+)`", tests)
         assert named, feature
         for file, test in named:
             assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{feature}: {test}"
@@ -45,17 +45,24 @@ def test_the_examples_in_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["listener"].seconds == pytest.approx(0.1, abs=0.01)  # its resampler holds some back
 
 
-def test_benchmarks_start_from_a_clone_that_is_not_installed(tmp_path: Path) -> None:
-    programs = [path for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text()]
-    assert len(programs) >= 4
+def test_benchmarks_studies_and_tools_start_as_modules() -> None:
+    programs = [
+        path.relative_to(ROOT).with_suffix("")
+        for folder in ("benchmarks", "studies", "tools")
+        for path in (ROOT / folder).rglob("*.py")
+        if "ArgumentParser(" in path.read_text() or "run_command(" in path.read_text()
+    ]
+    assert len(programs) >= 13
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", path, "--help"], cwd=tmp_path, stdout=subprocess.PIPE
+            [sys.executable, "-W", "ignore", "-m", ".".join(program.parts), "--help"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
         )
-        for path in programs
+        for program in programs
     ]
-    for path, process in zip(programs, started, strict=True):
-        assert b"usage" in process.communicate()[0], path.name
+    for program, process in zip(programs, started, strict=True):
+        assert b"usage" in process.communicate()[0], program
 
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)

@@ -18,9 +18,9 @@ import soundfile
 from tiny import make_backbone, make_waveform
 
 from speechprompt import SpeechPrompt, SpeechPromptError, labelling
+from speechprompt.audio.clips import Decoders, ParquetClips
 from speechprompt.backbone import Backbone
 from speechprompt.cli import main
-from speechprompt.clips import Decoders, ParquetClips
 from speechprompt.labelling import label
 
 RATE = 16_000

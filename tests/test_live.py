@@ -15,15 +15,18 @@ import pytest
 import torch
 import torchaudio
 
-from speechprompt import audio, live
+from speechprompt import live
+from speechprompt.audio import load as audio
+from speechprompt.audio.resampling import Resampler
+from speechprompt.audio.voice_activity import HOP, WINDOW, VoiceDetector, band_levels
 from speechprompt.errors import SpeechPromptError
 from speechprompt.live import Event, Listener
 from speechprompt.pipeline import SpeechPrompt
-from speechprompt.resampling import Resampler
-from speechprompt.ui import Desk, build, live_desk, live_figures
+from speechprompt.ui import Desk, build
 from speechprompt.ui.complaints import UNEXPECTED
-from speechprompt.ui.live_desk import MAX_SEATS, LiveDesk
-from speechprompt.voice_activity import HOP, WINDOW, VoiceDetector, band_levels
+from speechprompt.ui.live import figures as live_figures
+from speechprompt.ui.live import seats as live_desk
+from speechprompt.ui.live.seats import MAX_SEATS, LiveDesk
 from tests import tiny
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

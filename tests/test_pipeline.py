@@ -208,7 +208,7 @@ def test_public_names():
     [
         ("speechprompt", "torch"),
         ("speechprompt", "numpy"),
-        ("speechprompt.prompt", "transformers"),
+        ("speechprompt.prompts.prompt", "transformers"),
         ("app", "transformers"),  # the page is up before the models are
     ],
 )

@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-from speechprompt import dataset
-from speechprompt.prompt import Prompt
+from speechprompt.data import dataset
+from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS, Task
 from tests.tiny import NO_SHA256
 

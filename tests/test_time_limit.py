@@ -10,7 +10,8 @@ import soundfile
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.time_limit import check_time, time_limit
-from speechprompt.ui import Desk, handlers
+from speechprompt.ui import Desk
+from speechprompt.ui import desk as handlers
 from tests import tiny
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from transformers import XGLMForCausalLM
 
-from speechprompt import prosody_lm, unit_lm
-from speechprompt.encoder import EncoderConfig, UnitEncoder
-from speechprompt.prompt import Prompt
-from speechprompt.prosody_lm import ProsodyLM
-from speechprompt.prosody_streams import ProsodyConfig
-from speechprompt.storage import write_json
+from speechprompt.models import prosody_lm, unit_lm
+from speechprompt.models.encoder import EncoderConfig, UnitEncoder
+from speechprompt.models.prosody_lm import ProsodyLM
+from speechprompt.models.streams import ProsodyConfig
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.folders import write_json
 from speechprompt.units import UNIT_OFFSET
 
 N_UNITS, WIDTH, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32

@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from speechprompt import dataset
-    from speechprompt.calibration import calibrate
-    from speechprompt.card import calibration_text, how_made, prompt_card
-    from speechprompt.evaluation import check_answers, to_units
+    from speechprompt.data import dataset
+    from speechprompt.evaluation.calibration import calibrate
+    from speechprompt.evaluation.evaluate import check_answers, to_units
+    from speechprompt.prompts.card import calibration_text, how_made, prompt_card
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)

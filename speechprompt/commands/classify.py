@@ -14,7 +14,7 @@ from speechprompt.commands import add_model_arguments, complain, load_backbone
 from speechprompt.errors import SpeechPromptError
 
 if TYPE_CHECKING:
-    from speechprompt.answer import Answer
+    from speechprompt.decoding.answer import Answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from speechprompt import dataset
-    from speechprompt.card import accuracy_line, how_made, prompt_card
-    from speechprompt.evaluation import evaluate as measure
+    from speechprompt.data import dataset
+    from speechprompt.evaluation.evaluate import evaluate as measure
+    from speechprompt.prompts.card import accuracy_line, how_made, prompt_card
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from speechprompt.commands import add_model_arguments, load_backbone
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from speechprompt.prompt import Prompt
+    from speechprompt.prompts.prompt import Prompt
 
 MAX_LETTERS = 200  # of a spelled answer
 PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
@@ -165,11 +165,11 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import fields, replace
 
-    from speechprompt import dataset
-    from speechprompt.card import prompt_card, seeds_line
-    from speechprompt.recipe import tune_seeds
+    from speechprompt.data import dataset
+    from speechprompt.prompts.card import prompt_card, seeds_line
     from speechprompt.tasks import TASKS, Task
-    from speechprompt.trainable import TuneConfig
+    from speechprompt.tuning.recipe import tune_seeds
+    from speechprompt.tuning.trainable import TuneConfig
 
     own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
     task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")

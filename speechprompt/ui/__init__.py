@@ -1,6 +1,6 @@
 """The demo: layout (blocks), events (handlers), pictures (figures) and looks (style)."""
 
-from speechprompt.ui.blocks import build, launch_options
-from speechprompt.ui.handlers import Desk
+from speechprompt.ui.desk import Desk
+from speechprompt.ui.page import build, launch_options
 
 __all__ = ["Desk", "build", "launch_options"]

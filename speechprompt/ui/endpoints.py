@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.components.api_component import Api
 
-from speechprompt import audio
+from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompt import Prompt
-from speechprompt.ui.comparison import Row, compare
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.ui.compare.events import Row, compare
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import DEVICE_QUEUE
-from speechprompt.ui.handlers import FIRST_TASK, Desk, load_recording
+from speechprompt.ui.desk import FIRST_TASK, Desk, load_recording
 from speechprompt.ui.uploads import FILES
 from speechprompt.units import parse_units
 

@@ -11,10 +11,10 @@ from weakref import WeakSet
 
 import numpy as np
 
-from speechprompt.audio import SAMPLE_RATE
+from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
-from speechprompt.lesson import MAX_CLIPS, MAX_LABELS, check_label
-from speechprompt.prompt import Prompt
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.teaching.lesson import MAX_CLIPS, MAX_LABELS, check_label
 
 MAX_SECONDS = 900  # of clips in one session: 29 MB
 MAX_SECONDS_IN_ALL = 4 * 3600  # of clips in all sessions: 460 MB

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from speechprompt import audio
-from speechprompt.answer import Answer
+from speechprompt.audio import load as audio
+from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
 from speechprompt.time_limit import time_limit
-from speechprompt.ui.comparison import compare
-from speechprompt.ui.handlers import MOST_SECONDS, Desk
+from speechprompt.ui.compare.events import compare
+from speechprompt.ui.desk import MOST_SECONDS, Desk
 
 log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -21,7 +21,7 @@ import torch
 import torchaudio
 from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
 
-from speechprompt import augment
+from speechprompt.audio import augment
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,7 +18,6 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parents[1] / "benchmarks"))
 
 
 class Tally:
@@ -62,7 +60,7 @@ def recordings() -> tuple[list[tuple[str, object]], bool]:
 
 
 def crowd(clients: int, requests: int) -> tuple[list[tuple[str, object]], bool]:
-    import load
+    from benchmarks import load
 
     found = load.load(clients, requests)
     rows = [tuple(part.strip() for part in line.split("|")[1:3]) for line in found.table().splitlines()[2:]]

@@ -26,7 +26,7 @@ from tests import tiny
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["speechprompt.tuning", "speechprompt.convert.unit_lm", "tests.robustness.accidents"]
+    ["speechprompt.tuning.loop", "speechprompt.making.convert.unit_lm", "tests.robustness.accidents"]
 )
 CHECKPOINTS = Path(__file__).parents[1] / "fixtures" / "checkpoints"
 SEEDS = (1, 2)  # of the two prompts or models that a writer writes in turns
@@ -69,14 +69,14 @@ def save_prompts(folder: Path) -> None:
 
 
 def save_lms(folder: Path) -> None:
-    from speechprompt import unit_lm
+    from speechprompt.models import unit_lm
 
     for seed in itertools.cycle(SEEDS):
         unit_lm.save(tiny.make_lm(seed=seed), folder)
 
 
 def convert_lms(folder: Path) -> None:
-    from speechprompt.convert.unit_lm import convert
+    from speechprompt.making.convert.unit_lm import convert
 
     for dtype in itertools.cycle((torch.float16, torch.float32)):
         convert(CHECKPOINTS / "base_lm.pt", CHECKPOINTS / "dict.txt", folder, dtype)
@@ -89,7 +89,7 @@ def tune_forever(backbone: Path, data: Path, run: Path, out: Path, steps: int = 
 
 
 def pretrain_forever(units: Path, run: Path, out: Path, epochs: int = 100_000) -> None:
-    from speechprompt.pretrain import unit_lm
+    from speechprompt.making.pretrain import unit_lm
 
     sizes = {"n_units": tiny.N_UNITS, "dim": 16, "layers": 1, "heads": 2}
     rest = {"tokens_per_batch": 256, "lr": 1e-3, "dropout": 0.0, "seed": 0, "threads": 1, "init_from": None}

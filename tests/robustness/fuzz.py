@@ -21,9 +21,9 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from speechprompt import audio
+from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompt import Prompt
+from speechprompt.prompts.prompt import Prompt
 from tests import tiny
 from tests.robustness.corpus import encoded, voice
 

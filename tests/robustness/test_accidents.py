@@ -13,11 +13,12 @@ import pytest
 import soundfile
 import torch
 
-from speechprompt import storage, unit_lm
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
-from speechprompt.prompt import Prompt
-from speechprompt.training import load_checkpoint, read_checkpoint, run_folder, save_checkpoint
+from speechprompt.models import unit_lm
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage import folders as storage
+from speechprompt.tuning.runs import load_checkpoint, read_checkpoint, run_folder, save_checkpoint
 from tests import tiny
 from tests.robustness import accidents
 from tests.robustness.accidents import start, wait_for

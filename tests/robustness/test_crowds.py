@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from speechprompt.ui import Desk, blocks, build
+from benchmarks import load
+from speechprompt.ui import Desk, build
+from speechprompt.ui import page as blocks
 from speechprompt.ui.uploads import Page
 from tests import tiny
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "load.py"
 
-
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("load_benchmark", BENCHMARK)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_small_crowd(benchmark: ModuleType) -> None:
-    found = benchmark.load(8, 40, wait=False)
+def test_a_small_crowd() -> None:
+    found = load.load(8, 40, wait=False)
     assert not found.wrong and not found.lost
     assert found.answers + found.refusals == 40 and min(found.answers, found.refusals) > 5
     assert found.growth < 0.2  # so early the memory pools still fill; the benchmark holds it to 5 %
     assert found.slowest_client < 4 * found.fastest_client + 1
 
 
-def test_a_wrong_answer_would_be_noticed(benchmark: ModuleType) -> None:
+def test_a_wrong_answer_would_be_noticed() -> None:
     answer = {
         "label": "yes",
         "scores": {"yes": 0.9, "no": 0.1},
         "units": {"ids": [1, 2]},
         "timing": {"lm_s": 1},
     }
-    assert benchmark.same(answer, answer | {"timing": {}, "scores": {"no": 0.1, "yes": 0.90001}})
+    assert load.same(answer, answer | {"timing": {}, "scores": {"no": 0.1, "yes": 0.90001}})
     for change in ({"label": "no"}, {"scores": {"yes": 0.8, "no": 0.2}}, {"units": {"ids": [1]}}):
-        assert not benchmark.same(answer, answer | change)
-    assert not benchmark.same(answer, "The file cannot be read.") and not benchmark.same("one", "other")
+        assert not load.same(answer, answer | change)
+    assert not load.same(answer, "The file cannot be read.") and not load.same("one", "other")
 
 
 @pytest.mark.slow  # 1000 requests take minutes
-def test_a_crowd(benchmark: ModuleType) -> None:
-    found = benchmark.load(50, 1000)
+def test_a_crowd() -> None:
+    found = load.load(50, 1000)
     assert not found.wrong and not found.lost and not found.files_left
     assert found.answers + found.refusals == 1000 and found.growth < 0.05
 

@@ -25,7 +25,7 @@ from speechprompt import backbone as backbone_module
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
-from speechprompt.prompt import Prompt
+from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import Desk, build
 from tests import tiny
 

@@ -1,0 +1,1 @@
+"""Anything that holds sound -> waveforms (float32 mono at 16 kHz). Door: `load`."""

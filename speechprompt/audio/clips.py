@@ -1,0 +1,210 @@
+"""Many recordings, one after the other: where they lie, and worker processes that decode them ahead.
+
+A folder or a parquet file gives its clips in an order of its own that never changes, a few at a time, so
+that neither their number nor the size of a file costs memory. Knows no models.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speechprompt.audio import load as audio
+from speechprompt.errors import SpeechPromptError
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
+AHEAD = 64  # clips that are decoded while others are answered; 250 MB where each is 60 s long
+ROWS_AT_ONCE = 32  # rows of a parquet file in memory
+BUFFER_BYTES = 1 << 20  # of a parquet file read at once, where a row group may hold all of it
+
+Clip = tuple[str, Path | bytes | None]  # its id, and where it is
+
+
+class FolderClips:
+    """The sound files in a folder and the folders in it, by extension; links to folders are not followed.
+
+    An id is the path from the folder, with `/`; the order is that of the ids.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths = sorted(
+            os.path.relpath(os.path.join(root, name), folder)
+            for root, _, names in os.walk(folder)
+            for name in names
+            if Path(name).suffix.lower() in SUFFIXES
+        )
+        if not self.paths:
+            kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+            raise SpeechPromptError(f"The folder {folder.name} holds no sound files ({kinds}).")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def ids(self) -> Iterator[str]:
+        for path in self.paths:  # a name may hold bytes that are no text
+            yield Path(path).as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    def clips(self, start: int = 0) -> Iterator[Clip]:
+        """The clips from number `start` on."""
+        for number, (path, clip_id) in enumerate(zip(self.paths, self.ids(), strict=True)):
+            if number >= start:
+                yield clip_id, self.folder / path
+
+
+class ParquetClips:
+    """The rows of a parquet file with the column `audio` (bytes of sound files) and, if it likes, `id`."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            self.file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise SpeechPromptError(
+                f"{path.name} cannot be read as a parquet file: check the path."
+            ) from error
+        schema = self.file.schema_arrow
+        kinds = (pyarrow.binary(), pyarrow.large_binary())
+        if "audio" not in schema.names or schema.field("audio").type not in kinds:
+            raise SpeechPromptError(f"{path.name} needs the column audio, with the bytes of sound files.")
+        self.name, self.own_ids = path.name, "id" in schema.names
+        if not len(self):
+            raise SpeechPromptError(f"{path.name} has no rows.")
+
+    def __len__(self) -> int:
+        return int(self.file.metadata.num_rows)
+
+    def _rows(self, start: int, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        import pyarrow
+
+        first = 0
+        for group in range(self.file.num_row_groups):
+            end = first + self.file.metadata.row_group(group).num_rows
+            if end > start:
+                number = first
+                try:
+                    for batch in self.file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
+                        if number + len(batch) > start:
+                            for at, row in enumerate(batch.to_pylist(), number):
+                                if at >= start:
+                                    yield at, row
+                        number += len(batch)
+                except (OSError, pyarrow.ArrowException) as error:
+                    raise SpeechPromptError(
+                        f"{self.name} is damaged after row {number}: copy it again."
+                    ) from error
+            first = end
+
+    def _id(self, number: int, row: dict[str, Any]) -> str:
+        return str(number if row.get("id") is None else row["id"])
+
+    def ids(self) -> Iterator[str]:
+        if not self.own_ids:
+            yield from map(str, range(len(self)))
+            return
+        for number, row in self._rows(0, ["id"]):
+            yield self._id(number, row)
+
+    def clips(self, start: int = 0) -> Iterator[Clip]:
+        """The clips from row `start` on."""
+        for number, row in self._rows(start, ["id", "audio"] if self.own_ids else ["audio"]):
+            yield self._id(number, row), row["audio"]
+
+
+def open_clips(path: Path) -> FolderClips | ParquetClips:
+    """The clips of a folder or of a parquet file; SpeechPromptError when it is neither or holds none."""
+    if path.is_dir():
+        return FolderClips(path)
+    if path.is_file():
+        return ParquetClips(path)
+    raise SpeechPromptError(f"{path.name} is neither a folder nor a parquet file: check the path.")
+
+
+def decode(source: Path | bytes | None) -> np.ndarray | str:
+    """The waveform of a clip, float32 [T] at 16 kHz, or the sentence that says why there is none."""
+    try:
+        return audio.load(source)  # type: ignore[arg-type]  # None is refused in words
+    except SpeechPromptError as error:
+        return str(error)
+
+
+def begin_worker() -> None:
+    """One thread each, and no life after the parent's, which may be killed without a word."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, which only resampling needs
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+class Decoders:
+    """Worker processes that decode clips in their order, so many ahead of what was taken.
+
+    They start at once, beside whatever is loaded meanwhile. workers 0 decodes here. A file that takes its
+    worker down with it is tried once more, alone.
+    """
+
+    def __init__(self, workers: int, decode: Callable[[Any], Any] = decode, ahead: int = AHEAD) -> None:
+        self.workers, self.decode, self.ahead = workers, decode, ahead
+        self.pool = self._pool(workers) if workers else None
+        if self.pool is not None:
+            for _ in range(workers):
+                self.pool.submit(decode, None)
+
+    @staticmethod
+    def _pool(workers: int) -> ProcessPoolExecutor:
+        spawn = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads
+        return ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin_worker)
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def map(self, clips: Iterator[Clip]) -> Iterator[tuple[str, np.ndarray | str]]:
+        """(id, waveform or what is wrong) of every clip, in order."""
+        if self.pool is None:
+            yield from ((clip_id, self.decode(source)) for clip_id, source in clips)
+            return
+        waiting: deque[tuple[str, Any, Future]] = deque()
+        for clip_id, source in clips:
+            waiting.append((clip_id, source, self._submit(source)))
+            if len(waiting) > self.ahead:
+                yield self._take(*waiting.popleft())
+        while waiting:
+            yield self._take(*waiting.popleft())
+
+    def _submit(self, source: Any) -> Future:
+        assert self.pool is not None
+        try:
+            return self.pool.submit(self.decode, source)
+        except BrokenProcessPool:
+            self.pool = self._pool(self.workers)
+            return self.pool.submit(self.decode, source)
+
+    def _take(self, clip_id: str, source: Any, future: Future) -> tuple[str, np.ndarray | str]:
+        try:
+            return clip_id, future.result()
+        except BrokenProcessPool:  # this clip's doing, or a neighbour's
+            with self._pool(1) as alone:
+                try:
+                    return clip_id, alone.submit(self.decode, source).result()
+                except BrokenProcessPool:
+                    return clip_id, "The file stopped the process that decodes it: convert it to WAV."

@@ -1,0 +1,1 @@
+"""Labelled recordings -> examples. Door: `dataset`."""

@@ -1,0 +1,1 @@
+"""Units and prompts -> answers, in one batch of the unit LM. Door: `generation`."""

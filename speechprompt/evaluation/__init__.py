@@ -1,0 +1,1 @@
+"""Prompts and examples -> figures. Door: `evaluate`."""

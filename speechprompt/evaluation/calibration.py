@@ -1,0 +1,130 @@
+"""Calibration: what makes a score mean what it says, and from which score on an answer is doubted.
+
+One temperature divides the logits of a prompt's labels (Guo et al. 2017), so that answers with the score
+s are right about a share s of the time; the order of the labels stays as it is. It is fitted to whole
+answers: the slots of one answer are wrong together, and a temperature that suits each step makes their
+product too low. Answers whose score lies below a threshold are flagged: they may be none of the labels.
+Both are fitted on labelled data, mostly the valid split, and kept in the prompt. The score of a sequence
+is that of a search among texts of any length, so sequences stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from speechprompt.decoding.beam_search import RawAnswer
+from speechprompt.decoding.forward import label_logits
+from speechprompt.decoding.generation import PromptedLM
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.metrics import rate
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.units import Utterance
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
+
+KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
+TEMPERATURES = np.geomspace(0.1, 10, 401)  # those that are looked at, 1.2 % apart
+BINS = 10  # of the expected calibration error
+STEP = 1e-6  # thresholds are rounded down to this
+BATCH = 512
+
+
+def calibrate(
+    lm: XGLMForCausalLM,
+    prompt: Prompt,
+    utterances: Sequence[Utterance],
+    truth: Sequence[Sequence[int]],
+    split: str,
+) -> dict[str, Any]:
+    """Fit a prompt's temperature and threshold; returns what Prompt.calibration holds.
+
+    truth: for each utterance the indices of its labels. The dict has temperature, threshold (0 when
+    no answer is right), split, n, error_before and error_after (expected calibration error without and with the
+    temperature), right_flagged and wrong_flagged (share of the right and of the wrong answers below
+    the threshold, None where there are none). SpeechPromptError for sequences and without data.
+    """
+    if prompt.answer == "sequence":
+        raise SpeechPromptError(
+            f"Prompt {prompt.task} answers with sequences, whose scores are not calibrated."
+        )
+    if not len(utterances):
+        raise SpeechPromptError(f"Prompt {prompt.task} cannot be calibrated without labelled utterances.")
+    prompted = PromptedLM(lm, [replace(prompt, calibration={})])
+    raw: list[RawAnswer] = []
+    for at in range(0, len(utterances), BATCH):
+        raw += [answer for (answer,) in prompted.answer(utterances[at : at + BATCH], [0])]
+    logits = [step_logits(prompt, answer) for answer in raw]
+    right = np.array([answer.labels == list(labels) for answer, labels in zip(raw, truth, strict=True)])
+    stacked = [np.stack(step) for step in zip(*logits, strict=True)]
+    temperature = round(fit_temperature(stacked, right), 4)
+    before, after = (answer_scores(stacked, t) for t in (1.0, temperature))
+    threshold = fit_threshold(after[right])
+    flagged = after < threshold
+    return {
+        "temperature": temperature,
+        "threshold": threshold,
+        "split": split,
+        "n": len(raw),
+        "error_before": round(expected_calibration_error(before, right), 4),
+        "error_after": round(expected_calibration_error(after, right), 4),
+        "right_flagged": rate(int(flagged[right].sum()), int(right.sum())) if right.any() else None,
+        "wrong_flagged": rate(int(flagged[~right].sum()), int((~right).sum())) if not right.all() else None,
+    }
+
+
+def step_logits(prompt: Prompt, raw: RawAnswer) -> list[np.ndarray]:
+    """Label logits of every step of an answer before any temperature, float64, a slot's own labels alone."""
+    vocabulary = torch.from_numpy(raw.vocabulary_logits).double()
+    weight = None if prompt.verbalizer_weight is None else prompt.verbalizer_weight.double()
+    found = label_logits(vocabulary, weight, prompt.verbalizer_units).numpy()
+    spans = prompt.slot_spans or [("", 0, found.shape[1])]
+    return [row[first:end] for row, (_, first, end) in zip(found, spans, strict=True)]
+
+
+def fit_temperature(logits: Sequence[np.ndarray], right: np.ndarray) -> float:
+    """The temperature whose scores foretell best (lowest log loss) whether an answer is right.
+
+    logits: float [n, C] of each step; right: bool [n]. Looked for on a grid of TEMPERATURES. What is right is believed
+    only (n + 1) of n + 2 times, as in Platt's scaling, or answers that are all right would ask for endless
+    certainty.
+    """
+    doubt = 1 / (len(right) + 2)
+    target = np.where(right, 1 - doubt, doubt)
+
+    def loss(temperature: float) -> float:
+        scores = np.clip(answer_scores(logits, temperature), 1e-12, 1 - 1e-12)
+        return float(-(target * np.log(scores) + (1 - target) * np.log1p(-scores)).mean())
+
+    return float(min(TEMPERATURES, key=loss))
+
+
+def fit_threshold(right_scores: np.ndarray) -> float:
+    """The highest threshold below which at most 1 - KEPT_SHARE of the right answers score: float [n] -> 0..1."""
+    if not len(right_scores):
+        return 0.0
+    spared = np.sort(right_scores)[math.floor(round((1 - KEPT_SHARE) * len(right_scores), 6))]
+    return round(math.floor(float(spared) / STEP) * STEP, 6)
+
+
+def answer_scores(logits: Sequence[np.ndarray], temperature: float) -> np.ndarray:
+    """Score of each whole answer at a temperature: the product over its steps, float [n]."""
+    return np.exp(np.sum([log_softmax(step / temperature).max(1) for step in logits], axis=0))
+
+
+def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
+    """Mean distance between score and share of right answers over BINS bins of equal width (Guo et al. 2017)."""
+    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+    gaps = [abs(float((scores[bins == b] - right[bins == b]).sum())) for b in range(BINS)]
+    return sum(gaps) / len(scores)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))

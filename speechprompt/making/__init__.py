@@ -1,0 +1,1 @@
+"""Backbones: pretrained, converted or fetched. Doors: `pretrain`, `convert`, `fetch`."""

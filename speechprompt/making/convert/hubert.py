@@ -1,0 +1,117 @@
+"""HuBERT-base as the Hub holds it -> our unit encoder: the first six layers, with km100's centroids.
+
+`from_hub_folder` reads a local copy of facebook/hubert-base-ls960; `speechprompt fetch` gets one. Nothing
+of a pickle is run, and a model that is unlike HuBERT-base is refused with the setting's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.models.hubert import FIXED, LAYER, HubertEncoder, HubertSizes, blank, shapes_of
+from speechprompt.models.quantizer import WEIGHTS_NAME
+from speechprompt.storage.folders import TensorFile, file_inside, read_json
+
+CONFIG_NAME = "config.json"
+PICKLE_NAME = "pytorch_model.bin"
+MAX_BYTES = 1 << 30  # HuBERT-base's twelve layers take 0.4 GB in fp32
+POSITIONS = "encoder.pos_conv_embed.conv"
+
+
+def from_hub_folder(folder: Path, centroids: Tensor) -> HubertEncoder:
+    """A folder as facebook/hubert-base-ls960 on the Hub, and centroids float [K, dim] -> an encoder.
+
+    The folder holds config.json and model.safetensors or pytorch_model.bin (a pickle, of which only
+    tensors are read). Every tensor is accounted for: used, of a layer above the sixth, or the vector
+    that only training masks with; any other is an error, as is a missing one or another kind of model.
+    """
+    folder, what = Path(folder), "HuBERT"
+    sizes = read_sizes(folder)
+    if centroids.ndim != 2 or centroids.shape[1] != sizes.dim or not 2 <= len(centroids) <= 5000:
+        raise SpeechPromptError(
+            f"The centroids have the shape {list(centroids.shape)}, expected 2 to 5000 rows of {sizes.dim}."
+        )
+    n_layers = read_json(folder, CONFIG_NAME, what)["num_hidden_layers"]
+    weights = {}
+    for name, tensor in read_weights(folder).items():
+        layer = name.removeprefix("encoder.layers.").partition(".")[0]
+        above = name.startswith("encoder.layers.") and layer.isdigit() and LAYER <= int(layer) < n_layers
+        if not above and name != "masked_spec_embed":
+            weights[name] = tensor
+    merge_weight_norm(weights)
+    encoder = blank(sizes, len(centroids))
+    expected = shapes_of(encoder.network)
+    for name in sorted(expected.keys() ^ weights.keys()):
+        fact = "lacks the tensor" if name in expected else "holds an unexpected tensor"
+        raise SpeechPromptError(f"{what}: the checkpoint {fact} {name[:80]!r}.")
+    for name, tensor in weights.items():
+        if tuple(tensor.shape) != expected[name]:
+            raise SpeechPromptError(
+                f"{what}: {name} has the shape {list(tensor.shape)}, expected {list(expected[name])}."
+            )
+    state = {f"network.{name}": tensor.float() for name, tensor in weights.items()}
+    state["centroids"] = centroids.detach().float()
+    for name, tensor in state.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
+    encoder.load_state_dict(state, assign=True)
+    return encoder.requires_grad_(False)
+
+
+def read_sizes(folder: Path) -> HubertSizes:
+    """config.json of a Hub folder -> sizes; SpeechPromptError, naming the fact, unless it is like HuBERT-base."""
+    settings = read_json(folder, CONFIG_NAME, "HuBERT")
+    for name, (value, default) in FIXED.items():
+        if settings.get(name, default) != value:
+            raise SpeechPromptError(
+                f"HuBERT: config.json has {name} = {str(settings.get(name))[:60]}, but HuBERT-base has {value}."
+            )
+    conv_dims = settings.get("conv_dim", [512] * 7)
+    if not isinstance(conv_dims, list) or len(conv_dims) != 7 or len(set(map(str, conv_dims))) != 1:
+        raise SpeechPromptError("HuBERT: config.json must have seven equal numbers as conv_dim.")
+    layers = settings.get("num_hidden_layers")
+    if type(layers) is not int or not LAYER <= layers <= 48:
+        raise SpeechPromptError(f"HuBERT: config.json must have num_hidden_layers from {LAYER} to 48.")
+    return HubertSizes(
+        conv_dim=conv_dims[0],
+        dim=settings.get("hidden_size", 768),
+        n_heads=settings.get("num_attention_heads", 12),
+        ffn_dim=settings.get("intermediate_size", 3072),
+        position_kernel=settings.get("num_conv_pos_embeddings", 128),
+        position_groups=settings.get("num_conv_pos_embedding_groups", 16),
+    )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of model.safetensors, or else of pytorch_model.bin."""
+    if (folder / WEIGHTS_NAME).is_file():
+        return TensorFile(folder, WEIGHTS_NAME, "HuBERT", MAX_BYTES).read(torch.float32)
+    path = file_inside(folder, PICKLE_NAME, "HuBERT", MAX_BYTES)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is something else
+        raise SpeechPromptError(f"HuBERT: {path.name} is damaged, or more than a file of tensors.") from error
+    if not isinstance(loaded, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.is_floating_point()
+        for name, value in loaded.items()
+    ):
+        raise SpeechPromptError(f"HuBERT: {path.name} must hold names and float tensors, nothing else.")
+    return dict(loaded)
+
+
+def merge_weight_norm(weights: dict[str, Tensor]) -> None:
+    """Replace length and direction of the positional kernel, under torch's old or new names, by the kernel."""
+    new = f"{POSITIONS}.parametrizations.weight.original"
+    for length, direction in ((f"{POSITIONS}.weight_g", f"{POSITIONS}.weight_v"), (f"{new}0", f"{new}1")):
+        if length in weights and direction in weights:
+            g, v = weights.pop(length).float(), weights.pop(direction).float()
+            if v.ndim != 3 or tuple(g.shape) != (1, 1, v.shape[2]):
+                raise SpeechPromptError(
+                    f"HuBERT: {length} has the shape {list(g.shape)}, which does not fit."
+                )
+            weights[f"{POSITIONS}.weight"] = torch._weight_norm(v, g, 2)

@@ -1,0 +1,281 @@
+"""Get the papers' own models and install them into a backbone of this package.
+
+  python -m speechprompt fetch gslm          HuBERT-base, its 100 units (km100) and the unit LM of 151 M parameters
+  python -m speechprompt fetch hubert-mini   HuBERT-base and km100, for our small unit LM, which is bundled
+
+HuBERT-base comes from the Hub (facebook/hubert-base-ls960, at a fixed revision), km.bin and hubert100_lm.tgz
+from dl.fbaipublicfiles.com. Run it again to go on after a broken connection; what is installed is skipped.
+Files that are here already are taken with --hubert, --km and --lm instead. Nothing of a pickle is run.
+
+Every file is checked by its sha256 where one is known: those of HuBERT-base are, those of the other two
+are not published. Theirs is printed when first seen, noted in fetched.json beside the backbone once the
+file has been converted, and enforced on later downloads; --sha256 km.bin=HEX enforces it from the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from speechprompt.backbone import FETCHED, INFO_NAME, Backbone, find
+from speechprompt.errors import SpeechPromptError
+from speechprompt.making.download import check_space, download, download_from_hub, extract
+from speechprompt.storage.folders import read_json, replaced_folder, sha256_file, write_json
+from speechprompt.units import UNIT_OFFSET
+
+REPOSITORY = "facebook/hubert-base-ls960"
+REVISION = "dba3bb02fda4248b6e082697eee756de8fe8aa8a"
+FILES = "https://dl.fbaipublicfiles.com/textless_nlp/gslm/hubert"
+NOTES_NAME = "fetched.json"
+HUBERT_BYTES = 400 << 20  # pytorch_model.bin has 377,569,754
+INSTALLED_BYTES = 900 << 20  # an encoder or a unit LM, and the pieces it is made of
+
+
+@dataclass(frozen=True)
+class Source:
+    """One original file: where it is, the option that takes a local copy, and what is known about it."""
+
+    name: str
+    url: str
+    option: str
+    max_bytes: int
+    sha256: str | None = None
+
+
+HUBERT = (
+    Source(
+        "config.json",
+        f"https://huggingface.co/{REPOSITORY}",
+        "--hubert",
+        1 << 20,
+        "56be398848bbd9cbc720172b0d45b2f01cac7652f2968f0f31f5faf9f2986acc",
+    ),
+    Source(
+        "pytorch_model.bin",
+        f"https://huggingface.co/{REPOSITORY}",
+        "--hubert",
+        HUBERT_BYTES,
+        "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad",
+    ),
+)
+KM = Source("km.bin", f"{FILES}/km100/km.bin", "--km", 1 << 30)
+LM = Source("hubert100_lm.tgz", f"{FILES}/lm_km100/hubert100_lm.tgz", "--lm", 6 << 30)
+LM_MEMBERS = {"checkpoint_best.pt": 6 << 30, "dict.txt": 4 << 20}
+
+
+class Fetch:
+    """One run: the backbone's folder, the folder for downloads inside it, and the digests to enforce."""
+
+    def __init__(self, folder: Path, given: dict[str, str]) -> None:
+        self.folder = folder
+        self.work = folder / ".fetch"
+        self.given = given
+        self.seen: dict[str, dict[str, str]] = {}  # notes of this run, kept once the files proved good
+
+    def notes(self) -> dict[str, dict[str, str]]:
+        """File name -> {sha256, from}, of what was installed before."""
+        if not (self.folder / NOTES_NAME).is_file():
+            return {}
+        files = read_json(self.folder, NOTES_NAME, "Notes").get("files")
+        if not isinstance(files, dict) or not all(isinstance(note, dict) for note in files.values()):
+            raise SpeechPromptError(f"{NOTES_NAME} is damaged: delete it to trust the next downloads anew.")
+        return files
+
+    def keep_notes(self) -> None:
+        aside = self.folder / f".{NOTES_NAME}"
+        write_json(aside, {"format_version": 1, "files": self.notes() | self.seen})
+        aside.replace(self.folder / NOTES_NAME)
+
+    def check(self, source: Source, path: Path, local: bool) -> None:
+        """Hold a file against the digest that is known for it; a wrong download is deleted."""
+        found = sha256_file(path)
+        expected = self.given.get(source.name)
+        if not local:
+            note = self.notes().get(source.name, {})
+            noted = note.get("sha256") if note.get("from") == source.url else None
+            expected = expected or source.sha256 or noted
+        if expected is not None and found != expected:
+            if not local:
+                path.unlink()
+            raise SpeechPromptError(
+                f"{source.name} has the sha256 {found}, but {expected} was expected, so it was not installed: "
+                + (
+                    "give the right file."
+                    if local
+                    else "run the command again, or ask why the file has changed."
+                )
+            )
+        if found not in (expected, source.sha256):
+            print(f"{source.name}: sha256 {found}, not known before", flush=True)
+        self.seen[source.name] = {"sha256": found, "from": "a local file" if local else source.url}
+
+    def file(self, source: Source, local: Path | None) -> Path:
+        """The local copy of a source, or its download, checked."""
+        if local is not None:
+            if not local.is_file():
+                raise SpeechPromptError(f"{source.option}: there is no file {local.name!r}.")
+            self.check(source, local, local=True)
+            return local
+        self.work.mkdir(exist_ok=True)
+        target = self.work / source.name
+        download(source.url, target, source.max_bytes, f"give the file with {source.option}")
+        self.check(source, target, local=False)
+        return target
+
+    @contextmanager
+    def forgetting(self, source: Source, local: Path | None) -> Iterator[None]:
+        """A download that proves to be something else is not kept, so that the next run gets it anew."""
+        try:
+            yield
+        except SpeechPromptError:
+            if local is None:
+                (self.work / source.name).unlink(missing_ok=True)
+            raise
+
+    def hubert(self, local: Path | None) -> Path:
+        """A folder as on the Hub: the given one, or a download."""
+        if local is not None:
+            if not local.is_dir():
+                raise SpeechPromptError(f"--hubert: there is no folder {local.name!r}.")
+            for source in (*HUBERT, Source("model.safetensors", HUBERT[0].url, "--hubert", HUBERT_BYTES)):
+                if (local / source.name).is_file():
+                    self.check(source, local / source.name, local=True)
+            return local
+        folder = self.work / "hubert"
+        folder.mkdir(parents=True, exist_ok=True)
+        check_space(folder / HUBERT[1].name, HUBERT_BYTES)
+        for source in HUBERT:
+            path = download_from_hub(
+                REPOSITORY, REVISION, source.name, folder, "give its folder with --hubert"
+            )
+            self.check(source, path, local=False)
+        return folder
+
+    def install_encoder(self, n_units: int, hubert: Path | None, km: Path | None) -> None:
+        from speechprompt.making.convert import kmeans
+        from speechprompt.making.convert.hubert import from_hub_folder
+
+        with self.forgetting(KM, km):
+            centroids = kmeans.read(self.file(KM, km))
+            check_count(KM.name, len(centroids), n_units)
+        encoder = from_hub_folder(self.hubert(hubert), centroids)
+        encoder.units(
+            torch.randn(16_000, generator=torch.Generator().manual_seed(0)).mul(0.1).numpy()
+        )  # it runs
+        check_space(self.folder / "encoder", INSTALLED_BYTES)
+        encoder.save(self.folder / "encoder")
+        self.keep_notes()
+
+    def share_encoder(self, name: str) -> bool:
+        """Take the encoder of the other backbone that runs on HuBERT-base, if it is here already."""
+        for other in FETCHED:
+            theirs = find(other)
+            if other == name or theirs == self.folder or not (theirs / "encoder").is_dir():
+                continue
+            with replaced_folder(self.folder / "encoder") as aside:
+                for path in (theirs / "encoder").iterdir():
+                    try:
+                        os.link(path, aside / path.name)
+                    except OSError:  # another disk, or one without links
+                        shutil.copyfile(path, aside / path.name)
+            self.seen |= Fetch(theirs, {}).notes()
+            self.seen.pop(LM.name, None)
+            self.keep_notes()
+            print(f"encoder: taken from backbone {other}, which has the same", flush=True)
+            return True
+        return False
+
+    def install_lm(self, n_units: int, lm: Path | None) -> None:
+        from speechprompt.making.convert import unit_lm
+
+        with self.forgetting(LM, lm):
+            archive = self.file(LM, lm)
+            self.work.mkdir(exist_ok=True)
+            extract(archive, LM_MEMBERS, self.work)
+            checkpoint, dictionary = (self.work / name for name in LM_MEMBERS)
+            check_space(self.folder / "unit_lm", INSTALLED_BYTES)
+            made = unit_lm.convert(checkpoint, dictionary, self.work / "unit_lm")
+            check_count(LM.name, made.config.vocab_size - UNIT_OFFSET, n_units)
+        (self.work / "unit_lm").replace(self.folder / "unit_lm")
+        self.keep_notes()
+
+
+def check_count(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise SpeechPromptError(f"{name} has {found} units, but the backbone has {expected}.")
+
+
+def read_digests(texts: list[str] | None) -> dict[str, str]:
+    """["km.bin=HEX"] -> {"km.bin": "hex"}."""
+    known = [source.name for source in (*HUBERT, KM, LM)] + ["model.safetensors"]
+    digests = {}
+    for text in texts or []:
+        name, _, value = text.partition("=")
+        if name not in known or not re.fullmatch("[0-9a-fA-F]{64}", value):
+            raise SpeechPromptError(
+                f"--sha256 takes NAME=64 HEX DIGITS, with NAME one of {', '.join(known)}."
+            )
+        digests[name] = value.lower()
+    return digests
+
+
+def prepare(name: str, out: Path | None) -> Path:
+    """The folder to install into: the bundled one, or `out`, which gets a copy of what is bundled."""
+    bundled = find(name)
+    if out is None:
+        return bundled
+    if not (out / INFO_NAME).is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        for part in (INFO_NAME, "README.md"):
+            if (bundled / part).is_file():
+                shutil.copyfile(bundled / part, out / part)
+        if name != "gslm" and not (out / "unit_lm").exists():
+            shutil.copytree(bundled / "unit_lm", out / "unit_lm")
+    elif Backbone(out).name != name:
+        raise SpeechPromptError(f"--out: {out.name} holds the backbone {Backbone(out).name}, not {name}.")
+    return out
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("backbone", choices=FETCHED)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="backbone folder (default: the bundled one)")
+    parser.add_argument(
+        "--hubert", type=Path, metavar="DIR", help="local folder as facebook/hubert-base-ls960"
+    )
+    parser.add_argument("--km", type=Path, metavar="km.bin", help="local file, or centroids as .npy")
+    parser.add_argument("--lm", type=Path, metavar="hubert100_lm.tgz", help="local file (gslm only)")
+    parser.add_argument(
+        "--sha256", action="append", metavar="NAME=HEX", help="digest that a file must have; repeatable"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    given = read_digests(args.sha256)
+    fetch = Fetch(prepare(args.backbone, args.out), given)
+    backbone = Backbone(fetch.folder)
+    own_files = args.hubert or args.km or given
+    here = "already here (delete its folder to install it anew)"
+    try:
+        if backbone.has_encoder:
+            print(f"encoder: {here}", flush=True)
+        elif own_files or not fetch.share_encoder(args.backbone):
+            fetch.install_encoder(backbone.n_units, args.hubert, args.km)
+            print("encoder: installed", flush=True)
+        if args.backbone == "gslm" and not backbone.has_lm:
+            fetch.install_lm(backbone.n_units, args.lm)
+            print("unit LM: installed", flush=True)
+        elif args.backbone == "gslm":
+            print(f"unit LM: {here}", flush=True)
+        shutil.rmtree(fetch.work, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # it is kept where it holds a download to go on from
+            fetch.work.rmdir()
+    print(f"Backbone {args.backbone} is complete; use it with --backbone {args.out or args.backbone}")

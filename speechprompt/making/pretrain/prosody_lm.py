@@ -1,0 +1,172 @@
+"""Train a prosody LM: next unit, its duration and its F0, from transcripts of all three (pGSLM).
+
+Two steps, each skipped where its result is there already. With --data, speech is transcribed into the
+--transcripts file by the --encoder (--transcripts-only ends there); then the LM is trained on that file,
+from the start or from the weights of a plain unit LM of the same sizes (--init-from). A stopped training
+resumes at its last epoch. The loss is that of Kharitonov et al. 2022: NLL of units + 0.5 · NLL of
+durations + 0.5 · NLL of F0, per step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import XGLMForCausalLM
+
+from speechprompt.data.dataset import batches_by_length
+from speechprompt.errors import SpeechPromptError
+from speechprompt.making.pretrain import prosody_transcripts as transcripts
+from speechprompt.making.pretrain.corpus import read_corpus
+from speechprompt.making.pretrain.unit_lm import MAX_TOKENS, add_lm_arguments, new_lm, pad, train_epochs
+from speechprompt.models import prosody_lm, unit_lm
+from speechprompt.models.encoder import UnitEncoder
+from speechprompt.models.pitch import fit_edges
+from speechprompt.models.prosody_lm import ProsodyConfig, ProsodyLM
+from speechprompt.models.streams import streams, targets
+from speechprompt.tuning.runs import run_folder
+from speechprompt.units import EOS, PAD, UNIT_OFFSET, Units, to_tokens
+
+WEIGHTS = (1.0, 0.5, 0.5)  # of the losses of units, durations and F0
+NAMES = ("unit", "duration", "f0")
+PROSODY_STD = 0.1  # of new duration and F0 embeddings, beside unit embeddings of about 1
+
+
+def batch_of(utterances: Sequence[Units], prosody: ProsodyConfig) -> list[Tensor]:
+    """Six int64 [B, T], padded on the right: tokens, durations and F0 that are read, then those wanted.
+
+    Step t reads the unit t and the prosody before it, and is to say the unit after it and its prosody.
+    """
+    columns: list[list[list[int]]] = [[] for _ in range(6)]
+    for units in utterances:
+        tokens = [prosody_lm.START, *to_tokens(units.ids), EOS]
+        read, wanted = streams(units, prosody), targets(units, prosody)
+        row = [tokens, *(s.tolist() for s in read), [*tokens[1:], PAD], *(s.tolist() for s in wanted)]
+        for column, values in zip(columns, row, strict=True):
+            column.append(values)
+    return [pad(column) for column in columns]
+
+
+def losses_of(lm: ProsodyLM, batch: list[Tensor]) -> tuple[tuple[Tensor, Tensor, Tensor], int]:
+    """Summed losses of the three streams, and the number of steps they are taken over."""
+    tokens, durations, f0, next_tokens, wanted_durations, wanted_f0 = batch
+    # Causal attention and padding on the right: real positions never see a pad.
+    with torch.autocast(tokens.device.type, torch.bfloat16):
+        outputs = lm.forward_streams(tokens, durations, f0)
+    real = tokens != PAD
+    spoken = real.clone()
+    spoken[:, 0] = False  # the start symbol has no prosody
+    counted = (next_tokens != PAD, spoken, spoken)
+    losses = prosody_lm.stream_losses(outputs, (next_tokens, wanted_durations, wanted_f0), counted)
+    return losses, int(next_tokens.ne(PAD).sum())
+
+
+@torch.inference_mode()
+def measure(lm: ProsodyLM, utterances: Sequence[Units]) -> dict[str, float]:
+    """Mean loss per step of each stream, natural log, and their weighted sum."""
+    lm.eval()
+    sums, steps = [0.0, 0.0, 0.0], 0
+    for group in batches_by_length(list(map(len, utterances)), 8000, None):
+        batch = [t.to(lm.device) for t in batch_of([utterances[i] for i in group], lm.prosody)]
+        losses, n = losses_of(lm, batch)
+        sums, steps = [a + b.item() for a, b in zip(sums, losses, strict=True)], steps + n
+    lm.train()
+    means = [total / steps for total in sums]
+    return {"loss": float(np.dot(WEIGHTS, means)), **dict(zip(NAMES, means, strict=True))}
+
+
+def from_unit_lm(source: XGLMForCausalLM, prosody: ProsodyConfig, dropout: float, seed: int) -> ProsodyLM:
+    """A prosody LM that starts as the plain unit LM: same decoder and units, prosody hardly heard yet."""
+    c = source.config
+    n_units = c.vocab_size - UNIT_OFFSET
+    sizes = (n_units, c.d_model, c.num_layers, c.attention_heads, c.ffn_dim)
+    torch.manual_seed(seed)
+    lm = prosody_lm.make(*sizes, prosody, dropout=dropout)
+    for layer in lm.model.layers:
+        layer.self_attn.dropout = 0.0  # costs much on a CPU and brings little
+    lm.model.load_state_dict(source.model.state_dict())
+    units = source.model.embed_tokens.weight.data.clone()
+    units[prosody_lm.START] = units[EOS]  # what a plain unit LM starts with
+    lm.model.embed_tokens.weight.data = units
+    lm.lm_head.weight.data = units.clone()
+    for table in (lm.embed_durations, lm.embed_f0):
+        nn.init.normal_(table.weight, std=PROSODY_STD)  # type: ignore[arg-type]  # embeddings, as discrete
+    return lm.requires_grad_(True).train()
+
+
+def make_transcripts(args: argparse.Namespace) -> None:
+    """Step one: the packed speech in --data -> the --transcripts file."""
+    encoder = UnitEncoder.load(args.encoder)
+    clips = read_corpus(args.data, workers=args.threads)
+    workers = args.threads if args.threads > 1 else 0
+    rows = transcripts.transcribe(encoder, clips, args.copies, args.seed, workers)
+    n_units = transcripts.write(rows, args.transcripts)
+    print(f"{n_units:,} units with duration and F0 in {args.transcripts.name}", flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--transcripts", type=Path, default=Path("runs/prosody.parquet"))
+    parser.add_argument("--data", type=Path, help="folder of packed speech, to make the transcripts from")
+    parser.add_argument("--encoder", type=Path, default=Path("backbones/mini/encoder"))
+    parser.add_argument("--copies", type=int, default=1, help="simulated recordings of each train clip")
+    parser.add_argument("--transcripts-only", action="store_true", help="end before the training")
+    parser.add_argument("--out", type=Path, default=Path("runs/prosody-lm/unit_lm"), help="folder to write")
+    parser.add_argument("--run", type=Path, default=Path("runs/prosody-lm"), help="checkpoint and log")
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="UNIT_LM",
+        help="plain unit_lm folder to start from, whose sizes it takes",
+    )
+    parser.add_argument("--n-units", type=int, default=500, help="number of units of the encoder")
+    add_lm_arguments(parser, epochs=6, lr=1e-3)
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    if args.transcripts_only and args.data is None:
+        raise SpeechPromptError("Transcripts are made from speech: give its folder with --data.")
+    if args.data is not None and not args.transcripts.is_file():
+        make_transcripts(args)
+    if args.transcripts_only:
+        return
+    train, valid = (transcripts.read(args.transcripts, split, MAX_TOKENS) for split in ("train", "valid"))
+    if not train or not valid:
+        raise SpeechPromptError("The transcripts need a train and a valid split.")
+    source = unit_lm.load(args.init_from) if args.init_from else new_lm(args, args.n_units)
+    n_units = source.config.vocab_size - UNIT_OFFSET
+    if max(int(units.ids.max()) for units in train + valid) >= n_units:
+        raise SpeechPromptError(f"The transcripts hold units beyond the {n_units} of the unit LM.")
+    log_f0 = np.concatenate([units.log_f0 for units in train])  # type: ignore[misc]  # read() gives it to all
+    prosody = ProsodyConfig(f0_edges=fit_edges(log_f0[log_f0 != 0]))
+    lm = from_unit_lm(source, prosody, args.dropout, args.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
+    with run_folder(args.run):
+        fit(lm, train, valid, args)
+
+
+def fit(lm: ProsodyLM, train: list[Units], valid: list[Units], args: argparse.Namespace) -> None:
+    """Step two; the best epoch is kept in --out."""
+
+    def loss_of(group: Sequence[int]) -> Tensor:
+        batch = [t.to(lm.device) for t in batch_of([train[i] for i in group], lm.prosody)]
+        losses, steps = losses_of(lm, batch)
+        return torch.stack([w * part for w, part in zip(WEIGHTS, losses, strict=True)]).sum() / steps
+
+    def judge() -> tuple[float, dict[str, float]]:
+        found = measure(lm, valid)
+        figures = {f"valid_{name}": round(value, 4) for name, value in found.items()}
+        return found["loss"], figures | {"valid_perplexity": round(math.exp(found["unit"]), 4)}
+
+    def save() -> None:
+        prosody_lm.save(lm, args.out)
+
+    lengths = [len(units) + 2 for units in train]
+    started = {"started": str(args.init_from and args.init_from.name)}
+    train_epochs(lm, "prosody_lm", lengths, loss_of, judge, save, args, started)

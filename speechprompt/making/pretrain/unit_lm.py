@@ -1,0 +1,233 @@
+"""Train a unit LM: next-unit loss on unit transcripts, no labels (GSLM; SpeechPrompt, section 2.1).
+
+Reads parquet files with the columns split and units. Begins anew, or goes on from the weights of another
+unit LM (--init-from). A stopped run resumes at its last epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+from transformers import XGLMForCausalLM
+
+from speechprompt.data.dataset import batches_by_length
+from speechprompt.errors import SpeechPromptError
+from speechprompt.models import unit_lm
+from speechprompt.tuning.runs import (
+    decayed_adamw,
+    learning_rate,
+    load_checkpoint,
+    run_folder,
+    save_checkpoint,
+)
+from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
+
+MAX_TOKENS = 256  # longer transcripts are cut into pieces of this many units
+
+
+def read_transcripts(paths: Sequence[Path], split: str) -> list[list[int]]:
+    """Distinct token sequences `</s> u1 … uN </s>` of one split, long ones cut into pieces."""
+    distinct: dict[tuple[int, ...], None] = {}
+    for path in paths:
+        try:
+            table = pq.read_table(path, columns=["split", "units"])
+        except (OSError, pa.ArrowException) as error:
+            raise SpeechPromptError(
+                f"{path.name} cannot be read as a parquet file with the columns split and units."
+            ) from error
+        for row in table.filter(pc.field("split") == split).to_pylist():
+            for at in range(0, len(row["units"]), MAX_TOKENS):
+                distinct[tuple(row["units"][at : at + MAX_TOKENS])] = None
+    return [[EOS, *to_tokens(units), EOS] for units in distinct]
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """int64 [B, T], padded on the right."""
+    width = max(map(len, sequences))
+    return torch.tensor([[*s, *[PAD] * (width - len(s))] for s in sequences])
+
+
+def next_unit_loss(lm: XGLMForCausalLM, tokens: Tensor, reduction: str = "mean") -> Tensor:
+    # Causal attention and padding on the right: real positions never see a pad.
+    with torch.autocast(tokens.device.type, torch.bfloat16):
+        logits = lm(input_ids=tokens[:, :-1], use_cache=False).logits
+    return F.cross_entropy(
+        logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD, reduction=reduction
+    )
+
+
+@torch.inference_mode()
+def perplexity(lm: XGLMForCausalLM, sequences: list[list[int]]) -> float:
+    lm.eval()
+    device = lm.device
+    total = tokens = 0.0
+    for group in batches_by_length(list(map(len, sequences)), 8000, None):
+        batch = pad([sequences[i] for i in group]).to(device)
+        total += next_unit_loss(lm, batch, "sum").item()
+        tokens += int((batch[:, 1:] != PAD).sum())
+    lm.train()
+    return math.exp(total / tokens)
+
+
+def new_lm(args: argparse.Namespace, n_units: int) -> XGLMForCausalLM:
+    torch.manual_seed(args.seed)
+    config = unit_lm.make_config(
+        n_units, args.dim, args.layers, args.heads, 4 * args.dim, max_positions=2048, dropout=args.dropout
+    )
+    config.attention_dropout = 0.0  # costs much on a CPU and brings little
+    lm = XGLMForCausalLM(config)
+    # Embeddings are scaled by sqrt(d): this start gives them unit variance.
+    nn.init.normal_(lm.model.embed_tokens.weight, std=args.dim**-0.5)
+    for layer in lm.model.layers:
+        for linear in (layer.self_attn.out_proj, layer.fc2):
+            linear.weight.data.mul_(1.4 / math.sqrt(2 * args.layers))
+    return lm.train()
+
+
+def grown(args: argparse.Namespace) -> XGLMForCausalLM:
+    """The unit LM of --init-from, ready to be trained on; its sizes replace those asked for."""
+    source = unit_lm.load(args.init_from)
+    config = source.config
+    if config.vocab_size != args.n_units + UNIT_OFFSET:
+        raise SpeechPromptError(
+            f"{args.init_from.name} has {config.vocab_size - UNIT_OFFSET} units, --n-units says {args.n_units}."
+        )
+    if config.ffn_dim != 4 * config.d_model:
+        raise SpeechPromptError(
+            f"{args.init_from.name} is not four times as wide in its feed-forward layers."
+        )
+    args.dim, args.layers, args.heads = config.d_model, config.num_layers, config.attention_heads
+    lm = new_lm(args, args.n_units)
+    lm.load_state_dict(source.state_dict())
+    return lm
+
+
+def add_lm_arguments(parser: argparse.ArgumentParser, epochs: int, lr: float) -> None:
+    """Sizes and training of an LM, as every kind of it takes them."""
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--tokens-per-batch", type=int, default=2560)
+    parser.add_argument("--lr", type=float, default=lr)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--units", type=Path, nargs="+", required=True, help="parquet files of transcripts")
+    parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
+    parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
+    parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="UNIT_LM",
+        help="unit_lm folder to go on from, whose sizes it takes",
+    )
+    add_lm_arguments(parser, epochs=5, lr=1.5e-3)
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    with run_folder(args.run):
+        train_lm(args)
+
+
+def train_lm(args: argparse.Namespace) -> None:
+    train, valid = read_transcripts(args.units, "train"), read_transcripts(args.units, "valid")
+    if not train or not valid:
+        raise SpeechPromptError("The transcripts need a train and a valid split.")
+    if max(map(max, train)) >= args.n_units + UNIT_OFFSET:
+        raise SpeechPromptError(f"The transcripts hold units beyond --n-units {args.n_units}.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lm = grown(args) if args.init_from else new_lm(args, args.n_units)
+    lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
+
+    def loss_of(group: Sequence[int]) -> Tensor:
+        return next_unit_loss(lm, pad([train[i] for i in group]).to(device))
+
+    def judge() -> tuple[float, dict[str, float]]:
+        found = perplexity(lm, valid)
+        return found, {"valid_perplexity": round(found, 4)}
+
+    def save() -> None:
+        unit_lm.save(lm, args.out)
+
+    started: dict[str, Any] = {"n_units": args.n_units}
+    if args.init_from:
+        started["init_from"] = unit_lm.sha256(args.init_from)
+
+    train_epochs(lm, "unit_lm", list(map(len, train)), loss_of, judge, save, args, started)
+
+
+def train_epochs(
+    lm: XGLMForCausalLM,
+    name: str,
+    lengths: Sequence[int],
+    loss_of: Callable[[Sequence[int]], Tensor],
+    judge: Callable[[], tuple[float, dict[str, float]]],
+    save: Callable[[], None],
+    args: argparse.Namespace,
+    settings: dict[str, Any],
+) -> None:
+    """AdamW, one checkpoint and one line of the log per epoch, NAME.pt and NAME.jsonl in --run.
+
+    lengths: tokens of each sequence. loss_of: indices of a batch's sequences -> mean loss. judge: what is
+    to become small on the valid split, and what the log says of it. save: called after each epoch that is
+    the best so far. settings: what else than the options of add_lm_arguments makes this run another one.
+    """
+    parameters = list(lm.parameters())
+    optimizer = decayed_adamw(parameters, args.lr)
+    names = ("epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
+    settings = {option: getattr(args, option) for option in names} | {"n_train": len(lengths)} | settings
+    checkpoint, first, best = args.run / f"{name}.pt", 0, math.inf
+    if state := load_checkpoint(checkpoint, settings, lm.device):
+        lm.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, best = state["epoch"], state["best"]
+    per_epoch = len(batches_by_length(lengths, args.tokens_per_batch, random.Random(0)))
+    total, began = per_epoch * args.epochs, time.perf_counter()
+    warm_up = min(150, total // 10 + 1)
+    for epoch in range(first, args.epochs):
+        groups = batches_by_length(lengths, args.tokens_per_batch, random.Random(args.seed * 1000 + epoch))
+        torch.manual_seed(args.seed * 1000 + epoch)
+        losses = []
+        with tqdm(groups, desc=f"{name}, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
+            for number, group in enumerate(progress):
+                rate = learning_rate(epoch * per_epoch + number, total, args.lr, warm_up, 0.03)
+                for parameter_group in optimizer.param_groups:
+                    parameter_group["lr"] = rate
+                loss = loss_of(group)
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+                losses.append(loss.item())
+                progress.set_postfix(loss=round(sum(losses[-50:]) / len(losses[-50:]), 3))
+        found, figures = judge()
+        record = {"epoch": epoch + 1, "train_loss": round(sum(losses) / len(losses), 4), **figures}
+        record["seconds"] = round(time.perf_counter() - began)
+        with (args.run / f"{name}.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+        if found < best:  # the folder always holds the best epoch so far
+            best = found
+            save()
+        state = {"epoch": epoch + 1, "best": best, "model": lm.state_dict()}
+        save_checkpoint(checkpoint, settings, {**state, "optimizer": optimizer.state_dict()})

@@ -1,0 +1,1 @@
+"""The frozen models: waveforms -> units, units -> logits. Door: `load`."""

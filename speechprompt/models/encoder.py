@@ -1,0 +1,267 @@
+"""The unit encoder: waveform -> frames of 20 ms -> nearest of K centroids -> Units.
+
+`SpeechEncoder` is the network, small enough for a laptop: log-mel frames, a convolution that halves
+their rate, then blocks of convolution, attention and feed-forward layers. `UnitEncoder` cuts it at
+the layer that the centroids were fitted on (SpeechPrompt, section 2.1, with HuBERT's place taken by
+our own network). Knows nothing of language models, tasks or training.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from speechprompt.audio.load import SAMPLE_RATE
+from speechprompt.errors import SpeechPromptError
+from speechprompt.models.packing import packed
+from speechprompt.models.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.time_limit import check_time
+from speechprompt.units import FRAME_RATE
+
+MEL_HOP = 160  # samples between log-mel frames: 10 ms
+FRAME_HOP = SAMPLE_RATE // FRAME_RATE  # samples between encoder frames: 20 ms
+WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it
+MARGIN_FRAMES = 50  # 1 s of context on each inner side of a window, encoded and thrown away
+MAX_BYTES = 256 << 20  # 8 M parameters take 32 MB in fp32
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of a SpeechEncoder; `n_layers` blocks of width `dim`."""
+
+    n_mels: int = 80
+    dim: int = 192
+    n_layers: int = 5
+    n_heads: int = 4
+    ffn_dim: int = 768
+    kernel: int = 15  # frames that a block's depthwise convolution spans
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        limits = {
+            "n_mels": (8, 256),
+            "dim": (8, 2048),
+            "n_layers": (1, 48),
+            "n_heads": (1, 64),
+            "ffn_dim": (8, 8192),
+            "kernel": (3, 63),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise SpeechPromptError(f"Encoder config: {name} is {value!r}, not {low} to {high}.")
+        if self.dim % self.n_heads or self.kernel % 2 == 0:
+            raise SpeechPromptError("Encoder config: dim must divide by n_heads and kernel must be odd.")
+
+
+class LogMel(nn.Module):
+    """Waveform float32 [B, T] -> log-mel frames [B, 2·(T // 320), n_mels], level-normalised.
+
+    Each frame is divided by the mean power of the 3 s around it, so that loudness and distance drop
+    out while a frame still hears only its surroundings. Power below `SILENCE_POWER` counts as none.
+    """
+
+    LEVEL_FRAMES = 301  # 3 s of mel frames
+    SILENCE_POWER = 1e-7  # of a mel band; a full-scale sine has about 1e-1 in its band
+    FLOOR = 3e-4  # relative to the level: 35 dB of dynamic range below it
+    bands: Tensor
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__()
+        self.spectrum = torchaudio.transforms.Spectrogram(n_fft=512, win_length=400, hop_length=MEL_HOP)
+        self.register_buffer("bands", self.filter_bank(n_mels), persistent=False)
+
+    @staticmethod
+    def filter_bank(n_mels: int, warp: float = 1.0) -> Tensor:
+        """Mel filters [257, n_mels]; warp shifts all formants by that factor (vocal-tract length)."""
+        with warnings.catch_warnings():  # a warp may push the top filters past half the rate: they stay empty
+            warnings.simplefilter("ignore", UserWarning)
+            return torchaudio.functional.melscale_fbanks(
+                257, 30.0, 7600.0, n_mels, round(SAMPLE_RATE * warp), norm="slaney", mel_scale="slaney"
+            )
+
+    def forward(self, waveform: Tensor, bands: Tensor | None = None) -> Tensor:
+        power = self.spectrum(waveform).transpose(1, 2) / 400.0
+        mel = power[:, : waveform.shape[1] // FRAME_HOP * 2] @ (self.bands if bands is None else bands)
+        energy = mel.mean(-1)[:, None]
+        level = F.avg_pool1d(energy, self.LEVEL_FRAMES, 1, self.LEVEL_FRAMES // 2, count_include_pad=False)[
+            :, 0, :, None
+        ]
+        return (torch.log(mel / (level + self.SILENCE_POWER) + self.FLOOR) + 2.0) / 3.0
+
+
+class Block(nn.Module):
+    """Depthwise convolution, self-attention and feed-forward, each pre-normed with a residual."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        d = config.dim
+        self.n_heads = config.n_heads
+        self.conv_norm = nn.LayerNorm(d)
+        self.conv_in = nn.Linear(d, 2 * d)
+        self.conv = nn.Conv1d(d, d, config.kernel, padding=config.kernel // 2, groups=d)
+        self.conv_mid_norm = nn.LayerNorm(d)
+        self.conv_out = nn.Linear(d, d)
+        self.attention_norm = nn.LayerNorm(d)
+        self.qkv = nn.Linear(d, 3 * d)
+        self.attention_out = nn.Linear(d, d)
+        self.ffn_norm = nn.LayerNorm(d)
+        self.ffn_in = nn.Linear(d, config.ffn_dim)
+        self.ffn_out = nn.Linear(config.ffn_dim, d)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
+        """x [B, F, d]; padding bool [B, F], True where a frame is none, or None."""
+        y = F.glu(self.conv_in(self.conv_norm(x)), -1)
+        if padding is not None:
+            y = y.masked_fill(padding[..., None], 0)
+        y = self.conv(y.transpose(1, 2)).transpose(1, 2)
+        x = x + self.conv_out(F.silu(self.conv_mid_norm(y)))
+        x = x + self.attention_out(self.attend(self.attention_norm(x), padding))
+        return x + self.dropout(self.ffn_out(F.gelu(self.ffn_in(self.ffn_norm(x)))))
+
+    def attend(self, x: Tensor, padding: Tensor | None) -> Tensor:
+        # Spelled out: the fused kernel's bfloat16 backward is slow on CPUs, and windows are short.
+        batch, frames, d = x.shape
+        q, k, v = self.qkv(x).view(batch, frames, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        weights = (q * (d // self.n_heads) ** -0.5) @ k.transpose(-1, -2)
+        if padding is not None:
+            weights = weights.masked_fill(padding[:, None, None], -1e4)
+        return (weights.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(batch, frames, d)
+
+
+class SpeechEncoder(nn.Module):
+    """Log-mel frames [B, 2F, n_mels] -> hidden states of the blocks, each [B, F, dim]."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        d = config.dim
+        self.conv1 = nn.Conv1d(config.n_mels, d, 3, padding=1)
+        self.conv2 = nn.Conv1d(d, d, 3, stride=2, padding=1)
+        self.front_norm = nn.LayerNorm(d)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+
+    def front(self, mel: Tensor, padding: Tensor | None = None) -> Tensor:
+        """[B, 2F, n_mels] -> [B, F, dim]."""
+        x = F.gelu(self.conv1(mel.transpose(1, 2)))
+        if padding is not None:  # beyond a clip's end the second convolution must see zeros, as alone
+            x = x.masked_fill(padding.repeat_interleave(2, 1)[:, None], 0)
+        return self.front_norm(F.gelu(self.conv2(x)).transpose(1, 2))
+
+    def forward(self, mel: Tensor, padding: Tensor | None = None, n_layers: int | None = None) -> Tensor:
+        """Hidden state after `n_layers` blocks (all when None)."""
+        x = self.front(mel, padding)
+        for block in self.blocks[:n_layers]:
+            x = block(x, padding)
+        return x
+
+
+class UnitEncoder(Quantizer):
+    """A SpeechEncoder cut at one layer, with the K centroids of that layer's features.
+
+    mean and std [dim] normalise the features, centroids [K, dim] are those of the normalised ones.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: EncoderConfig, n_units: int) -> None:
+        super().__init__()
+        self.log_mel = LogMel(config.n_mels)
+        self.network = SpeechEncoder(config)
+        self.register_buffer("mean", torch.zeros(config.dim))
+        self.register_buffer("std", torch.ones(config.dim))
+        self.register_buffer("centroids", torch.zeros(n_units, config.dim))
+
+    @torch.inference_mode()
+    def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+        """float32 [T] each, at 16 kHz -> normalised features [T // 320, dim] each.
+
+        Cost grows linearly with length: beyond 8 s a clip is cut into windows that overlap by 2 s.
+        Windows are batched, padded and masked, so a clip's features do not depend on its company.
+        """
+        windows: list[Tensor] = []
+        cuts: list[list[tuple[int, int, int]]] = []  # per clip: (window, first frame kept, end)
+        for waveform in waveforms:
+            mel = self.log_mel(torch.from_numpy(waveform).to(self.device)[None])[0]
+            n_frames = len(mel) // 2
+            clip_cuts = []
+            for start, first, end in window_spans(n_frames):
+                clip_cuts.append((len(windows), first - start, end - start))
+                windows.append(mel[2 * start : 2 * min(start + WINDOW_FRAMES, n_frames)])
+            cuts.append(clip_cuts)
+        states: dict[int, Tensor] = {}
+        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
+        dtype = self.network.front_norm.weight.dtype
+        for at in range(0, len(order), 16):
+            check_time()
+            group = order[at : at + 16]
+            lengths = torch.tensor([len(windows[i]) // 2 for i in group], device=self.device)
+            mel = nn.utils.rnn.pad_sequence([windows[i] for i in group], batch_first=True)
+            padding = torch.arange(mel.shape[1] // 2, device=self.device) >= lengths[:, None]
+            hidden = self.network(mel.to(dtype), padding if bool(padding.any()) else None).float()
+            states.update(zip(group, (hidden - self.mean) / self.std, strict=True))
+        return [torch.cat([states[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]
+
+    def save(self, folder: Path) -> None:
+        """Write encoder.json and model.safetensors: the network in fp16, centroids and scales in fp32."""
+        settings = {"format_version": FORMAT_VERSION, "n_units": self.n_units, **asdict(self.network.config)}
+        tensors = {
+            name: value.half() if name.startswith("network.") else value.float()
+            for name, value in self.state_dict().items()
+            if not name.startswith("log_mel.")  # mel filters follow from the config
+        }
+        with replaced_folder(folder) as aside:
+            write_json(aside / CONFIG_NAME, settings)
+            write_tensors(aside / WEIGHTS_NAME, tensors, "Encoder")
+
+    @classmethod
+    def load(
+        cls, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> UnitEncoder:
+        """Read what `save` wrote; SpeechPromptError when a file is missing or holds something else.
+
+        dtype: of the network; log-mel frames and centroids are float32.
+        """
+        n_units, settings = read_settings(folder, None)
+        try:
+            config = EncoderConfig(**settings)
+        except TypeError as error:
+            raise SpeechPromptError(f"Encoder: {CONFIG_NAME} holds an unknown entry.") from error
+        file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
+        with torch.device("meta"):  # the shapes are compared before any memory is taken
+            network = SpeechEncoder(config)
+        shapes = {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
+        shapes |= {"mean": (config.dim,), "std": (config.dim,), "centroids": (n_units, config.dim)}
+        file.expect(shapes, {})
+        encoder = cls(config, n_units)
+        encoder.load_state_dict(file.read(torch.float32), strict=False)  # all but the mel filters
+        encoder.requires_grad_(False).eval().to(device)
+        encoder.network = packed(encoder.network.to(dtype))
+        return encoder
+
+
+def window_spans(
+    n_frames: int, window: int = WINDOW_FRAMES, margin: int = MARGIN_FRAMES
+) -> list[tuple[int, int, int]]:
+    """(window start, first frame kept, end of the frames kept) for each window over a clip; all in frames."""
+    if n_frames <= window:
+        return [(0, 0, n_frames)]
+    spans, kept = [], 0
+    while kept < n_frames:
+        start = max(0, min(kept - margin, n_frames - window))
+        last = start + window >= n_frames
+        end = n_frames if last else start + window - margin
+        spans.append((start, kept, end))
+        kept = end
+    return spans

@@ -1,0 +1,193 @@
+"""The prosody-aware unit LM: units, their durations and their melody in, all three out (pGSLM).
+
+Kharitonov et al. 2022 add an embedding of each run's duration and F0 to the unit's and split the output
+into three heads; the decoder between is the unit LM's. Prosody is delayed by one step, so that step t
+reads unit t with the prosody of unit t - 1. Its folder is a unit LM's, with `prosody` in config.json.
+Knows no prompts and no audio.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import XGLMConfig, XGLMForCausalLM
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.models import unit_lm
+from speechprompt.models.streams import WHAT, ProsodyConfig, streams, targets
+from speechprompt.models.unit_lm import CONFIG_NAME, MAX_BYTES, SIZES, WEIGHTS_NAME
+from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
+from speechprompt.units import UNIT_OFFSET
+
+__all__ = [
+    "ProsodyConfig",
+    "ProsodyLM",
+    "load",
+    "make",
+    "save",
+    "stream_losses",
+    "streams",
+    "targets",
+]
+
+START = 3  # the first input symbol `<s>`, which has its own row: row 0 is the separator's
+# The output layer is one for three streams and not the embedding.
+FIXED = {
+    **unit_lm.FIXED,
+    "model_type": unit_lm.PROSODY_TYPE,
+    "tie_word_embeddings": False,
+    "bos_token_id": START,
+}
+MAX_POSITIONS = 4096  # 60 s of speech are at most 3000 units
+DTYPES = {torch.float16: "float16", torch.float32: "float32"}  # that weights are stored in
+
+
+class ProsodyLM(XGLMForCausalLM):
+    """The unit LM with two more inputs and outputs; `lm_head` gives the logits of the unit stream.
+
+    The vocabulary is the unit LM's, but that 3 is the start symbol `<s>` and that embedding and output
+    layer are not tied. Position i of a row is position i + first_position of the table.
+    """
+
+    start_token = START
+
+    def __init__(self, config: XGLMConfig, prosody: ProsodyConfig, first_position: int = 0) -> None:
+        super().__init__(config)
+        if not 0 <= first_position <= config.max_position_embeddings - 16:
+            raise SpeechPromptError(f"{WHAT}: first_position lies outside the table of positions.")
+        self.prosody, self.first_position = prosody, first_position
+        d = config.d_model
+        self.embed_durations: nn.Module
+        self.embed_f0: nn.Module
+        if prosody.discrete:
+            self.embed_durations = nn.Embedding(prosody.n_durations, d)
+            self.embed_f0 = nn.Embedding(prosody.n_f0, d)
+        else:
+            self.embed_durations, self.embed_f0 = nn.Linear(1, d), nn.Linear(1, d)
+        self.duration_head = nn.Linear(d, prosody.n_durations, bias=False)
+        self.f0_head = nn.Linear(d, prosody.n_f0, bias=False)
+
+    def embed_prosody(self, durations: Tensor, f0: Tensor) -> Tensor:
+        """What is added to the scaled unit embedding: [B, T] each, as `streams` gives them -> [B, T, d]."""
+        if self.prosody.ignore_duration_input:
+            durations = torch.zeros_like(durations)
+        if self.prosody.ignore_f0_input:
+            f0 = torch.zeros_like(f0)
+        if not self.prosody.discrete:
+            durations, f0 = durations[..., None].to(self.dtype), f0[..., None].to(self.dtype)
+        return self.embed_durations(durations) + self.embed_f0(f0)
+
+    def forward_streams(self, tokens: Tensor, durations: Tensor, f0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Next-step outputs [B, T, V], [B, T, n_durations], [B, T, n_f0]; the last two are means when continuous.
+
+        tokens int64 [B, T]; durations and f0 [B, T] as `streams` gives them. Padding goes on the right,
+        where no real step sees it.
+        """
+        positions = torch.arange(tokens.shape[1], device=tokens.device)[None] + self.first_position
+        hidden = self.model(
+            inputs_embeds=self.model.embed_tokens(tokens) + self.embed_prosody(durations, f0),
+            position_ids=positions.expand(len(tokens), -1),
+            use_cache=False,
+        ).last_hidden_state
+        return self.lm_head(hidden), self.duration_head(hidden), self.f0_head(hidden)
+
+
+def stream_losses(
+    outputs: tuple[Tensor, Tensor, Tensor],
+    wanted: tuple[Tensor, Tensor, Tensor],
+    counted: tuple[Tensor, Tensor, Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of units, durations and F0, each summed over the counted steps (bool [B, T]).
+
+    Negative log-likelihood (natural log) of symbols, absolute error of numbers. outputs as
+    forward_streams gives them, wanted [B, T] each.
+    """
+    losses = []
+    for output, target, mask in zip(outputs, wanted, counted, strict=True):
+        if output.shape[-1] == 1:
+            losses.append((output[..., 0].float() - target)[mask].abs().sum())
+        else:
+            losses.append(F.cross_entropy(output[mask].float(), target[mask], reduction="sum"))
+    return losses[0], losses[1], losses[2]
+
+
+def make(
+    n_units: int,
+    d_model: int,
+    n_layers: int,
+    n_heads: int,
+    ffn_dim: int,
+    prosody: ProsodyConfig,
+    first_position: int = 0,
+    max_positions: int = MAX_POSITIONS,
+    dropout: float = 0.0,
+) -> ProsodyLM:
+    """A random prosody LM over n_units units; dropout serves pretraining only."""
+    config = unit_lm.make_config(n_units, d_model, n_layers, n_heads, ffn_dim, max_positions, dropout)
+    config.tie_word_embeddings, config.bos_token_id = False, START
+    config.decoder_start_token_id = START
+    return ProsodyLM(config, prosody, first_position)
+
+
+def expected_shapes(lm: ProsodyLM) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every stored tensor."""
+    return {name: tuple(value.shape) for name, value in lm.state_dict().items()}
+
+
+def read_prosody(settings: dict[str, Any]) -> ProsodyConfig:
+    """The entry `prosody` of config.json, checked."""
+    given = settings.get("prosody")
+    if not isinstance(given, dict) or set(given) != set(ProsodyConfig().settings()):
+        raise SpeechPromptError(f"{WHAT}: config.json must hold all settings of prosody and no others.")
+    shifts, edges = given["shifts"], given["f0_edges"]
+    numbers = edges is None or (isinstance(edges, list) and all(type(e) in (int, float) for e in edges))
+    if not isinstance(shifts, list) or not numbers:
+        raise SpeechPromptError(f"{WHAT}: config.json must give shifts and f0_edges as lists of numbers.")
+    edges = None if edges is None else np.array(edges, np.float32)
+    return ProsodyConfig(**{**given, "shifts": tuple(shifts), "f0_edges": edges})
+
+
+def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> ProsodyLM:
+    """Read a prosody LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
+    settings = read_json(folder, CONFIG_NAME, WHAT)
+    for name, value in FIXED.items():
+        if settings.get(name) != value:
+            raise SpeechPromptError(f"{WHAT}: config.json must have {name} = {value!r}.")
+    unit_lm.check_sizes(settings)
+    first = settings.get("first_position")
+    if type(first) is not int:
+        raise SpeechPromptError(f"{WHAT}: config.json must give first_position as a whole number.")
+    prosody = read_prosody(settings)
+    with torch.device("meta"):  # costs neither memory nor the random initial weights
+        lm = make(
+            settings["vocab_size"] - UNIT_OFFSET,
+            settings["d_model"],
+            settings["num_layers"],
+            settings["attention_heads"],
+            settings["ffn_dim"],
+            prosody,
+            first,
+            settings["max_position_embeddings"],
+        )
+    file = TensorFile(folder, WEIGHTS_NAME, WHAT, MAX_BYTES)
+    file.expect(expected_shapes(lm), {})
+    lm.load_state_dict(file.read(dtype, device), assign=True)
+    unit_lm.fill_positions(lm, device, dtype)
+    return lm.requires_grad_(False).eval()
+
+
+def save(lm: ProsodyLM, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write config.json and model.safetensors so that an interrupted save leaves the old model."""
+    settings: dict[str, Any] = {"architectures": ["ProsodyLM"], **FIXED}
+    settings |= {name: int(getattr(lm.config, name)) for name in SIZES}
+    settings |= {"decoder_start_token_id": START, "dtype": DTYPES[dtype]}
+    settings |= {"first_position": lm.first_position, "prosody": lm.prosody.settings()}
+    weights = {name: value.to(dtype) for name, value in lm.state_dict().items()}
+    with replaced_folder(folder) as aside:
+        write_json(aside / CONFIG_NAME, settings)
+        write_tensors(aside / WEIGHTS_NAME, weights, WHAT)

@@ -1,0 +1,69 @@
+"""From features to units: the nearest of K centroids for each frame, repeats collapsed.
+
+What all unit encoders share, whichever network makes their features (SpeechPrompt, section 2.1), and
+how their folders begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.folders import read_json
+from speechprompt.units import Units
+
+FORMAT_VERSION = 1
+CONFIG_NAME = "encoder.json"
+WEIGHTS_NAME = "model.safetensors"
+MAX_UNITS = 5000  # K
+
+
+class Quantizer(nn.Module):
+    """An encoder's last step. centroids [K, dim]; subclasses give `features`."""
+
+    centroids: Tensor
+
+    @property
+    def n_units(self) -> int:
+        return len(self.centroids)
+
+    @property
+    def device(self) -> Any:
+        return self.centroids.device
+
+    def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+        """float32 [T] each, at 16 kHz -> float32 [F, dim] each, one row for 20 ms; no clip changes another."""
+        raise NotImplementedError
+
+    def assign(self, features: Tensor) -> Tensor:
+        """Nearest centroid of each frame, by Euclidean distance: [F, dim] -> int64 [F]."""
+        return (self.centroids.square().sum(1) - 2 * features @ self.centroids.T).argmin(1)
+
+    def batch(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
+        """Units of several clips; each equals what the clip gives alone."""
+        return [Units.from_frames(self.assign(f).cpu().numpy()) for f in self.features(waveforms)]
+
+    def units(self, waveform: np.ndarray) -> Units:
+        """float32 [T] at 16 kHz -> Units."""
+        return self.batch([waveform])[0]
+
+
+def read_settings(folder: Path, kind: str | None) -> tuple[int, dict[str, Any]]:
+    """K and the sizes in encoder.json; SpeechPromptError unless it is of this kind and version."""
+    settings = read_json(folder, CONFIG_NAME, "Encoder")
+    version, found, n_units = (settings.pop(name, None) for name in ("format_version", "kind", "n_units"))
+    if version != FORMAT_VERSION:
+        raise SpeechPromptError(
+            f"Encoder: {CONFIG_NAME} has format version {str(version)[:20]}, "
+            f"this program reads version {FORMAT_VERSION}; update speechprompt."
+        )
+    if found != kind:
+        raise SpeechPromptError(f"Encoder: {CONFIG_NAME} has kind {str(found)[:20]!r}, expected {kind!r}.")
+    if type(n_units) is not int or not 2 <= n_units <= MAX_UNITS:
+        raise SpeechPromptError(f"Encoder: {CONFIG_NAME} must give n_units from 2 to {MAX_UNITS}.")
+    return n_units, settings

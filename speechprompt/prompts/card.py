@@ -1,0 +1,154 @@
+"""The card of a prompt: what it is for, how it was made, how well it does and where it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from speechprompt.prompts.confusion import PICTURE_NAME
+from speechprompt.prompts.prompt import CARD_NAME, Prompt
+from speechprompt.tasks import TASKS, Task
+
+PICTURE_TEXT = "Table of true labels (rows) and answers (columns), each cell the count of utterances"
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def accuracy_line(metrics: dict[str, Any]) -> str:
+    """The figures that a prompt is judged by, in one sentence."""
+    if "accuracy" not in metrics:
+        return "It has not been measured"
+    low, high = metrics["interval95"]
+    further = []
+    if "unweighted_recall" in metrics:
+        further.append(f"mean recall of the classes {percent(metrics['unweighted_recall'])}")
+    for slot, share in metrics.get("slot_accuracy", {}).items():
+        further.append(f"{slot} {percent(share)}")
+    if "slot_f1" in metrics:
+        further.append(f"F1 of single slots {percent(metrics['slot_f1'])}")
+    if "character_error_rate" in metrics:
+        further.append(f"character error rate {percent(metrics['character_error_rate'])}")
+        further.append(f"word error rate {percent(metrics['word_error_rate'])}")
+    whole = "" if "unweighted_recall" in metrics else " with every label right"
+    return (
+        f"**{percent(metrics['accuracy'])}** of {metrics['n']} utterances of the {metrics['split']} split{whole} "
+        f"(95 % interval {percent(low)} to {percent(high)}; {', '.join(further)})"
+    )
+
+
+def seeds_line(tuning: dict[str, Any]) -> str:
+    """How much the seed matters, of a prompt that was tuned with several (recipe.tune_seeds)."""
+    return (
+        f"{tuning['seeds']} seeds: {100 * tuning['mean']:.1f} ± {100 * tuning['deviation']:.1f} % on valid, "
+        "the best is kept"
+    )
+
+
+def answer_text(prompt: Prompt) -> str:
+    """What the LM is made to answer with."""
+    if prompt.answer == "slots":
+        slots = ", ".join(f"{slot} ({n})" for slot, n in prompt.slots.items())
+        return f"one label for each of {len(prompt.slots)} slots: {slots}"
+    if prompt.answer == "sequence":
+        search = f"beam search, {prompt.beams} hypotheses" if prompt.beams > 1 else "greedy"
+        return f"a sequence of up to {prompt.max_steps} of {len(prompt.labels)} labels ({search})"
+    return f"one of {len(prompt.labels)} labels"
+
+
+def calibration_text(prompt: Prompt) -> str:
+    """How far scores can be believed, and how well the flag tells right answers from wrong ones."""
+    found = prompt.calibration
+    if not found:
+        kind = ": those of sequences are not" if prompt.answer == "sequence" else ""
+        return f"The scores of this prompt are not calibrated{kind}, and no answer is flagged."
+    flatters = " The same split chose the step of the tuning, which flatters a little."
+    shares = [
+        f"{percent(share)} of the {name} answers"
+        for name, share in (("right", found["right_flagged"]), ("wrong", found["wrong_flagged"]))
+        if share is not None
+    ]
+    return (
+        f"Label logits are divided by {found['temperature']:g}, fitted on the {found['n']} utterances of the "
+        f"{found['split']} split: the expected calibration error went from {percent(found['error_before'])} to "
+        f"{percent(found['error_after'])}. Answers that score below {found['threshold']:.4g} are flagged as perhaps "
+        f"none of the labels: there, {' and '.join(shares)}."
+        f"{flatters if found['split'] == 'valid' else ''}"
+    )
+
+
+def how_made(folder: Path, how: str, command: str) -> str:
+    """The commands that an old card in the folder names, with a new one for `how`: "measured", "calibrated"."""
+    file = folder / CARD_NAME
+    old = file.read_text(encoding="utf-8") if file.is_file() else ""
+    blocks = old.partition("## How it was made")[2].split("```")
+    parts, heading = {"": ""}, ""
+    for line in blocks[1].strip().splitlines() if len(blocks) > 1 else []:
+        if line.startswith("# ") and line.endswith(" by"):
+            heading = line[2:-3]
+        else:
+            parts[heading] = f"{parts.get(heading, '')}{line}\n"
+    parts[how] = command
+    lines = [f"# {name} by\n{text.strip()}" if name else text.strip() for name, text in parts.items()]
+    return "\n".join(line for line in lines if line)
+
+
+def prompt_card(prompt: Prompt, command: str) -> str:
+    """Markdown with front matter for the Hub; every figure comes from prompt.metrics."""
+    metrics = prompt.metrics
+    rows = "\n".join(
+        f"| {label} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
+        for label, row in metrics.get("per_class", {}).items()
+    )
+    table = f"\n| label | n | recall | precision |\n|---|---|---|---|\n{rows}\n" if rows else ""
+    mistakes = "\n".join(
+        f"- {truth!r} answered as {answer!r}: {count} times"
+        for truth, answer, count in metrics.get("confusions", [])[:5]
+    )
+    limits = TASKS[prompt.task].limits if prompt.task in TASKS else Task.limits
+    chosen = (
+        " The best step of the tuning was chosen on this split." if metrics.get("split") == "valid" else ""
+    )
+    seeds = f" {seeds_line(metrics['tuning'])}." if "tuning" in metrics else ""
+    window = (
+        f"- Longer recordings are answered in stretches of {prompt.window:g} s\n" if prompt.window else ""
+    )
+    picture = f"\n![{PICTURE_TEXT}]({PICTURE_NAME})\n" if metrics.get("confusion") else ""
+    return f"""---
+library_name: speechprompt
+pipeline_tag: audio-classification
+---
+
+# {prompt.title} (`{prompt.task}`, backbone `{prompt.backbone}`)
+
+A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "input"} prompt of length
+{prompt.length}, {prompt.verbalizer} verbalizer) that makes the frozen unit LM answer with
+{answer_text(prompt)}.
+
+- Data: {prompt.data}
+- Licence of the data: {prompt.licence}
+- Unit LM: sha256 `{prompt.unit_lm_sha256}`
+{window}
+## Accuracy
+
+{accuracy_line(metrics)}.{chosen}{seeds}
+{table}{picture}
+## Where it fails
+
+Most frequent mistakes in that measurement:
+
+{mistakes or ("- none" if metrics else "- not measured")}
+
+{limits}
+
+## How far its scores can be believed
+
+{calibration_text(prompt)}
+
+## How it was made
+
+```
+{command}
+```
+"""

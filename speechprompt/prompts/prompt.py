@@ -1,0 +1,318 @@
+"""A prompt: all that is learnt for one task on one backbone (SpeechPrompt, section 2.2; v2, section 3).
+
+Per-layer key and value prompts (or input prompts), the separator embedding and the verbalizer, with
+the facts a user needs: labels, what it was tuned on, how well it does. Knows the shapes of the unit
+LM it belongs to, but imports no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.config import FACTS, OPTIONAL, check_config, is_task, label_spans
+from speechprompt.prompts.confusion import PICTURE_NAME, picture
+from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
+from speechprompt.units import UNIT_OFFSET
+
+FORMAT_VERSION = 2
+CONFIG_NAME = "prompt_config.json"
+WEIGHTS_NAME = "prompt.safetensors"
+CARD_NAME = "README.md"
+MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
+MAX_LENGTH = 200  # prompt vectors per layer
+
+# Attribute of Prompt -> name of its tensor in the file.
+TENSOR_NAMES = {
+    "key_prompts": "key_prompts",
+    "value_prompts": "value_prompts",
+    "input_prompts": "input_prompts",
+    "separator": "separator",
+    "label_embeddings": "label_embeddings",
+    "verbalizer_weight": "verbalizer.weight",
+    "verbalizer_units": "verbalizer.units",
+}
+
+
+@dataclass(eq=False)
+class Prompt:
+    """One task's prompt. L layers, P prompt vectors, width d, V symbols, C labels.
+
+    Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d], input prompts hold
+    input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
+    c + 4 is label c, row 2 ends a sequence; the other specials' are never answered); a fixed one has
+    verbalizer_units int64 [C], the unit that stands for each label.
+
+    label_embeddings [C, d], of answers with several labels alone: what an answered label is fed back as
+    (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's own
+    in a fixed verbalizer, unit c for label c in a learned one.
+
+    answer says what the LM generates (SpeechPrompt, section 3): one "label"; one label for each of
+    `slots` (name -> how many of `labels` are its own, in order); or a "sequence" of labels up to `</s>`,
+    at most max_steps long, searched with `beams` hypotheses. joiner stands between the labels of an
+    answer that is shown as text; a label `name=value` of a sequence fills the slot `name`.
+
+    absolute_pitch: a prosody LM hears the F0 of a recording against one pitch for all speakers instead of the
+    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM. window: seconds that are answered at
+    once, for an answer of one label; longer recordings are in stretches of it, and the mean of their logits answers.
+    """
+
+    task: str
+    title: str
+    labels: list[str]
+    backbone: str
+    unit_lm_sha256: str
+    separator: Tensor
+    key_prompts: Tensor | None = None
+    value_prompts: Tensor | None = None
+    input_prompts: Tensor | None = None
+    label_embeddings: Tensor | None = None
+    verbalizer_weight: Tensor | None = None
+    verbalizer_units: Tensor | None = None
+    answer: Literal["label", "slots", "sequence"] = "label"
+    slots: dict[str, int] = field(default_factory=dict)
+    max_steps: int = 1
+    beams: int = 1
+    joiner: str = ", "
+    group: str = "Other"
+    label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
+    absolute_pitch: bool = False
+    window: float | None = None
+    silence_label: str | None = None  # the label that a recording of nothing deserves, if the task has one
+    data: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    example: str | None = None  # relative path of a clip to try
+    calibration: dict[str, Any] = field(default_factory=dict)  # see calibration.calibrate; empty: none
+
+    def __post_init__(self) -> None:
+        for name in TENSOR_NAMES:
+            if (tensor := getattr(self, name)) is not None and tensor.is_floating_point():
+                setattr(self, name, tensor.detach().float())
+        self.validate()
+
+    @property
+    def deep(self) -> bool:
+        """True for prompts in every layer's keys and values, False for prompts before the input."""
+        return self.input_prompts is None
+
+    @property
+    def verbalizer(self) -> Literal["fixed", "learned"]:
+        return "fixed" if self.verbalizer_weight is None else "learned"
+
+    @property
+    def length(self) -> int:
+        """P, the prompt vectors per layer."""
+        prompts = self.key_prompts if self.deep else self.input_prompts
+        return cast(Tensor, prompts).shape[-2]
+
+    @property
+    def temperature(self) -> float:
+        """What label logits are divided by; 1 without a calibration."""
+        return float(self.calibration.get("temperature", 1.0))
+
+    @property
+    def threshold(self) -> float:
+        """The score below which an answer is flagged; 0, so never, without a calibration."""
+        return float(self.calibration.get("threshold", 0.0))
+
+    @property
+    def n_steps(self) -> int:
+        """The most labels that an answer can have."""
+        return len(self.slots) or self.max_steps
+
+    @property
+    def slot_spans(self) -> list[tuple[str, int, int]]:
+        """(slot, index of its first label, index after its last) in the order of the answer."""
+        return label_spans(self.labels, self.slots) if self.slots else []
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers: prompts, separator and a learned verbalizer."""
+        return sum(t.numel() for t in self.tensors().values() if t.is_floating_point())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that are there, under the names they are stored with."""
+        named = {stored: getattr(self, name) for name, stored in TENSOR_NAMES.items()}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def indices(self, labels: Sequence[str]) -> tuple[int, ...]:
+        """Where the labels of an answer stand among `labels`; SpeechPromptError for one that its slot lacks."""
+        spans = [(first, end) for _, first, end in self.slot_spans] or [(0, len(self.labels))] * len(labels)
+        for label, (first, end) in zip(labels, spans, strict=True):
+            if label not in self.labels[first:end]:
+                raise SpeechPromptError(
+                    f"Prompt {self.task} has no label {label[:80]!r} where the data has it."
+                )
+        return tuple(
+            self.labels.index(label, first, end) for label, (first, end) in zip(labels, spans, strict=True)
+        )
+
+    def fill_slots(self, labels: Sequence[str]) -> dict[str, str]:
+        """Slot -> value of an answer, for tasks that have slots; a slot that is named twice adds up."""
+        if self.answer == "slots":
+            return dict(zip(self.slots, labels, strict=True))
+        return slot_values(labels)
+
+    def text(self, labels: Sequence[str]) -> str:
+        """An answer as people read it: the label, the spelled text, or what fills the slots."""
+        filled = self.fill_slots(labels) if self.answer == "sequence" else {}
+        return self.joiner.join([f"{name}: {value}" for name, value in filled.items()] or labels).strip()
+
+    def unit_label(self, unit: int) -> str | None:
+        """What a generated unit maps to: its label if fixed; if learned, the label it speaks for most."""
+        if self.verbalizer_weight is not None:
+            weights = self.verbalizer_weight[UNIT_OFFSET:]
+            if not 0 <= unit < weights.shape[1] - UNIT_OFFSET:
+                return None
+            return self.labels[int(weights[:, unit + UNIT_OFFSET].argmax())]
+        units = cast(Tensor, self.verbalizer_units).tolist()
+        return self.labels[units.index(unit)] if unit in units else None
+
+    def validate(self) -> None:
+        """Raise SpeechPromptError, naming the fact, unless everything in the prompt holds together."""
+        what = f"Prompt {self.task if is_task(self.task) else '(unnamed)'}"
+        for name, tensor in self.tensors().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors().items()}
+        expected = expected_shapes(shapes, len(self.labels), what)
+        for name in sorted(shapes.keys() | expected.keys()):
+            if shapes.get(name) != expected.get(name):
+                raise SpeechPromptError(
+                    f"{what}: {name} has the shape {shapes.get(name)}, expected {expected.get(name)}."
+                )
+        check_config(self.config(), what)
+        if self.label_embeddings is not None and self.answer == "label":
+            raise SpeechPromptError(f"{what}: an answer of one label needs no label_embeddings.")
+        if self.verbalizer_weight is not None and self.label_embeddings is None and self.answer != "label":
+            n_units = self.verbalizer_weight.shape[1] - UNIT_OFFSET
+            if len(self.labels) > n_units:  # label c is fed back as unit c
+                raise SpeechPromptError(
+                    f"{what}: a learned verbalizer can feed back at most {n_units} labels, one for each unit."
+                )
+        if self.verbalizer_units is not None:
+            units = self.verbalizer_units
+            if units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0:
+                raise SpeechPromptError(f"{what}: verbalizer.units must be different units, one per label.")
+
+    def check_fits(self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int) -> None:
+        """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts."""
+        what = f"Prompt {self.task}"
+        if self.unit_lm_sha256 != unit_lm_sha256:
+            raise SpeechPromptError(
+                f"{what} was tuned for the unit LM {self.unit_lm_sha256[:12]} of backbone {self.backbone}, "
+                f"but this unit LM is {unit_lm_sha256[:12]}: use the backbone it was made for, or tune it again."
+            )
+        facts = [("width", len(self.separator), d_model)]
+        if self.key_prompts is not None:
+            facts.append(("number of layers", len(self.key_prompts), n_layers))
+        if self.verbalizer_weight is not None:
+            facts.append(("vocabulary", self.verbalizer_weight.shape[1], vocab_size))
+        for fact, own, lm in facts:
+            if own != lm:
+                raise SpeechPromptError(f"{what} has the {fact} {own}, but the unit LM has {lm}.")
+        if self.verbalizer_units is not None and int(self.verbalizer_units.max()) >= vocab_size - UNIT_OFFSET:
+            raise SpeechPromptError(
+                f"{what} answers with unit {int(self.verbalizer_units.max())}, "
+                f"but the unit LM has the units 0 to {vocab_size - UNIT_OFFSET - 1}."
+            )
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the tensors, as stored in prompt_config.json."""
+        facts = {name: getattr(self, name) for name in FACTS}
+        facts |= {name: value for name in OPTIONAL if (value := getattr(self, name))}
+        kind = {"deep": self.deep, "length": self.length, "verbalizer": self.verbalizer}
+        return {"format_version": FORMAT_VERSION, **facts, **kind}
+
+    def save(self, folder: Path, card: str | None = None, dtype: torch.dtype = torch.float16) -> None:
+        """Write the prompt (and its card as README.md); an interrupted save leaves the old one.
+
+        The picture of its confusions is made from metrics["confusion"], or goes where there are none.
+        """
+        self.validate()
+        tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in self.tensors().items()}
+        with replaced_folder(folder, drop=(PICTURE_NAME,)) as aside:
+            write_json(aside / CONFIG_NAME, self.config())
+            write_tensors(aside / WEIGHTS_NAME, tensors, f"Prompt {self.task}")
+            if card is not None:
+                (aside / CARD_NAME).write_text(card, encoding="utf-8")
+            if cells := self.metrics.get("confusion"):
+                drawn = picture(self.labels, label_spans(self.labels, self.slots), cells)
+                (aside / PICTURE_NAME).write_text(drawn, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Prompt:
+        """Read and check a prompt folder; SpeechPromptError names the file and the fact."""
+        folder = Path(folder)
+        what = f"Prompt {folder.name}"
+        config = read_json(folder, CONFIG_NAME, what)
+        version = config.get("format_version")
+        if version != FORMAT_VERSION:
+            raise SpeechPromptError(
+                f"{what}: {CONFIG_NAME} has format version {str(version)[:20]}, "
+                f"this program reads version {FORMAT_VERSION}; update speechprompt."
+            )
+        check_config(config, f"{what}: {CONFIG_NAME}")
+        file = TensorFile(folder, WEIGHTS_NAME, what, MAX_BYTES)
+        shapes = expected_shapes(file.shapes, len(config["labels"]), file.label)
+        file.expect(shapes, {"verbalizer.units": ("I64",)})
+        stored: dict[str, Any] = {
+            "deep": "input_prompts" not in file.shapes,
+            "length": prompt_length(file.shapes),
+        }
+        stored["verbalizer"] = "learned" if "verbalizer.weight" in file.shapes else "fixed"
+        for name, value in stored.items():
+            if config.pop(name) != value:
+                raise SpeechPromptError(f"{what}: {CONFIG_NAME} and {WEIGHTS_NAME} disagree on {name!r}.")
+        del config["format_version"]
+        tensors = file.read(torch.float32)
+        named = {name: tensors.get(stored_name) for name, stored_name in TENSOR_NAMES.items()}
+        return cls(**config, **cast(dict[str, Any], named))
+
+
+def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
+    """P by the shape of whichever prompts are there; 0 when there are none."""
+    shape = shapes.get("key_prompts", shapes.get("input_prompts", ()))
+    return shape[-2] if len(shape) >= 2 else 0
+
+
+def expected_shapes(
+    shapes: dict[str, tuple[int, ...]], n_labels: int, what: str
+) -> dict[str, tuple[int, ...]]:
+    """What the shapes must be, given the sizes L, P, d, V that the leading tensors claim."""
+    deep, separator = "input_prompts" not in shapes, shapes.get("separator", ())
+    length, d = prompt_length(shapes), separator[0] if separator else 0
+    if not 1 <= length <= MAX_LENGTH or not 1 <= d <= 4096:
+        raise SpeechPromptError(
+            f"{what}: prompts need 1 to {MAX_LENGTH} vectors and a separator as wide as the unit LM."
+        )
+    expected: dict[str, tuple[int, ...]] = {"separator": (d,)}
+    if deep:
+        n_layers = shapes["key_prompts"][0]
+        expected["key_prompts"] = expected["value_prompts"] = (n_layers, length, d)
+    else:
+        expected["input_prompts"] = (length, d)
+    if "label_embeddings" in shapes:
+        expected["label_embeddings"] = (n_labels, d)
+    if "verbalizer.weight" in shapes:
+        vocab_size = shapes["verbalizer.weight"][-1] if shapes["verbalizer.weight"] else 0
+        expected["verbalizer.weight"] = (n_labels + UNIT_OFFSET, vocab_size)
+    else:
+        expected["verbalizer.units"] = (n_labels,)
+    return expected
+
+
+def slot_values(labels: Sequence[str]) -> dict[str, str]:
+    """Slot -> value of a sequence of labels "slot=value", others left out; a slot that is named twice adds up."""
+    filled: dict[str, str] = {}
+    for name, equals, value in (label.partition("=") for label in labels):
+        if equals:
+            filled[name] = f"{filled[name]} {value}" if name in filled else value
+    return filled

@@ -1,0 +1,1 @@
+"""A few clips -> a prompt. Door: `teacher`."""

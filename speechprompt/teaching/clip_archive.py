@@ -1,0 +1,104 @@
+"""Labelled recordings as people keep them: a zip with a folder for each label, or a table of files and labels.
+
+Only names and bytes are handled here; what the bytes sound like is audio's business. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.zip_reading import Bounds, open_zip
+
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+MAX_FILE_BYTES = 12 << 20
+MAX_TABLE_BYTES = 1 << 20
+BOUNDS = Bounds(files=2000, file_bytes=MAX_FILE_BYTES, all_bytes=200 << 20)
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """The bytes of one recording, the name of its file, and its label."""
+
+    label: str
+    name: str
+    data: bytes
+
+
+def is_sound(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SOUNDS
+
+
+def read_table(data: bytes) -> list[tuple[str, str]]:
+    """A CSV with the columns file and label -> (file, label) in its order; , ; and tab may separate."""
+    if len(data) > MAX_TABLE_BYTES:
+        raise SpeechPromptError(f"The table is larger than {MAX_TABLE_BYTES >> 20} MB: split it up.")
+    try:
+        text = data.decode("utf-8-sig")
+        separator = max(",;\t", key=(text.partition("\n")[0]).count)
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SpeechPromptError("The table cannot be read: save it as CSV in UTF-8.") from error
+    pairs = []
+    for row in rows:
+        named = {str(key).strip().lower(): value for key, value in row.items() if isinstance(value, str)}
+        if not named.keys() >= {"file", "label"}:
+            raise SpeechPromptError("The table needs the columns file and label, filled in every row.")
+        pairs.append((named["file"].strip().replace("\\", "/").removeprefix("./"), named["label"].strip()))
+    if not pairs:
+        raise SpeechPromptError("The table is empty: name a file and its label in every row.")
+    return pairs
+
+
+def by_table(pairs: list[tuple[str, str]], files: Mapping[str, Path | bytes]) -> list[LabelledFile]:
+    """Give the files (by name) the labels of a table; every row must find its file."""
+    found = []
+    for name, label in pairs:
+        if name not in files:
+            raise SpeechPromptError(f"The table names {name[:80]!r}, which is not among the files.")
+        source = files[name]
+        found.append(LabelledFile(label, PurePosixPath(name).name, read_sound(source)))
+    return found
+
+
+def read_sound(source: Path | bytes) -> bytes:
+    """The bytes of one recording, bounded."""
+    if isinstance(source, bytes):
+        return source
+    if source.stat().st_size > MAX_FILE_BYTES:
+        raise SpeechPromptError(f"A recording is larger than {MAX_FILE_BYTES >> 20} MB: cut it.")
+    return source.read_bytes()
+
+
+def read_zip(source: Path | bytes) -> list[LabelledFile]:
+    """The recordings of a zip with their labels, by its CSV if it has one, else by their folders.
+
+    SpeechPromptError in one sentence when the zip is not to be trusted or has neither.
+    """
+    with open_zip(source, BOUNDS) as reader:
+        sounds = [name for name in reader.names if is_sound(name)]
+        tables = [name for name in reader.names if PurePosixPath(name).suffix.lower() == ".csv"]
+        if not sounds:
+            raise SpeechPromptError(f"The zip holds no recordings ({', '.join(SOUNDS)}).")
+        if len(tables) > 1:
+            raise SpeechPromptError(
+                "The zip holds several tables: leave one, with the columns file and label."
+            )
+        if tables:
+            folder = PurePosixPath(tables[0]).parent
+            pairs = [(str(folder / name), label) for name, label in read_table(reader.read(tables[0]))]
+            wanted = {name for name, _ in pairs}
+            return by_table(pairs, {name: reader.read(name) for name in sounds if name in wanted})
+        if any(len(PurePosixPath(name).parts) < 2 for name in sounds):
+            raise SpeechPromptError(
+                "The zip needs a folder for each label with its recordings in it, or a CSV with the columns "
+                "file and label."
+            )
+        return [
+            LabelledFile(PurePosixPath(name).parent.name, PurePosixPath(name).name, reader.read(name))
+            for name in sounds
+        ]

@@ -1,0 +1,1 @@
+"""A corpus -> a prompt. Door: `recipe`."""

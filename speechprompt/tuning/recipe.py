@@ -1,0 +1,190 @@
+"""The recipe: labelled recordings (or units) of a task -> a measured prompt for a backbone.
+
+Puts together what the other modules do: recordings become units, once as they are and again as other
+rooms and microphones would have delivered them; a prompt is tuned; the valid split measures it
+and calibrates its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+
+from speechprompt.audio.augment import PLAIN, Simulation
+from speechprompt.backbone import Backbone
+from speechprompt.data.dataset import LETTERS, Example, at_most, labels_of_rule
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.calibration import calibrate
+from speechprompt.evaluation.evaluate import evaluate, nothing_recorded, to_units
+from speechprompt.prompts.config import MAX_SEEDS
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks import Task
+from speechprompt.tuning.loop import Progress, tune
+from speechprompt.tuning.trainable import Goal, Labelled, TuneConfig
+
+NOTHING_SHARE = 40  # one recording of nothing for so many others
+
+
+def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
+    """The labels that a prompt answers with: the task's own, or those of the data as the rule names them or sorted."""
+    found = {label for example in examples for label in example.labels}
+    if task.labels:
+        return list(task.labels)
+    if named := labels_of_rule(task.label_rule):
+        return [label for label in named if label in found]
+    if "order" in task.label_rule:  # slots as people say them
+        order = task.label_rule["order"]
+        return sorted(found, key=lambda label: (order.index(label.partition("=")[0]), label))
+    if task.answer == "sequence":
+        return [letter for letter in LETTERS if letter in found]
+    return sorted(found)
+
+
+def check_learnt(labels: Sequence[str], valid: Sequence[Example]) -> None:
+    """Raise SpeechPromptError when valid has a label that is not among those learnt."""
+    if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
+        raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
+
+
+def simulation_for(task: Task, seed: int, pauses: float) -> Simulation:
+    """The recordings that a task's clips are heard in while it is tuned; pauses: see TuneConfig."""
+    return Simulation(seed, pauses, controlled=task.channel == "controlled", close=task.close)
+
+
+def labelled(
+    backbone: Backbone,
+    examples: Sequence[Example],
+    answers: Sequence[Sequence[int]],
+    copies: int = 0,
+    simulation: Simulation = PLAIN,
+    silence: int | None = None,
+) -> list[Labelled]:
+    """Units and label indices of every example, then of its simulated copies (see to_units).
+
+    silence: the label of recordings of nothing, some of which are added when the examples are audio. No
+    example of it gets pauses: steady noise between other noise is an event.
+    """
+    steady = replace(simulation, pauses=0.0)
+
+    def recording(waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
+        made_by = steady if tuple(answers[clip]) == (silence,) else simulation
+        return made_by.recording(waveform, clip, copy)
+
+    utterances = to_units(backbone, examples, copies, recording)
+    found: list[Labelled] = [(units, answers[i % len(answers)]) for i, units in enumerate(utterances)]
+    if silence is not None and examples[0].audio is not None:
+        nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, simulation.seed)
+        found += [(units, (silence,)) for units in nothing]
+    return found
+
+
+def tune_task(
+    backbone: Backbone,
+    task: Task,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    config: TuneConfig,
+    run: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Prompt:
+    """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
+
+    run: folder of the checkpoint that a stopped run resumes from. SpeechPromptError when the data does
+    not fit the task, before anything is tuned.
+    """
+    return tune_seeds(backbone, task, train, valid, config, 1, run, report)
+
+
+def tune_seeds(
+    backbone: Backbone,
+    task: Task,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    config: TuneConfig,
+    seeds: int,
+    run: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+    tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
+) -> Prompt:
+    """As tune_task with the seeds config.seed, config.seed + 1, …; the prompt that is best on valid.
+
+    Of equals it is the first; with config.balance the mean recall decides. metrics["tuning"] of one among
+    several holds {"seeds": how many, "mean" and "deviation" of their accuracies on valid, 0..1}. Clips are
+    drawn and become units once, by the first seed. tell is given each seed and its prompt, measured but not
+    calibrated. run: has a folder for each of several seeds.
+    """
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
+    if config.absolute_pitch and not backbone.hears_melody:
+        raise SpeechPromptError(f"The backbone {backbone.name} hears no pitch that could be absolute.")
+    configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
+    if config.per_label:
+        train = at_most(train, config.per_label, config.seed)
+    labels = labels_in_order(task, train)
+    check_learnt(labels, valid)
+    facts: dict[str, Any] = {
+        "task": task.name,
+        "title": task.title,
+        "labels": labels,
+        "backbone": backbone.name,
+        "unit_lm_sha256": backbone.unit_lm_sha256,
+        "answer": task.answer,
+        "slots": task.slots,
+        "max_steps": task.max_steps,
+        "beams": task.beams,
+        "joiner": task.joiner,
+        "group": task.group,
+        "label_rule": task.label_rule,
+        "absolute_pitch": config.absolute_pitch,
+        "window": task.window,
+        "silence_label": task.silence_label if task.silence_label in labels else None,
+        "data": task.data,
+        "licence": task.licence,
+    }
+    # A name or label that no prompt may have is said now, not after minutes of tuning.
+    draft = Prompt(
+        **facts,
+        separator=torch.zeros(4),
+        input_prompts=torch.zeros(1, 4),
+        verbalizer_units=torch.arange(len(labels)),
+    )
+    for n in {len(example.labels) for example in (*train, *valid)}:
+        if n > draft.n_steps or (n < draft.n_steps and draft.answer != "sequence"):
+            raise SpeechPromptError(
+                f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
+            )
+
+    silence = None if draft.silence_label is None else labels.index(draft.silence_label)
+    answers = [draft.indices(example.labels) for example in train]
+    simulation = simulation_for(task, config.seed, config.pauses)
+    known = labelled(backbone, train, answers, config.copies, simulation, silence)
+    held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
+    goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
+    utterances = [ids for ids, _ in held_out]
+    prompts = []
+    for own in configs:
+        place = run / f"seed-{own.seed}" if run and seeds > 1 else run
+        tensors, _ = tune(backbone.lm, known, held_out, goal, own, place, report)
+        stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
+        prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
+        figures = evaluate(backbone, prompt, valid, utterances)
+        prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
+        prompt.metrics["split"] = "valid"
+        tell(own.seed, prompt)
+        prompts.append(prompt)
+    judged = "unweighted_recall" if config.balance and task.answer == "label" else "accuracy"
+    best = max(prompts, key=lambda prompt: prompt.metrics[judged])
+    if seeds > 1:
+        found = [prompt.metrics["accuracy"] for prompt in prompts]
+        spread = {"mean": round(mean(found), 4), "deviation": round(stdev(found), 4)}
+        best.metrics["tuning"] = {"seeds": seeds, **spread}
+    if best.answer != "sequence":
+        truth = [tuple(answer) for _, answer in held_out]
+        best.calibration = calibrate(backbone.lm, best, utterances, truth, "valid")
+    return best

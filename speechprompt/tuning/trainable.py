@@ -1,0 +1,291 @@
+"""What tuning trains: the tensors of one prompt, in front of a frozen unit LM (SpeechPrompt, 2.2 and 2.3).
+
+Prompts, separator and verbalizer with their initial values, the loss of a batch, and which of its
+answers are right. Knows no data; the loop is in tuning.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from speechprompt.decoding.forward import (
+    embed_prosody,
+    forward_prompted,
+    label_logits,
+    project_prompts,
+    to_batch,
+)
+from speechprompt.errors import SpeechPromptError
+from speechprompt.models.unit_lm import start_token
+from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import XGLMForCausalLM
+
+Labelled = tuple[Utterance, Sequence[int]]  # one utterance, indices of its labels
+NO_LABEL = -100  # target of a place where nothing is to be said
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is answered: one of n_labels; one label for each of slots (their sizes); or a sequence with its end."""
+
+    n_labels: int
+    slots: tuple[int, ...] = ()
+    sequence: bool = False
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Labels that may be answered at each step, first and end; one pair for all steps without slots."""
+        ends = list(accumulate(self.slots)) or [self.n_labels]
+        return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """What may be chosen; the defaults suit a few hundred to some ten thousand utterances.
+
+    prompt_length: vectors per layer. verbalizer: learned, or fixed by unit frequency or at random.
+    start: prompts drawn from N(0, 1), or embeddings of units. feedback: an answered label is fed back
+    through an embedding of its own, or as a unit (the reference). loss: over the labels alone, or
+    the reference's over separator, labels and `</s>` among all outputs. optimizer: see optimizer.py. steps:
+    of the optimizer, and lr the rate that its steps peak at.
+    tokens_per_batch: padded tokens. prompt_dropout: share of prompt values dropped (the reference: 0.1).
+    unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
+    recordings of each train clip (recipe.tune_task). pauses: share of these that begin and end with pauses
+    of their own (augment.between_pauses), against clips that are all cut alike; none of silence does, nor of
+    a controlled channel. per_label: at most so many train examples of each answer, 0 for all. balance: every
+    answer is drawn about equally often in an epoch, and counts equally when valid chooses the best step.
+    average: what is measured and kept is a mean over the steps, the latest counting most. absolute_pitch: see
+    Prompt. patience: checks in a row, each worse than the best on valid, that end it; the best is kept.
+    """
+
+    prompt_length: int = 20
+    deep: bool = True
+    verbalizer: Literal["learned", "frequency", "random"] = "learned"
+    start: Literal["normal", "units"] = "normal"
+    feedback: Literal["trained", "units"] = "trained"
+    loss: Literal["labels", "reference"] = "labels"
+    optimizer: Literal["adam", "muon"] = "adam"
+    steps: int = 2000
+    lr: float = 0.06
+    tokens_per_batch: int = 2048
+    prompt_dropout: float = 0.0
+    unit_noise: float = 0.05
+    copies: int = 4
+    pauses: float = 0.5
+    per_label: int = 0
+    balance: bool = False
+    average: bool = False
+    absolute_pitch: bool = False
+    label_smoothing: float = 0.0
+    check_every: int = 100
+    patience: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("prompt_length", 1, 200),
+            ("steps", 1, 1_000_000),
+            ("lr", 1e-6, 10.0),
+            ("tokens_per_batch", 64, 1_000_000),
+            ("prompt_dropout", 0.0, 0.9),
+            ("unit_noise", 0.0, 0.9),
+            ("copies", 0, 100),
+            ("pauses", 0.0, 1.0),
+            ("per_label", 0, 1_000_000),
+            ("label_smoothing", 0.0, 0.9),
+            ("check_every", 1, 1_000_000),
+            ("patience", 1, 1_000_000),
+            ("seed", 0, 2**31 - 1),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise SpeechPromptError(f"{name} must be between {low} and {high}.")
+        choices: dict[str, tuple[str, ...]] = {
+            "verbalizer": ("learned", "frequency", "random"),
+            "start": ("normal", "units"),
+            "feedback": ("trained", "units"),
+            "loss": ("labels", "reference"),
+            "optimizer": ("adam", "muon"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise SpeechPromptError(f"{name} must be one of {', '.join(known)}.")
+
+
+class TrainablePrompt(nn.Module):
+    """The trainable tensors of one prompt in front of a frozen unit LM; names as in Prompt."""
+
+    verbalizer_units: Tensor | None
+
+    def __init__(self, lm: XGLMForCausalLM, config: TuneConfig, units: Tensor | None, goal: Goal) -> None:
+        super().__init__()
+        self.config, self.goal = config, goal
+        d, n_layers, length = lm.config.d_model, lm.config.num_layers, config.prompt_length
+        generator = torch.Generator().manual_seed(config.seed)
+        embeddings = lm.model.embed_tokens.weight.float().cpu()
+
+        def normal(*shape: int, std: float = 1.0) -> nn.Parameter:
+            return nn.Parameter(torch.randn(*shape, generator=generator) * std)
+
+        def prompts(*shape: int) -> nn.Parameter:
+            if config.start == "normal":
+                return normal(*shape)
+            drawn = torch.randint(UNIT_OFFSET, len(embeddings), shape[:-1], generator=generator)
+            return nn.Parameter(embeddings[drawn] * math.sqrt(d))
+
+        if config.deep:
+            self.key_prompts = prompts(n_layers, length, d)
+            self.value_prompts = prompts(n_layers, length, d)
+        else:
+            self.input_prompts = prompts(length, d)
+        # The separator starts as the LM's own end symbol, which is what ends an utterance.
+        self.separator = normal(d, std=0.3 / math.sqrt(d))
+        self.separator.data += embeddings[EOS]
+        if config.feedback == "trained" and (goal.sequence or len(goal.slots) > 1):
+            self.label_embeddings = normal(goal.n_labels, d, std=0.3 / math.sqrt(d))
+            self.label_embeddings.data += embeddings[EOS]
+        self.n_symbols = lm.config.vocab_size
+        if units is None:
+            self.verbalizer_weight = normal(goal.n_labels + UNIT_OFFSET, lm.config.vocab_size, std=0.03)
+        self.register_buffer("verbalizer_units", units)
+        self.to(lm.device)
+
+    def fed(self, labels: Sequence[int]) -> list[int]:
+        """The tokens that labels are fed back as, see to_batch."""
+        if hasattr(self, "label_embeddings"):
+            return [self.n_symbols + label for label in labels]
+        return self.symbols(labels)
+
+    def symbols(self, labels: Sequence[int]) -> list[int]:
+        """Labels as symbols of the vocabulary: their units, or in a learned verbalizer units 0 … C - 1."""
+        units = self.verbalizer_units
+        return [UNIT_OFFSET + (label if units is None else int(units[label])) for label in labels]
+
+    def forward(
+        self, lm: XGLMForCausalLM, utterances: Sequence[Utterance], answers: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Vocabulary logits float32 [B, W, V] where the true answers (label indices) are to be said.
+
+        The first is at the separator, or before it when the loss counts the separator too; what lies
+        beyond a shorter answer means nothing.
+        """
+        fed = [self.fed(labels if self.reads_end else labels[:-1]) for labels in answers]
+        tokens, lengths = to_batch(utterances, lm.device, fed, start_token(lm))
+        keys = values = inputs = None
+        dropped = partial(F.dropout, p=self.config.prompt_dropout, training=self.training)
+        if hasattr(self, "key_prompts"):
+            keys, values = project_prompts(lm, dropped(self.key_prompts), dropped(self.value_prompts))
+            keys, values = keys[:, None], values[:, None]
+        else:
+            inputs = dropped(self.input_prompts)
+        steps = torch.arange(-self.lead, 1 + max(map(len, fed)), device=lm.device)
+        at = (lengths[:, None] - 1 + steps).clamp(max=tokens.shape[1] - 1)
+        return forward_prompted(
+            lm,
+            tokens,
+            lengths,
+            keys,
+            values,
+            self.separator,
+            inputs=inputs,
+            positions=at,
+            label_embeddings=getattr(self, "label_embeddings", None),
+            prosody=embed_prosody(
+                lm, utterances, tokens.shape[1], [self.config.absolute_pitch] * len(utterances)
+            ),
+        )
+
+    @property
+    def lead(self) -> int:
+        """Positions before the separator's that forward reads."""
+        return int(self.config.loss == "reference")
+
+    @property
+    def reads_end(self) -> bool:
+        """Whether the last label is fed too, to see what the LM says after it."""
+        return self.goal.sequence or self.config.loss == "reference"
+
+    def answer_logits(self, vocabulary: Tensor) -> Tensor:
+        """What forward gives -> logits [B, S, C] of the labels; of a sequence [B, S, C + 1], the end last."""
+        weight = self.verbalizer_weight if self.verbalizer_units is None else None
+        return label_logits(vocabulary[:, self.lead :], weight, self.verbalizer_units, end=self.goal.sequence)
+
+    def targets(self, answers: Sequence[Sequence[int]], width: int) -> Tensor:
+        """int64 [B, width]: labels as answer_logits counts them (C ends a sequence), NO_LABEL after the last."""
+        ends = [self.goal.n_labels] if self.goal.sequence else []
+        return self._rows([[*labels, *ends] for labels in answers], width)
+
+    def _rows(self, rows: list[list[int]], width: int) -> Tensor:
+        filled = [[*row, *[NO_LABEL] * (width - len(row))] for row in rows]
+        return torch.tensor(filled, device=self.separator.device)
+
+    def loss(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
+        """Mean negative log-likelihood (natural log) of what is to be said."""
+        smoothing = self.config.label_smoothing
+        if self.config.loss == "reference":
+            # Separator, labels and </s>, each against all outputs: classes and specials, or the vocabulary.
+            learned = self.verbalizer_units is None
+            logits = F.linear(vocabulary, self.verbalizer_weight) if learned else vocabulary
+            due = [[SEPARATOR, *self.symbols(labels), EOS] for labels in answers]
+            return cross_entropy(logits, self._rows(due, logits.shape[1]), smoothing)
+        logits = self.answer_logits(vocabulary)
+        truth = self.targets(answers, logits.shape[1])
+        if not self.goal.slots:
+            return cross_entropy(logits, truth, smoothing)
+        losses = [
+            cross_entropy(logits[:, step, first:end], truth[:, step] - first, smoothing)
+            for step, (first, end) in enumerate(self.goal.spans)
+        ]
+        return torch.stack(losses).mean()
+
+    def right(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """bool [B, S]: where the true label is the likeliest, given the true ones before; and where one is due.
+
+        The greedy answer of a row is the true one exactly when all that is due is right.
+        """
+        logits = self.answer_logits(vocabulary)
+        truth = self.targets(answers, logits.shape[1])
+        for step, (first, end) in enumerate(self.goal.spans if self.goal.slots else []):
+            logits[:, step, :first] = logits[:, step, end:] = -torch.inf
+        return logits.argmax(-1) == truth, truth != NO_LABEL
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Copies on the CPU, under the names of Prompt's fields."""
+        return {name: value.detach().cpu().clone() for name, value in self.state_dict().items()}
+
+
+def cross_entropy(logits: Tensor, truth: Tensor, smoothing: float) -> Tensor:
+    return F.cross_entropy(
+        logits.flatten(0, -2), truth.flatten(), ignore_index=NO_LABEL, label_smoothing=smoothing
+    )
+
+
+def fixed_units(train: Sequence[Labelled], n_labels: int, how: str, seed: int) -> Tensor:
+    """A fixed verbalizer (SpeechPrompt, 2.3): label c is the c-th most frequent unit, or one of them at random."""
+    ranked = frequent_units(train, n_labels)
+    if how == "frequency":
+        return ranked[:n_labels]
+    generator = torch.Generator().manual_seed(seed)
+    return ranked[torch.randperm(len(ranked), generator=generator)[:n_labels]]
+
+
+def frequent_units(train: Sequence[Labelled], n_labels: int) -> Tensor:
+    """All units of the data, the most frequent first."""
+    counts = Counter(int(unit) for utterance, _ in train for unit in unit_ids(utterance))
+    if len(counts) < n_labels:
+        raise SpeechPromptError(
+            f"A fixed verbalizer needs {n_labels} different units and the data holds {len(counts)}: "
+            "use the learned one."
+        )
+    return torch.tensor([unit for unit, _ in counts.most_common()])

@@ -1,0 +1,1 @@
+"""The Try tab: one task about one recording. Door: `tab`."""

@@ -1,0 +1,1 @@
+"""The Compare tab: many prompts about one recording. Door: `tab`."""

@@ -1,0 +1,165 @@
+"""What the page shows, as inline HTML and SVG: colours, numbers, choices, invitations, messages.
+
+Plain functions from answers to strings. Everything that comes from outside (labels, titles, messages)
+is escaped here; nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speechprompt.prompts.prompt import Prompt
+
+# Sixteen colours that stay at least 0.08 apart in OKLab for normal vision and for protan, deutan and
+# tritan vision alike; light and dark ones alternate, so that neighbouring ids differ in lightness too.
+PALETTE = (
+    "#5d48b1", "#f2d13e", "#b03a17", "#7fe3fd", "#4a76da", "#ed8a22", "#8a435b", "#bae19c",
+    "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
+)  # fmt: skip
+INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
+LABELS_SHOWN = 40
+
+
+def unit_colour(unit: int) -> str:
+    """The colour of a unit: the same on every page, for every backbone."""
+    return PALETTE[unit % len(PALETTE)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2) of "#rrggbb"."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio (WCAG 2) of two colours, 1 to 21."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def text_colour(background: str) -> str:
+    """The more legible of white and ink."""
+    return max(("#ffffff", INK), key=lambda colour: contrast(colour, background))
+
+
+def percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "<1\u00a0%"
+    if 0.99 < share < 1:
+        return ">99\u00a0%"
+    return f"{round(100 * share)}\u00a0%"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.1f}\u00a0ms" if seconds < 0.01 else f"{1000 * seconds:.0f}\u00a0ms"
+
+
+def measured(prompt: Prompt) -> str:
+    """ "89 % of 429" from the prompt's metrics, or "not measured"."""
+    accuracy, n = prompt.metrics.get("accuracy"), prompt.metrics.get("n")
+    if not isinstance(accuracy, int | float) or not isinstance(n, int):
+        return "not measured"
+    return f"{percent(float(accuracy))} of {n}"
+
+
+def track_record(prompt: Prompt) -> str:
+    """How often this prompt was right when it was measured."""
+    if measured(prompt) == "not measured":
+        return "Nobody has measured how often this task is right."
+    split = prompt.metrics.get("split")
+    return f"This task is right on {measured(prompt)} {split + ' ' if isinstance(split, str) else ''}clips."
+
+
+def task_hint(prompt: Prompt) -> str:
+    """One line about a prompt: how exactly its accuracy is known, and how small it is."""
+    parts = [
+        f"{len(prompt.labels)} labels",
+        f"{prompt.n_parameters:,} trained numbers".replace(",", "\u202f"),
+    ]
+    low_high = prompt.metrics.get("interval95")
+    if isinstance(low_high, list | tuple) and len(low_high) == 2:
+        parts.append(f"95\u00a0% interval {100 * low_high[0]:.0f}–{100 * low_high[1]:.0f}\u00a0%")
+    return " · ".join(parts)
+
+
+def options(groups: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
+    """Options of a <select>: group -> (value, text, hint); a single unnamed group is left unwrapped."""
+    html = []
+    for group, entries in groups.items():
+        inner = "".join(
+            f'<option value="{escape(value)}" data-hint="{escape(hint)}">{escape(text)}</option>'
+            for value, text, hint in entries
+        )
+        html.append(f'<optgroup label="{escape(group)}">{inner}</optgroup>' if group else inner)
+    return "".join(html)
+
+
+def header(device: str) -> str:
+    bars = "".join(
+        f'<rect x="{x}" y="{y}" width="5" height="{h}" rx="2" fill="{unit_colour(u)}"/>'
+        for x, y, h, u in ((0, 11, 10, 0), (7, 4, 24, 4), (14, 8, 16, 5), (21, 0, 32, 11), (28, 10, 12, 2))
+    )
+    return (
+        '<header class="sp-header"><div class="sp-brand">'
+        f'<svg viewBox="0 0 33 32" width="33" height="32" aria-hidden="true">{bars}</svg>'
+        "<div><h1>SpeechPrompt</h1><p>One frozen speech model. Every task is a small prompt.</p></div></div>"
+        f'<p class="sp-badge" title="What the models run on">{escape(device)}</p></header>'
+    )
+
+
+def empty(prompt: Prompt | None) -> str:
+    """The invitation that stands where the answer will be."""
+    heights = (5, 9, 14, 22, 30, 26, 34, 28, 18, 24, 36, 30, 20, 12, 16, 26, 20, 10, 6, 4)
+    ghost = "".join(f'<i style="height:{h}px"></i>' for h in heights)
+    html = (
+        f'<section class="sp-card sp-empty"><div class="sp-ghost" aria-hidden="true">{ghost}</div>'
+        "<h2>Speak and see the answer</h2>"
+        "<p>Record your voice, choose a file or click an example.</p>"
+    )
+    if prompt is not None:
+        shown = [label_tag("span", label) for label in prompt.labels[:LABELS_SHOWN]]
+        if len(prompt.labels) > LABELS_SHOWN:
+            shown.append(f"<em>and {len(prompt.labels) - LABELS_SHOWN} more</em>")
+        html += (
+            f'<div class="sp-labels"><p class="sp-eyebrow">{escape(prompt.title)} answers with one of</p>'
+            f"<p>{' '.join(shown)}</p></div>"
+        )
+    return html + "</section>"
+
+
+def alert(message: str) -> str:
+    """One sentence saying what went wrong and what to do; screen readers announce it."""
+    return (
+        '<section class="sp-card sp-alert" role="alert"><svg viewBox="0 0 24 24" aria-hidden="true">'
+        '<circle cx="12" cy="12" r="10"/><path d="M12 7v6M12 16.5v.5"/></svg>'
+        f"<div><h2>No answer</h2><p>{escape(message)}</p></div></section>"
+    )
+
+
+def note(message: str) -> str:
+    return f'<section class="sp-card sp-note"><p>{escape(message)}</p></section>'
+
+
+def label_tag(tag: str, label: str) -> str:
+    """A label may be in any script, so its direction is its own; data writes `dog_bark` where people read two words."""
+    return f'<{tag} dir="auto">{escape(label.replace("_", " "))}</{tag}>'
+
+
+def examples(entries: Iterable[Mapping[str, str]]) -> str:
+    """Buttons for the example clips: what is spoken and for which task."""
+    buttons = [
+        f'<button type="button" data-index="{escape(entry["index"])}" title="{escape(entry["about"])}">'
+        f'<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M2 1l7 4-7 4z"/></svg>'
+        f"<span>{label_tag('b', entry['spoken'])}<small>{escape(entry['task'])}</small></span></button>"
+        for entry in entries
+    ]
+    if not buttons:
+        return ""
+    return (
+        '<p class="sp-eyebrow">Or try an example</p>'
+        f'<div class="sp-examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'
+    )

@@ -1,0 +1,1 @@
+"""The Live tab: answers while somebody speaks. Door: `tab`."""

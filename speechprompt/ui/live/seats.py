@@ -1,0 +1,193 @@
+"""What the Live tab does: from a chunk of sound to what the page shows.
+
+A `LiveDesk` keeps a seat for everybody who is listening: a Listener, its answers and when it was heard
+from last. Seats are few, are taken back from whoever has gone, and never outlast LIMIT_SECONDS.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.live import Event, Listener
+from speechprompt.ui import html as figures
+from speechprompt.ui.complaints import sentence
+from speechprompt.ui.desk import Desk, Update
+from speechprompt.ui.live import figures as live_figures
+
+MAX_SEATS = 4  # each takes about a tenth of a core while somebody speaks
+LIMIT_SECONDS = 300.0  # of listening, then one has to start again
+GONE_SECONDS = 15.0  # without a chunk; a page that listens sends ten a second
+BEHIND_SECONDS = 0.4  # a chunk that is longer was held up: provisional answers are left out
+MAX_PCM_CHARACTERS = 4_000_000  # 6 s of 16 bits at 192 kHz in base64, and some
+ANSWERS_KEPT = 10
+
+
+@dataclass(eq=False)
+class Seat:
+    """One page that listens."""
+
+    listener: Listener
+    asked: tuple[str, str]  # backbone, task
+    heard: float  # when it was heard from last, by the desk's clock
+    answers: deque[Event] = field(default_factory=lambda: deque(maxlen=ANSWERS_KEPT))
+    current: Event | None = None
+    lock: Lock = field(default_factory=Lock)
+
+
+class LiveDesk:
+    """Who listens, and what they are told. clock: seconds, for tests."""
+
+    def __init__(self, desk: Desk, clock: Callable[[], float] = time.monotonic) -> None:
+        self.desk = desk
+        self.backbones = {name: b for name, b in desk.backbones.items() if b.has_encoder and b.has_lm}
+        self.default = desk.default if desk.default in self.backbones else next(iter(self.backbones), "")
+        self._clock = clock
+        self._seats: dict[str, Seat] = {}
+        self._lock = Lock()  # of the seats
+        self._working = Lock()  # held while somebody's sound is heard
+
+    # Seats
+
+    def sit(self, backbone: str, task: str) -> str:
+        """A seat for somebody who begins to listen; SpeechPromptError when all are taken."""
+        if backbone not in self.backbones:
+            raise SpeechPromptError(f"Backbone {str(backbone)[:80]!r} cannot listen here: choose another.")
+        listener = Listener(self.desk.pipeline(backbone), task)
+        with self._lock:
+            now = self._clock()
+            self._seats = {key: s for key, s in self._seats.items() if now - s.heard < GONE_SECONDS}
+            if len(self._seats) >= MAX_SEATS:
+                raise SpeechPromptError(
+                    f"{MAX_SEATS} people are listening at once, which is as many as can: try again in a minute."
+                )
+            token = secrets.token_hex(16)
+            self._seats[token] = Seat(listener, (backbone, task), now)
+        return token
+
+    def leave(self, token: str | None) -> None:
+        """Give a seat back; also called when a page is closed."""
+        with self._lock:
+            self._seats.pop(token or "", None)
+
+    def seat(self, token: str | None) -> Seat:
+        with self._lock:
+            seat = self._seats.get(token or "")
+            if seat is None:
+                raise SpeechPromptError("Nothing was heard for a while, so listening ended: start again.")
+            seat.heard = self._clock()
+            return seat
+
+    # Events of the page
+
+    def hear(
+        self, token: str | None, task: str, backbone: str, event: gr.EventData
+    ) -> tuple[Update, Update, str | None]:
+        """Start, a chunk of sound, or stop: the microphone's reply, what is shown, the seat from now on."""
+        message = event._data if isinstance(event._data, dict) else {}
+        sequence = message.get("sequence")
+        try:
+            if message.get("kind") == "start":
+                self.leave(token)
+                token = self.sit(backbone, task)
+                return reply(sequence, "listening"), shown(None), token
+            seat = self.seat(token)
+            with seat.lock:
+                events = self.listen(seat, task, backbone, message)
+                if message.get("kind") == "stop":
+                    events += seat.listener.finish()
+                keep(seat, events)
+                full = seat.listener.seconds >= LIMIT_SECONDS
+                state = "hearing" if seat.listener.speaking else "listening"
+                panel = shown(seat, [e for e in events if e.final])
+            if message.get("kind") == "stop" or full:
+                self.leave(token)
+                limit = f"Listening ended after {LIMIT_SECONDS / 60:g} minutes: start again to go on."
+                return reply(sequence, "off", limit if full else ""), panel, None
+            return reply(sequence, state), panel, token
+        except Exception as error:
+            self.leave(token)
+            what = f"The Live tab could not answer task {task!r} on backbone {backbone!r}"
+            return reply(sequence, "off", sentence(error, what)), gr.skip(), None
+
+    def listen(self, seat: Seat, task: str, backbone: str, message: dict[str, Any]) -> list[Event]:
+        """Feed a message's sound, if it holds any, to the seat's listener."""
+        here = self.backbones.get(backbone)
+        # While another backbone is chosen, the page still names a task of the one before for a moment.
+        if here is not None and task in here.prompts and (backbone, task) != seat.asked:
+            seat.listener.ask(self.desk.pipeline(backbone), task)
+            seat.asked, seat.current = (backbone, task), None
+        if not message.get("pcm"):
+            return []
+        rate, samples = decode_chunk(message)
+        # Whoever is behind, or meets somebody else at work, does without provisional answers.
+        free = self._working.acquire(blocking=False)
+        try:
+            return seat.listener.feed(rate, samples, free and len(samples) < BEHIND_SECONDS * rate)
+        finally:
+            if free:
+                self._working.release()
+
+    def choose_backbone(self, task: str, backbone: str) -> Update:
+        """Another backbone: its tasks."""
+        if backbone not in self.backbones:
+            return gr.skip()
+        if task not in self.backbones[backbone].prompts:
+            task = self.desk.first_task(backbone)
+        return gr.HTML(value=task, options=self.desk.task_options(backbone))
+
+    def backbone_options(self) -> str:
+        entries = [(b.name, b.title, b.info["description"]) for b in self.backbones.values()]
+        return figures.options({"": entries})
+
+
+def decode_chunk(message: dict[str, Any]) -> tuple[int, np.ndarray]:
+    """{"rate": Hz, "pcm": base64 of 16-bit little-endian mono samples} -> rate, int16 [T]."""
+    rate, pcm = message.get("rate"), message.get("pcm")
+    if type(rate) is not int or not isinstance(pcm, str):
+        raise SpeechPromptError("The page sent something that is no sound: reload it.")
+    if len(pcm) > MAX_PCM_CHARACTERS:
+        raise SpeechPromptError("The page sent too much sound at once: start again.")
+    try:
+        data = base64.b64decode(pcm, validate=True)
+        return rate, np.frombuffer(data, "<i2")
+    except (binascii.Error, ValueError) as error:
+        raise SpeechPromptError("The page sent something that is no sound: reload it.") from error
+
+
+def keep(seat: Seat, events: list[Event]) -> None:
+    """Note what was answered last, and the last ten answers that are final."""
+    for event in events:
+        if event.kind == "label":
+            seat.current = event
+        if event.final:
+            seat.answers.appendleft(event)
+        if event.kind == "end" and seat.current is not None and not seat.current.final:
+            seat.current = None  # provisional, and in the end there was no answer
+
+
+def reply(sequence: Any, state: str, message: str = "") -> gr.HTML:
+    """What the microphone learns: which message was answered, and "listening", "hearing" or "off"."""
+    number = sequence if type(sequence) is int else 0
+    return gr.HTML(reply={"sequence": number, "state": state, "message": message})
+
+
+def shown(seat: Seat | None, final: list[Event] | None = None) -> gr.HTML:
+    """The panel; a screen reader says final answers only."""
+    if seat is None:
+        return gr.HTML(value=live_figures.panel(None, [], [], 0.0), summary="")
+    html = live_figures.panel(seat.current, list(seat.answers), seat.listener.ribbon, seat.listener.seconds)
+    if not final:
+        return gr.HTML(value=html)
+    return gr.HTML(value=html, summary="; ".join(f"{e.label}, {figures.percent(e.score)}" for e in final))

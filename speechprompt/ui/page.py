@@ -1,0 +1,60 @@
+"""The page: its header, its tabs and its endpoints."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from speechprompt.ui import endpoints, style
+from speechprompt.ui import html as figures
+from speechprompt.ui.classify import tab as try_tab
+from speechprompt.ui.compare import tab as compare_tab
+from speechprompt.ui.desk import Desk
+from speechprompt.ui.live import tab as live_tab
+from speechprompt.ui.session import Session
+from speechprompt.ui.teach import tab as teach_tab
+from speechprompt.ui.teach.events import TeachingDesk
+from speechprompt.ui.uploads import Page
+
+MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
+# Who asks does not wait long: at 0.1 to 0.2 s an answer, the last of so many gets its own in 10 to 20 s.
+# Whoever comes then is told at once that the queue is full.
+MAX_WAITING = 96
+
+
+def build(desk: Desk) -> gr.Blocks:
+    """The page of a desk; show it with `launch(**launch_options(desk))`."""
+    # delete_cache deletes what is left when the server stops; uploads.py deletes all along.
+    with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+        demo.forget_ended_sessions()
+        gr.HTML(figures.header(desk.device_text()), apply_default_css=False, js_on_load=None)
+        session = gr.State(Session())  # each visitor gets an empty one
+        with gr.Tabs(elem_classes="sp-tabs"):
+            with gr.Tab("Try", id="try"):
+                recording, task, backbone = try_tab.build(desk, session)
+            with gr.Tab("Compare", id="compare") as compare:
+                compare_tab.build(desk, compare, recording)
+            with gr.Tab("Teach", id="teach"):
+                teach_tab.build(TeachingDesk(desk), session, task, backbone)
+            with gr.Tab("Live", id="live"):
+                live_tab.build(desk)
+        endpoints.build(desk)
+    return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)
+
+
+def launch_options(desk: Desk) -> dict[str, Any]:
+    """What `launch` needs for the page to look and behave as meant."""
+    allowed: list[Path] = [] if desk.examples_folder is None else [desk.examples_folder]
+    return {
+        "theme": style.theme(),
+        "css_paths": [style.CSS],
+        "head": style.head(),
+        "allowed_paths": [str(path) for path in allowed],
+        "max_file_size": MAX_FILE_SIZE,
+        "footer_links": ["api", "settings"],
+        "ssr_mode": False,  # the default on Spaces; the page is tried without it, as elsewhere
+        "mcp_server": find_spec("mcp") is not None,  # the endpoints as tools for agents
+    }

@@ -1,0 +1,1 @@
+"""The Teach tab: a task from a few clips. Door: `tab`."""

@@ -1,0 +1,205 @@
+"""What the Teach tab does with a lesson: it becomes a task of the visitor's own, to be tried, kept and pushed.
+
+Every handler takes the visitor's Session, changes that alone, and answers with a sentence when
+something is wrong; nothing that was given is lost by a mistake.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Any
+
+import gradio as gr
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts import archive as prompt_zip
+from speechprompt.prompts import hub
+from speechprompt.prompts.card import prompt_card
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.teaching.config import REFINING_ROUNDS
+from speechprompt.teaching.teacher import Moment, Taught, TeachConfig, task_name, teach
+from speechprompt.ui import html as figures
+from speechprompt.ui.complaints import UNEXPECTED, sentence
+from speechprompt.ui.desk import Desk
+from speechprompt.ui.session import Session
+from speechprompt.ui.teach import figures as lesson_figures
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.4  # between two looks of the page at a tuning
+MADE = "Taught in the app's Teach tab from the recordings above."
+
+
+class TeachingDesk:
+    """The handlers of the Teach tab, over the models of a Desk."""
+
+    def __init__(self, desk: Desk, config: TeachConfig | None = None) -> None:
+        self.desk, self.config = desk, config or TeachConfig()
+
+    def backbones(self) -> list[str]:
+        """Those that can hear, and so be taught."""
+        return [b.name for b in self.desk.backbones.values() if b.has_encoder and b.has_lm]
+
+    def backbone_options(self) -> str:
+        known = self.desk.backbones
+        return figures.options({"": [(name, known[name].title, "") for name in self.backbones()]})
+
+    # Tuning. Outputs: session, panel, the Try tab's task list, and what can be done with a task.
+
+    def tune(
+        self,
+        session: Session,
+        title: str,
+        backbone: str,
+        try_task: str,
+        try_backbone: str,
+        refine: bool = False,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Teach the task, showing how it goes; at the end it is there to be tried, here and in the Try tab."""
+        if not session.busy.acquire(blocking=False):
+            yield self._complaint("A task is being taught already: wait for it, or cancel it.")
+            return
+        session.stop = stop = Event()
+        try:
+            clips = {name: [c.waveform for c in own] for name, own in session.by_label().items()}
+            config = replace(self.config, rounds=REFINING_ROUNDS if refine else 0)
+            news: Queue[Moment] = Queue()
+            found: list[Taught] = []
+            complaints: list[str] = []
+
+            def work() -> None:
+                try:
+                    if backbone not in self.backbones():
+                        raise SpeechPromptError("Choose a backbone that can hear.")
+                    here = self.desk.backbones[backbone]
+                    found.append(teach(here, title or "", clips, config, news.put, stop.is_set))
+                except Exception as error:
+                    complaints.append(sentence(error, "A task could not be taught"))
+
+            began = time.perf_counter()
+            thread = Thread(target=work, name="teach", daemon=True)
+            thread.start()
+            moments = [Moment("Listening to the clips", 0.0)]
+            yield self._live(moments)
+            while thread.is_alive():
+                thread.join(EVERY_S)
+                if drain(news, moments):
+                    yield self._live(moments)
+            if complaints:
+                yield self._complaint(complaints[0])
+                return
+            (taught,) = found
+            self._keep(session, taught.prompt)
+            html = lesson_figures.result(taught, time.perf_counter() - began)
+            yield self._ready(session, html, try_task, try_backbone)
+        finally:  # also when the visitor has gone
+            stop.set()
+            session.busy.release()
+
+    def cancel(self, session: Session) -> None:
+        session.stop.set()
+
+    def _live(self, moments: list[Moment]) -> tuple[Any, ...]:
+        return gr.skip(), gr.HTML(lesson_figures.progress(moments)), *([gr.skip()] * 4)
+
+    def _complaint(self, message: str) -> tuple[Any, ...]:
+        return (
+            gr.skip(),
+            gr.HTML(figures.alert(message).replace("No answer", "No new task")),
+            *([gr.skip()] * 4),
+        )
+
+    def _keep(self, session: Session, prompt: Prompt) -> None:
+        """The prompt becomes one of the session's tasks, under a name that no bundled task has."""
+        if prompt.task in self.desk.backbones[prompt.backbone].prompts:
+            prompt.task = task_name(prompt.title)
+            while prompt.task in self.desk.backbones[prompt.backbone].prompts:
+                prompt.task += "_"
+        session.keep(prompt)
+
+    def _ready(self, session: Session, html: str, try_task: str, try_backbone: str) -> tuple[Any, ...]:
+        prompt = session.current
+        assert prompt is not None
+        shown: Any = gr.skip()
+        if try_backbone in self.desk.backbones:
+            shown = gr.HTML(value=try_task, options=self.desk.task_options(try_backbone, session))
+        zipped = gr.update(value=self._pack(session, prompt), interactive=True)
+        return session, gr.HTML(html), shown, gr.update(visible=True), zipped, gr.HTML("")
+
+    def _pack(self, session: Session, prompt: Prompt) -> str:
+        if session.folder is None:
+            session.folder = tempfile.TemporaryDirectory(prefix="speechprompt-")
+        path = Path(session.folder.name) / f"{prompt.task}.zip"
+        path.write_bytes(prompt_zip.pack(prompt, prompt_card(prompt, MADE)))
+        return str(path)
+
+    def load(self, session: Session, path: str | None, try_task: str, try_backbone: str) -> tuple[Any, ...]:
+        """A prompt comes back from its zip."""
+        if not path:
+            return (gr.skip(),) * 6
+        try:
+            if not Path(path).is_file():
+                raise SpeechPromptError("The file is no longer on the server: choose it again.")
+            prompt = prompt_zip.unpack(Path(path))
+            if prompt.backbone not in self.backbones():
+                raise SpeechPromptError(
+                    f"The prompt is for the backbone {prompt.backbone!r}, which cannot hear here."
+                )
+            self.desk.backbones[prompt.backbone].check_fits(prompt)
+            self._keep(session, prompt)
+            html = lesson_figures.loaded(prompt.title, len(prompt.labels))
+            return self._ready(session, html, try_task, try_backbone)
+        except Exception as error:
+            return self._complaint(sentence(error, "A prompt could not be loaded"))
+
+    # The new task
+
+    def try_it(self, session: Session, path: str | None) -> gr.HTML:
+        """The newest task answers a recording."""
+        if path is None:
+            return gr.HTML("")
+        try:
+            prompt = session.current
+            if prompt is None:
+                raise SpeechPromptError("There is no task of yours yet: teach one first.")
+            answer = self.desk.classify(path, prompt.task, prompt.backbone, "", session)[0]
+            return gr.HTML(lesson_figures.answer(answer.label, answer.score, answer.scores))
+        except Exception as error:
+            return gr.HTML(figures.alert(sentence(error, "A taught task could not answer")))
+
+    def push(self, session: Session, repository: str, token: str) -> tuple[gr.HTML, str]:
+        """Push the newest task to the Hub; the token's field is emptied."""
+
+        def work() -> str:
+            if session.current is None:
+                raise SpeechPromptError("There is no task of yours yet: teach one first.")
+            card = prompt_card(session.current, MADE)
+            return (
+                f"It is at {hub.push(session.current, card, repository or '', token or '')}, for you alone."
+            )
+
+        try:
+            said = work(), False
+        except SpeechPromptError as error:
+            said = str(error), True
+        except Exception as error:  # a traceback could hold the token
+            log.error("A prompt could not be pushed: %s", type(error).__name__)
+            said = UNEXPECTED, True
+        return gr.HTML(lesson_figures.said(*said)), ""
+
+
+def drain(news: Queue[Moment], moments: list[Moment]) -> bool:
+    """Move all news to the moments; whether there were some."""
+    before = len(moments)
+    try:
+        while True:
+            moments.append(news.get_nowait())
+    except Empty:
+        return len(moments) > before

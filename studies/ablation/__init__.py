@@ -1,0 +1,1 @@
+"""What each part of the tuning recipe brings: `python -m studies.ablation`."""

@@ -1,0 +1,225 @@
+"""How often the bundled prompts are right: one table of all tasks, measured here and now.
+
+    python -m studies.accuracy DATA_FOLDER --split test
+    python -m studies.accuracy DATA_FOLDER --pauses 1.5
+
+Measures every bundled prompt on the packed parquet files of its task (speechprompt/tasks.py names them),
+through the same path as the app. A backbone whose encoder is not here is measured on files of units. A task
+without that split is measured on valid, and the table says so; what cannot be measured has a row that says
+why. Each backbone hears each recording once, however many prompts are asked about it. With --pauses every
+recording begins and ends with so many seconds more of a quiet room, as one from a microphone does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from speechprompt.audio import augment
+from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.data import dataset
+from speechprompt.data.dataset import Example
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.evaluate import Recording, check_answers, evaluate, to_units
+from speechprompt.prompts.card import percent
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks import TASKS
+from speechprompt.units import Units
+
+HEAD = ("task", "backbone", "n (split)", "accuracy", "95 % interval", "mean recall", "also", "parameters")
+INTRODUCTION = """# How often the prompts are right
+
+Every bundled prompt on the labelled data of its task, as this printed it:
+
+```
+{command}
+```
+
+An answer of several labels counts when all are right. The interval is Wilson's of 95 %; mean recall is that of the
+classes, each counted alike. The valid split also chose the step at which a prompt was kept: figures on it flatter a
+little.{pauses}
+
+"""
+PAUSES = """
+
+Here every recording has {seconds:g} s of a quiet room more before and after it: steady noise of a random colour,
+{room:g} dB below the speech."""
+ROOM_DB = 40.0
+
+
+@dataclass
+class Row:
+    """One prompt: what was measured on which split, or in `note` why nothing was."""
+
+    task: str
+    backbone: str
+    parameters: int | None = None
+    split: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def cells(self) -> list[str]:
+        size = "–" if self.parameters is None else f"{self.parameters:,}"
+        if self.note:
+            said = " ".join(self.note.split()).replace("|", "\\|")
+            return [f"`{self.task}`", self.backbone, "–", f"not measured: {said}", "–", "–", "–", size]
+        found = self.figures
+        low, high = (f"{100 * end:.1f}" for end in found["interval95"])
+        also = [f"{slot} {percent(share)}" for slot, share in found.get("slot_accuracy", {}).items()]
+        also += [f"slot F1 {percent(found['slot_f1'])}"] if "slot_f1" in found else []
+        if "character_error_rate" in found:
+            also.append(f"character error rate {percent(found['character_error_rate'])}")
+        recall = percent(found.get("unweighted_recall"))
+        return [
+            f"`{self.task}`", self.backbone, f"{found['n']} ({self.split})", percent(found["accuracy"]),
+            f"{low}–{high}", recall, ", ".join(also) or "–", size,
+        ]  # fmt: skip
+
+
+def data_files(folder: Path, task: str, has_encoder: bool) -> list[Path]:
+    """The parquet files that a task is measured on; SpeechPromptError for those that are not in the folder."""
+    if task not in TASKS:
+        raise SpeechPromptError(f"speechprompt/tasks.py does not say which files {task} is measured on.")
+    names = TASKS[task].files if has_encoder else TASKS[task].unit_files or TASKS[task].files
+    files = [folder / f"{name}.parquet" for name in names]
+    if lacking := [file.name for file in files if not file.is_file()]:
+        raise SpeechPromptError(f"{', '.join(lacking)} not found in the data folder.")
+    return files
+
+
+def of_split(examples: Sequence[Example], split: str) -> tuple[str, list[Example]]:
+    """The examples of a split and its name; those of valid where there are none."""
+    for name in dict.fromkeys((split, "valid")):
+        if found := [example for example in examples if example.split == name]:
+            return name, found
+    there = ", ".join(sorted({example.split for example in examples}))
+    raise SpeechPromptError(f"There is no split {split!r} and no valid split, but {there}.")
+
+
+def heard_once(
+    backbone: Backbone, examples: Sequence[Example], heard: dict[bytes, Units], pauses: float = 0.0
+) -> list[Units]:
+    """Units of the examples; recordings that are not in `heard` yet are added to it. pauses: see the head."""
+    if not all(isinstance(example.audio, bytes) for example in examples):
+        if pauses and all(example.units is not None for example in examples):
+            raise SpeechPromptError("the data has units and no recordings, which could have pauses")
+        return to_units(backbone, examples)  # units already, or an error that names what is wrong
+    fresh = {e.audio: e for e in examples if e.audio is not None and e.audio not in heard}
+    if fresh:
+        units = to_units(backbone, list(fresh.values()), recording=in_a_room(pauses))
+        heard.update(zip(fresh, units, strict=True))
+    return [heard[example.audio] for example in examples if example.audio is not None]
+
+
+def in_a_room(pauses: float) -> Recording:
+    """Makes of a clip one with so many seconds of a quiet room more at both ends; with 0 leaves it as it is."""
+
+    def recording(waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
+        if not pauses:
+            return waveform
+        return augment.with_pauses(waveform, pauses, pauses, ROOM_DB, np.random.default_rng(clip))
+
+    return recording
+
+
+def measured(
+    backbone: Backbone,
+    prompt: Prompt,
+    folder: Path,
+    split: str,
+    heard: dict[bytes, Units],
+    pauses: float,
+) -> Row:
+    row = Row(prompt.task, backbone.name, prompt.n_parameters)
+    try:
+        files = data_files(folder, prompt.task, backbone.has_encoder)
+        row.split, examples = of_split(dataset.read(files, prompt.label_rule), split)
+        check_answers(prompt, examples)  # before minutes of listening
+        row.figures = evaluate(backbone, prompt, examples, heard_once(backbone, examples, heard, pauses))
+    except SpeechPromptError as error:
+        row.note = str(error)
+    return row
+
+
+def rows_of(
+    backbones: Sequence[Backbone], tasks: Sequence[str], folder: Path, split: str, pauses: float = 0.0
+) -> list[Row]:
+    """A row for each prompt, those of a task together; `tasks` chooses some, all when empty."""
+    chosen = [
+        (b, prompt) for b in backbones for prompt in b.prompts.values() if not tasks or prompt.task in tasks
+    ]
+    refused = [(b.name, t, why) for b in backbones for t, why in b.refused.items() if not tasks or t in tasks]
+    if unknown := sorted(set(tasks) - {p.task for _, p in chosen} - {task for _, task, _ in refused}):
+        raise SpeechPromptError(f"No backbone asked about has a prompt for the task {unknown[0]!r}.")
+    rows = [Row(task, backbone, note=why) for backbone, task, why in refused]
+    heard: dict[str, dict[bytes, Units]] = {}
+    with tqdm(chosen, desc="prompts", unit="prompt") as progress:
+        for backbone, prompt in progress:
+            progress.set_postfix_str(f"{backbone.name}, {prompt.task}")
+            heard.setdefault(backbone.name, {})
+            rows.append(measured(backbone, prompt, folder, split, heard[backbone.name], pauses))
+    order = list(TASKS)
+    return sorted(rows, key=lambda row: order.index(row.task) if row.task in order else len(order))
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds the parquet files")
+    parser.add_argument("--split", default="test", help="default: test, or valid where there is none")
+    parser.add_argument(
+        "--pauses",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="of a quiet room before and after each recording (default 0)",
+    )
+    parser.add_argument("--backbone", action="append", default=[], help="default: all bundled; repeatable")
+    parser.add_argument("--task", action="append", default=[], help="default: all; repeatable")
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table into a document, too")
+    parser.add_argument("--json", action="store_true", help="print one JSON array on the last line instead")
+    args = parser.parse_args()
+    try:
+        if not args.folder.is_dir():
+            raise SpeechPromptError("DATA_FOLDER is no folder: give the one that holds the parquet files.")
+        if args.out and not args.out.parent.is_dir():
+            raise SpeechPromptError("The folder of --out is not there: make it first.")
+        if not 0 <= args.pauses <= 10:
+            raise SpeechPromptError("--pauses must be between 0 and 10 seconds.")
+        backbones = [Backbone.load(name) for name in args.backbone or list_backbones()]
+        for backbone in backbones:
+            if not backbone.prompts and not backbone.refused:
+                print(backbone.missing or f"Backbone {backbone.name} has no prompts.", file=sys.stderr)
+        rows = rows_of(backbones, args.task, args.folder, args.split, args.pauses)
+    except SpeechPromptError as error:
+        raise SystemExit(f"{error}") from None
+    if args.out:
+        options = [
+            ("--split", args.split),
+            *([("--pauses", f"{args.pauses:g}")] if args.pauses else []),
+            *(("--backbone", backbone.name) for backbone in backbones if args.backbone),
+        ]
+        options += [("--task", name) for name in args.task]
+        command = "python -m studies.accuracy DATA_FOLDER " + " ".join(f"{o} {v}" for o, v in options)
+        pauses = PAUSES.format(seconds=args.pauses, room=ROOM_DB) if args.pauses else ""
+        head = INTRODUCTION.format(command=command, pauses=pauses)
+        args.out.write_text(f"{head}{table(rows)}\n", encoding="utf-8")
+    print(json.dumps([asdict(row) for row in rows]) if args.json else table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+"""Whether a task can be answered from silence: by microphone, room and noise instead of what is said.
+
+    python -m studies.confounds FOLDER
+
+FOLDER holds the packed parquet files. A clip's silence is what lies before and after its speech, where
+the energy stays low (pauses.speech_span; 20 ms on either side of the speech are left out). From units
+and mean log-mel spectrum of that silence alone, a plain classifier (multinomial logistic regression) is
+trained on the train split and answers clips of speakers that it has never heard. Far above chance means
+that the data's labels come with channels of their own. It is asked three times: of the clips as they
+are; of what `tune` hears of a controlled task, silence included; and, harder than tuning, of the silence
+of the clips themselves after the disguise alone, which shows what it leaves of the old noise under the
+speech. Where the backbone has a prompt for the task, its answers to the untreated silence follow: chance
+is good, and so is a prompt that always gives one answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor
+from torch.nn import functional as F
+
+from speechprompt.audio import augment
+from speechprompt.audio.load import SAMPLE_RATE
+from speechprompt.audio.pauses import EDGE, speech_span
+from speechprompt.backbone import Backbone
+from speechprompt.data import dataset
+from speechprompt.data.dataset import Example
+from speechprompt.decoding.generation import PromptedLM
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.evaluate import waveform_of
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks import TASKS, Task
+from speechprompt.units import unit_ids
+
+SHORTEST = 0.15  # s of silence that a clip must have to be asked about
+LONGEST = 1.0  # s of it that are heard, so that it is fast
+FEWEST = 10  # held-out clips that a label needs
+BANDS = 40  # of the spectrum, from 60 Hz to 7.6 kHz, evenly in mel
+DRAWS = 3  # treatments of each clip that is treated at random
+SPREAD = 3  # clips looked at for each that is kept: not all have silence
+# Not the encoder's front end, which takes the level away.
+MELS = torchaudio.transforms.MelSpectrogram(
+    SAMPLE_RATE,
+    n_fft=512,
+    hop_length=SAMPLE_RATE // 100,
+    f_min=60.0,
+    f_max=7600.0,
+    n_mels=BANDS,
+    center=False,
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording, float32 [T] at 16 kHz, where its speech starts and ends (samples), and its label."""
+
+    waveform: np.ndarray
+    start: int
+    end: int
+    label: str
+
+
+def silence(waveform: np.ndarray, start: int, end: int) -> np.ndarray:
+    """What a clip holds before and after its speech, one after the other, at most LONGEST."""
+    margin = EDGE
+    parts = [waveform[: max(0, start - margin)], waveform[end + margin :]]
+    return np.concatenate(parts)[: int(LONGEST * SAMPLE_RATE)]
+
+
+def enough(waveform: np.ndarray) -> bool:
+    return len(waveform) >= SHORTEST * SAMPLE_RATE
+
+
+def as_it_is(clip: Clip, rng: np.random.Generator) -> np.ndarray:
+    return silence(clip.waveform, clip.start, clip.end)
+
+
+def as_tuned(clip: Clip, rng: np.random.Generator) -> np.ndarray:
+    """Silence of what a controlled task hears, drawn until there is any."""
+    for _ in range(20):
+        waveform, start, end = augment.placed(clip.waveform, rng)
+        if enough(silence(waveform, start, end)):
+            break
+    return silence(augment.disguised(waveform, start, end, rng), start, end)
+
+
+def disguised(clip: Clip, rng: np.random.Generator) -> np.ndarray:
+    """The clip's own silence under the noise of the disguise, as it lies under the speech."""
+    treated = augment.disguised(clip.waveform, clip.start, clip.end, rng)
+    return silence(treated, clip.start, clip.end)
+
+
+TREATMENTS: dict[str, Callable[[Clip, np.random.Generator], np.ndarray]] = {
+    "as it is": as_it_is,
+    "controlled, as tuned": as_tuned,
+    "disguised, old silence": disguised,
+}
+
+
+def read_split(folder: Path, task: Task) -> tuple[list[Example], list[Example]]:
+    """Train examples, and those of the other splits whose speakers are known and not in the train split."""
+    train: list[Example] = []
+    held_out: list[Example] = []
+    for name in task.files:
+        rows = dataset.read_rows(folder / f"{name}.parquet")
+        trained = {row["speaker"] for row in rows if row["split"] == "train"} | {""}
+        for row in rows:
+            labels = dataset.labels_of(row, task.label_rule)
+            if labels is None:
+                continue
+            example = Example(row["id"], row["split"], labels, row["audio"], None, name)
+            if row["split"] == "train":
+                train.append(example)
+            elif row["speaker"] not in trained:
+                held_out.append(example)
+    return train, held_out
+
+
+def with_silence(examples: Sequence[Example], n: int, seed: int) -> list[Clip]:
+    """At most n clips of each label that have silence around their speech, drawn evenly from the files."""
+    found: dict[Example, Clip] = {}
+    for example in dataset.at_most(examples, n * SPREAD, seed):
+        waveform = waveform_of(example)
+        clip = Clip(waveform, *speech_span(waveform), example.labels[0])
+        if enough(silence(waveform, clip.start, clip.end)):
+            found[example] = clip
+    return [found[example] for example in dataset.at_most(list(found), n, seed)]
+
+
+def features(backbone: Backbone, stretches: Sequence[np.ndarray]) -> Tensor:
+    """float32 [N, units + 2 · BANDS]: share of each unit; mean and spread over time of the log-mel spectrum."""
+    n_units = backbone.n_units
+    rows = []
+    for units, stretch in zip(backbone.encoder.batch(list(stretches)), stretches, strict=True):
+        ids = np.bincount(np.asarray(unit_ids(units), dtype=np.int64), minlength=n_units)
+        spectrum = log_mel(stretch)
+        rows.append(np.concatenate([ids / max(1, ids.sum()), spectrum.mean(0), spectrum.std(0)]))
+    return torch.tensor(np.array(rows), dtype=torch.float32)
+
+
+def log_mel(waveform: np.ndarray) -> np.ndarray:
+    """float32 [T] -> [F, BANDS]: natural log of the energy of each band, every 10 ms."""
+    return torch.log(MELS(torch.from_numpy(waveform)) + 1e-9).T.numpy()
+
+
+def fit(x: Tensor, y: Tensor, n_labels: int, decay: float = 0.01) -> Callable[[Tensor], Tensor]:
+    """Multinomial logistic regression of standardised features, every label of equal weight; gives the labels."""
+    mean, std = x.mean(0), x.std(0) + 1e-3
+    weight = torch.zeros(n_labels, x.shape[1] + 1, requires_grad=True)
+    share = 1 / torch.bincount(y, minlength=n_labels).clamp(min=1).float()
+    optimizer = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
+
+    def scores(z: Tensor) -> Tensor:
+        return F.linear((z - mean) / std, weight[:, 1:], weight[:, 0])
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(scores(x), y, weight=share) + decay * (weight[:, 1:] ** 2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return lambda z: scores(z).argmax(1)
+
+
+def balanced_accuracy(truth: Tensor, found: Tensor, n_labels: int) -> tuple[float, float]:
+    """Mean of the labels' recalls, and half the width of its 95 % interval (clips taken as independent)."""
+    recalls, variance = [], 0.0
+    for label in range(n_labels):
+        own = found[truth == label] == label
+        recalls.append(own.float().mean().item())
+        # Two successes and two failures more, so that a recall of 0 or 1 does not count as certain.
+        p = (own.sum().item() + 2) / (len(own) + 4)
+        variance += p * (1 - p) / (len(own) + 4)
+    return sum(recalls) / n_labels, 1.96 * math.sqrt(variance) / n_labels
+
+
+def ask_classifier(
+    backbone: Backbone,
+    treatment: Callable[[Clip, np.random.Generator], np.ndarray],
+    train: Sequence[Clip],
+    held_out: Sequence[Clip],
+    labels: Sequence[str],
+    seed: int,
+) -> dict[str, float]:
+    """Train on one part, ask about the other: balanced accuracy, its interval, and the accuracy in training."""
+    draws = 1 if treatment is as_it_is else DRAWS
+    data = []
+    for part, clips in enumerate((train, held_out)):
+        heard = [
+            treatment(clip, np.random.default_rng([seed, part, draw, i]))
+            for draw in range(draws)
+            for i, clip in enumerate(clips)
+        ]
+        truth = torch.tensor([labels.index(clip.label) for clip in clips] * draws)
+        data.append((features(backbone, heard), truth))
+    (x, y), (z, truth) = data
+    answer = fit(x, y, len(labels))
+    found, half = balanced_accuracy(truth, answer(z), len(labels))
+    half *= math.sqrt(draws)  # draws of one clip are not clips of their own
+    in_training, _ = balanced_accuracy(y, answer(x), len(labels))
+    return {"balanced_accuracy": found, "half_width95": half, "in_training": in_training}
+
+
+def ask_prompt(
+    backbone: Backbone, prompt: Prompt, clips: Sequence[Clip], labels: Sequence[str]
+) -> dict[str, Any]:
+    """What a prompt answers to untreated silence: balanced recall, and how often it gives each label."""
+    utterances = backbone.listen([as_it_is(clip, np.random.default_rng(0)) for clip in clips])
+    answers = PromptedLM(backbone.lm, [prompt]).answer(utterances, [0])
+    said = [prompt.labels[raw.labels[0]] for (raw,) in answers]
+    truth = torch.tensor([labels.index(clip.label) for clip in clips])
+    found = torch.tensor([labels.index(label) if label in labels else -1 for label in said])
+    recall, half = balanced_accuracy(truth, found, len(labels))
+    answered = {label: said.count(label) / len(said) for label in prompt.labels}
+    return {"balanced_accuracy": recall, "half_width95": half, "answered": answered}
+
+
+def measure(
+    backbone: Backbone, task: Task, folder: Path, n_train: int, n_test: int, seed: int
+) -> dict[str, Any]:
+    """All figures of one task."""
+    own_train, own_held_out = read_split(folder, task)
+    train = with_silence(own_train, n_train, seed)
+    held_out = with_silence(own_held_out, n_test, seed + 1)
+    named = dataset.labels_of_rule(task.label_rule)
+    counts = {label: sum(clip.label == label for clip in held_out) for label in named}
+    labels = [label for label in named if counts[label] >= FEWEST]
+    if len(labels) < 2:
+        raise SpeechPromptError(f"{task.name}: too few clips have silence around their speech.")
+    train, held_out = ([clip for clip in clips if clip.label in labels] for clips in (train, held_out))
+    figures: dict[str, Any] = {
+        "task": task.name,
+        "labels": labels,
+        "left_out": [label for label in named if label not in labels],
+        "n_train": len(train),
+        "n_held_out": {label: counts[label] for label in labels},
+        "chance": 1 / len(labels),
+        "classifier": {
+            name: ask_classifier(backbone, treatment, train, held_out, labels, seed)
+            for name, treatment in TREATMENTS.items()
+        },
+    }
+    if task.name in backbone.prompts:
+        figures["prompt"] = ask_prompt(backbone, backbone.prompt(task.name), held_out, labels)
+    return figures
+
+
+def show(figures: dict[str, Any]) -> None:
+    counts = ", ".join(f"{label} {n}" for label, n in figures["n_held_out"].items())
+    print(f"\n{figures['task']}: {figures['n_train']} clips learnt, of others {counts}")
+    if figures["left_out"]:
+        print(f"left out, too few clips with silence: {', '.join(figures['left_out'])}")
+    print("| silence | asked | balanced accuracy | in training | chance |")
+    print("|---|---|---:|---:|---:|")
+    rows = [(name, "classifier", row) for name, row in figures["classifier"].items()]
+    if "prompt" in figures:
+        rows.append(("as it is", "prompt", figures["prompt"]))
+    for name, asked, row in rows:
+        found = f"{row['balanced_accuracy']:.1%} ± {row['half_width95']:.1%}"
+        learnt = f"{row['in_training']:.1%}" if "in_training" in row else ""
+        print(f"| {name} | {asked} | {found} | {learnt} | {figures['chance']:.1%} |")
+    if "prompt" in figures:
+        shares = ", ".join(f"{label} {share:.0%}" for label, share in figures["prompt"]["answered"].items())
+        print(f"the prompt's answers to silence: {shares}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the packed parquet files")
+    parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
+    parser.add_argument(
+        "--task",
+        action="append",
+        choices=[task.name for task in TASKS.values() if task.channel == "controlled"],
+        help="default: all controlled tasks; repeatable",
+    )
+    parser.add_argument(
+        "--train", type=int, default=150, help="clips of each label to learn from (default 150)"
+    )
+    parser.add_argument(
+        "--test", type=int, default=100, help="clips of each label to ask about (default 100)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line too")
+    args = parser.parse_args()
+    names = args.task or [task.name for task in TASKS.values() if task.channel == "controlled"]
+    try:
+        backbone = Backbone.load(args.backbone)
+        found = [
+            measure(backbone, TASKS[name], args.folder, args.train, args.test, args.seed) for name in names
+        ]
+    except SpeechPromptError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for figures in found:
+        show(figures)
+    if args.json:
+        print(json.dumps({"backbone": backbone.name, "tasks": found}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

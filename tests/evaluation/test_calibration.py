@@ -1,0 +1,232 @@
+"""Calibrated scores: the temperature, the threshold, and the way they take into prompts and answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.cli import main
+from speechprompt.commands.classify import spoken_details
+from speechprompt.decoding.generation import PromptedLM
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation import calibration
+from speechprompt.pipeline import SpeechPrompt
+from speechprompt.prompts.card import calibration_text, how_made
+from speechprompt.prompts.prompt import Prompt
+from tests import tiny
+
+FITTED: dict[str, Any] = {
+    "temperature": 2.5, "threshold": 0.6, "split": "valid", "n": 40, "error_before": 0.2,
+    "error_after": 0.05, "right_flagged": 0.05, "wrong_flagged": None,
+}  # fmt: skip
+BUNDLED = [(name, task) for name in list_backbones() for task in Backbone.load(name).prompts]
+
+
+def drawn(temperature: float, n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [n, 4] whose softmax at `temperature` is the truth's distribution; and where argmax is right."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (n, 4))
+    truth = np.array([rng.choice(4, p=row) for row in np.exp(calibration.log_softmax(logits / temperature))])
+    return logits, logits.argmax(1) == truth
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_made_the_truth_is_found_and_calibrates(temperature: float) -> None:
+    logits, right = drawn(temperature)
+    found = calibration.fit_temperature([logits], right)
+    assert found == pytest.approx(temperature, rel=0.12)
+    after = calibration.expected_calibration_error(calibration.answer_scores([logits], found), right)
+    assert after < 0.025
+    if temperature != 1:
+        scores = calibration.answer_scores([logits], 1.0)
+        assert calibration.expected_calibration_error(scores, right) > 2 * after
+
+
+def test_answers_that_are_all_right_do_not_make_scores_certain() -> None:
+    logits = np.random.default_rng(0).normal(0, 1, (50, 3)) + np.array([20, 0, 0])
+    found = calibration.fit_temperature([logits], np.ones(50, bool))
+    mean = float(calibration.answer_scores([logits], found).mean())
+    assert mean == pytest.approx(51 / 52, abs=0.01)
+
+
+def test_the_threshold_spares_nineteen_of_twenty_right_answers() -> None:
+    scores = np.linspace(0.01, 1, 100)
+    threshold = calibration.fit_threshold(scores)
+    assert (scores < threshold).sum() == 5
+    assert calibration.fit_threshold(scores[:19]) <= scores[0]  # one of nineteen would be too many
+    assert calibration.fit_threshold(np.array([])) == 0.0
+
+
+def test_calibration_error_by_hand() -> None:
+    scores, right = np.array([0.95, 0.95, 0.55, 0.55]), np.array([True, True, True, False])
+    assert calibration.expected_calibration_error(scores, right) == pytest.approx((0.1 + 0.1) / 4)
+
+
+UTTERANCES = [[1, 2, 3], [4, 5], [6, 7, 8, 9], [3], [10, 11, 2], [19, 1, 5]]
+
+
+@pytest.mark.parametrize("verbalizer", ["learned", "fixed"])
+@pytest.mark.parametrize("answer", ["label", "slots"])
+def test_a_temperature_changes_scores_and_no_label(verbalizer: str, answer: Any) -> None:
+    lm = tiny.make_lm()
+    slots = {"slots": {"one": 2, "two": 2}} if answer == "slots" else {}
+    plain = tiny.make_prompt(
+        "t", ("a", "b", "c", "d"), verbalizer=verbalizer, answer=answer, own_embeddings=answer == "slots", **slots
+    )  # fmt: skip
+    hot = replace(plain, calibration=FITTED)
+    for (one,), (other,) in zip(
+        PromptedLM(lm, [plain]).answer(UTTERANCES, [0]),
+        PromptedLM(lm, [hot]).answer(UTTERANCES, [0]),
+        strict=True,
+    ):
+        assert one.labels == other.labels and one.score > other.score
+        logits = calibration.step_logits(plain, one)
+        for raw, temperature in ((one, 1.0), (other, 2.5)):
+            score = calibration.answer_scores([step[None] for step in logits], temperature)
+            assert raw.score == pytest.approx(float(score[0]), rel=1e-4)
+
+
+@pytest.mark.parametrize("answer", ["label", "slots"])
+def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, answer: Any) -> None:
+    slots = {"slots": {"one": 2, "two": 2}} if answer == "slots" else {}
+    prompt = tiny.make_prompt(
+        "t", ("a", "b", "c", "d"), answer=answer, own_embeddings=answer == "slots", **slots
+    )
+    backbone = Backbone(tiny.make_backbone(tmp_path, prompts=(prompt,)))
+    prompt = backbone.prompt("t")
+    rng = np.random.default_rng(1)
+    utterances = [rng.integers(0, tiny.N_UNITS, 6) for _ in range(60)]
+    said = [raw.labels for (raw,) in PromptedLM(backbone.lm, [prompt]).answer(utterances, [0])]
+    truth = [[1 - labels[0], *labels[1:]] if i % 4 == 0 else labels for i, labels in enumerate(said)]
+    right = np.array([a == b for a, b in zip(said, truth, strict=True)])
+    prompt.calibration = calibration.calibrate(backbone.lm, prompt, utterances, truth, "valid")
+    assert prompt.calibration["n"] == 60 and prompt.calibration["right_flagged"] <= 0.05
+    prompt.save(tmp_path / "kept")
+    answers = SpeechPrompt(backbone, [Prompt.load(tmp_path / "kept")]).classify_units(utterances)
+    flagged = np.array([a.flagged for (a,) in answers])
+    assert flagged[right].mean() == pytest.approx(prompt.calibration["right_flagged"], abs=0.03)
+    assert flagged[~right].mean() == pytest.approx(prompt.calibration["wrong_flagged"], abs=0.07)
+    assert all(a.to_dict()["flagged"] is bool(f) for (a,), f in zip(answers, flagged, strict=True))
+    assert all(a.flagged == (a.score < prompt.threshold) for (a,) in answers)
+
+
+def test_sequences_are_not_calibrated_and_say_so() -> None:
+    prompt = tiny.make_prompt("t", ("a", "b"), answer="sequence", max_steps=4)
+    with pytest.raises(SpeechPromptError, match="sequences, whose scores are not calibrated"):
+        calibration.calibrate(tiny.make_lm(), prompt, [[1]], [[0]], "valid")
+    assert "sequences are not" in calibration_text(prompt)
+    with pytest.raises(SpeechPromptError, match="leave calibration empty"):
+        replace(prompt, calibration=FITTED)
+    with pytest.raises(SpeechPromptError, match="without labelled utterances"):
+        calibration.calibrate(tiny.make_lm(), tiny.make_prompt(), [], [], "valid")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"temperature": 0}, "temperature in calibration must lie between 0.01 and 100"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": None}, "temperature"),
+        ({"threshold": 1.1}, "threshold"),
+        ({"right_flagged": -0.1}, "right_flagged"),
+        ({"split": "va\u202elid"}, "split"),
+        ({"n": 0}, "n as a whole number"),
+        ({"more": 1}, "must be empty or hold temperature"),
+    ],
+)
+def test_a_hostile_calibration_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpeechPromptError, match=said):
+        replace(tiny.make_prompt(), calibration=FITTED | change)
+
+
+@pytest.mark.parametrize("value", [None, [], "x", {"temperature": 1.0}])
+def test_a_calibration_is_empty_or_whole(value: Any) -> None:
+    with pytest.raises(SpeechPromptError, match="calibration must be empty or hold"):
+        replace(tiny.make_prompt(), calibration=value)
+
+
+def test_the_command_keeps_figures_weights_and_the_history(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.make_backbone(tmp_path)
+    at = tmp_path / "prompts" / "tiny" / "colours"
+    (at / "README.md").write_text(
+        "# x\n\n## How it was made\n\n```\ntune it\n# measured by\nmeasure it\n```\n"
+    )
+    config = json.loads((at / "prompt_config.json").read_text())
+    measured = {
+        "n": 3,
+        "accuracy": 0.5,
+        "interval95": [0, 1],
+        "split": "test",
+        "per_class": {},
+        "confusions": [],
+    }
+    (at / "prompt_config.json").write_text(json.dumps(config | {"metrics": measured}))
+    weights = (at / "prompt.safetensors").read_bytes()
+    rows = [
+        {
+            "id": str(i),
+            "split": "valid",
+            "units": [i % 20, (3 * i) % 20],
+            "label": ("red", "green", "blue")[i % 3],
+        }
+        for i in range(30)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    arguments = [
+        "calibrate",
+        "--task",
+        "colours",
+        "--data",
+        str(tmp_path / "d.parquet"),
+        "--backbone",
+        str(folder),
+    ]
+    for _ in range(2):  # a second time replaces the first
+        assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    prompt = Prompt.load(at)
+    assert prompt.calibration == found and prompt.metrics == measured
+    assert (at / "prompt.safetensors").read_bytes() == weights
+    card = (at / "README.md").read_text()
+    assert (
+        card.count("# calibrated by") == 1
+        and "tune it\n# measured by\nmeasure it\n# calibrated by\npython" in card
+    )
+    assert f"divided by {found['temperature']:g}" in card and str(tmp_path) not in card
+    assert how_made(at, "measured", "again").splitlines()[:3] == ["tune it", "# measured by", "again"]
+    assert main([*arguments, "--split", "dev"]) == 2
+    assert "no split 'dev'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("backbone", "task"), BUNDLED)
+def test_bundled_cards_say_how_far_scores_can_be_believed(backbone: str, task: str) -> None:
+    there = Backbone.load(backbone)
+    prompt = there.prompt(task)
+    card = (there.prompt_folder(task) / "README.md").read_text(encoding="utf-8")
+    if prompt.calibration:
+        assert calibration_text(prompt) in card and prompt.calibration["right_flagged"] <= 0.05
+        assert "flatters a little" in card
+    else:
+        assert prompt.answer == "sequence"
+
+
+def test_a_sound_that_is_no_keyword_is_flagged_and_a_keyword_is_not() -> None:
+    sp = SpeechPrompt.from_pretrained("mini", "cpu", prompts=["arabic_commands"])
+    examples = Path(__file__).parents[2] / "examples"
+    (known,) = sp.classify(examples / "arabic_cancel.flac")
+    assert not known.flagged and known.score >= sp.prompts["arabic_commands"].threshold
+    (strange,) = sp.classify(examples / "house.flac")  # English, where Arabic is expected
+    assert "perhaps none of the labels" in spoken_details(strange)
+    assert "perhaps" not in spoken_details(known)
+    assert strange.flagged and strange.score < sp.prompts["arabic_commands"].threshold

@@ -1,0 +1,510 @@
+"""Fetching: broken connections are gone on from, wrong files are refused, right ones become a backbone."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_waveform
+from transformers import HubertConfig, HubertModel
+
+from speechprompt import backbone as backbone_module
+from speechprompt.backbone import Backbone
+from speechprompt.errors import SpeechPromptError
+from speechprompt.making import download as download_module
+from speechprompt.making import fetch
+from speechprompt.making.download import download, extract
+from speechprompt.models.hubert import HubertEncoder
+
+ROOT = Path(__file__).parents[2]
+CHECKPOINTS = ROOT / "tests" / "fixtures" / "checkpoints"
+SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 7}
+SIZES |= {"conv_dim": (24,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `files` by path; cuts = bytes after which the next connections break, one each."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.cuts: list[int] = []
+        self.ranges = True
+        self.lengths = True
+        self.etag: str | None = '"one"'
+        self.headers: dict[str, str] = {}
+        self.asked: list[tuple[str, str | None]] = []  # path, Range
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_HEAD(self) -> None:
+        self.do_GET(body=False)
+
+    def do_GET(self, body: bool = True) -> None:
+        server, asked = self.server, self.headers.get("Range")
+        server.asked.append((self.path, asked))
+        content = server.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        start = 0
+        same = self.headers.get("If-Range", server.etag) == server.etag
+        if asked and server.ranges and same:
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
+            if start >= len(content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.end_headers()
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        if server.lengths:
+            self.send_header("Content-Length", str(len(content) - start))
+        for name, value in server.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            rest = content[start:]
+            self.wfile.write(rest[: server.cuts.pop(0)] if server.cuts else rest)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(download_module, "PAUSE", 0.0)
+    monkeypatch.setattr(download_module, "CHUNK", 1 << 12)
+    with Server() as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+BYTES = np.random.default_rng(0).bytes(100_000)
+
+
+def get(server: Server, folder: Path, max_bytes: int = 1 << 20) -> Path:
+    server.files.setdefault("/file.bin", BYTES)
+    download(server.url("/file.bin"), folder / "file.bin", max_bytes, "give the file with --km")
+    return folder / "file.bin"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Downloads
+
+
+def test_a_download_is_whole_and_comes_once(server: Server, tmp_path: Path) -> None:
+    assert get(server, tmp_path).read_bytes() == BYTES
+    get(server, tmp_path)
+    assert len(server.asked) == 1 and names(tmp_path) == ["file.bin"]
+
+
+def test_a_broken_connection_is_gone_on_from(server: Server, tmp_path: Path) -> None:
+    server.cuts = [30_000, 50_000]
+    assert get(server, tmp_path).read_bytes() == BYTES
+    assert [asked for _, asked in server.asked] == [None, "bytes=30000-", "bytes=80000-"]
+
+
+def test_a_later_run_goes_on(server: Server, tmp_path: Path) -> None:
+    server.cuts = [30_000, *[0] * download_module.ATTEMPTS]
+    with pytest.raises(
+        SpeechPromptError, match=r"run the command again and it goes on.*or give the file with --km"
+    ):
+        get(server, tmp_path)
+    assert names(tmp_path) == ["file.bin.part", "file.bin.part.tag"]
+    server.asked.clear()
+    assert get(server, tmp_path).read_bytes() == BYTES
+    assert server.asked == [("/file.bin", "bytes=30000-")]
+    # All was here, only not yet under its name.
+    (tmp_path / "file.bin").rename(tmp_path / "file.bin.part")
+    (tmp_path / "file.bin.part.tag").write_text(server.etag or "")
+    assert get(server, tmp_path).read_bytes() == BYTES
+    # More than there is was here.
+    (tmp_path / "file.bin").unlink()
+    (tmp_path / "file.bin.part").write_bytes(BYTES + b"x")
+    (tmp_path / "file.bin.part.tag").write_text(server.etag or "")
+    assert get(server, tmp_path).read_bytes() == BYTES
+
+
+@pytest.mark.parametrize("why", ["no ranges", "no tag", "weak tag", "another file"])
+def test_what_cannot_be_gone_on_from_begins_anew(server: Server, tmp_path: Path, why: str) -> None:
+    server.ranges = why != "no ranges"
+    server.etag = {"no tag": None, "weak tag": 'W/"one"'}.get(why, server.etag)
+    if why == "another file":
+        (tmp_path / "file.bin.part").write_bytes(b"old" * 100)
+        (tmp_path / "file.bin.part.tag").write_text('"zero"')
+    else:
+        server.cuts = [30_000]
+    assert get(server, tmp_path).read_bytes() == BYTES
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_sizes_are_bounded_whether_announced_or_not(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SpeechPromptError, match="100000 bytes, more than the 5000 expected"):
+        get(server, tmp_path, 5000)
+    server.lengths = False
+    with pytest.raises(SpeechPromptError, match=r"file.bin is longer than the 5000 bytes"):
+        get(server, tmp_path, 5000)
+    assert get(server, tmp_path).read_bytes() == BYTES
+
+
+def test_an_address_that_does_not_answer_is_named(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SpeechPromptError, match=r"/none could not be reached \(it answered 404 Not Found\)"):
+        download(server.url("/none"), tmp_path / "none", 10, "give the file with --km")
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(SpeechPromptError, match=r"/none could not be reached \(Connection refused\)"):
+        download(server.url("/none"), tmp_path / "none", 10, "give the file with --km")
+    with pytest.raises(SpeechPromptError, match="nowhere.invalid/x could not be reached"):
+        download("https://nowhere.invalid/x", tmp_path / "none", 10, "give the file with --km")
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_is_said_before_it_is_full(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "RESERVE", 1 << 60)
+    with pytest.raises(OSError, match=r"are free on this disk.*'file.bin'") as error:
+        get(server, tmp_path)
+    assert not isinstance(error.value, SpeechPromptError) and error.value.filename == "file.bin"
+
+
+# Archives
+
+
+def make_tgz(path: Path, members: list[tarfile.TarInfo | tuple[str, bytes]]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                tar.addfile(info, io.BytesIO(member[1]))
+    return path
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+WANTED = {"a.pt": 100, "dict.txt": 100}
+GOOD: list[tarfile.TarInfo | tuple[str, bytes]] = [
+    special("lm", tarfile.DIRTYPE),
+    ("lm/a.pt", b"a" * 100),
+    ("lm/._a.pt", b"?"),
+    ("lm/notes.txt", b"n" * 5000),
+    ("lm/dict.txt", b"d"),
+]
+
+
+def test_only_what_is_wanted_is_unpacked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    extract(make_tgz(tmp_path / "x.tgz", GOOD), WANTED, out)
+    assert names(out) == ["a.pt", "dict.txt"] and (out / "a.pt").read_bytes() == b"a" * 100
+
+
+@pytest.mark.parametrize(
+    ("hostile", "said"),
+    [
+        (("../a.pt", b"evil"), "leads elsewhere"),
+        (("lm/../../../evil.txt", b"evil"), "leads elsewhere"),
+        (("/tmp/dict.txt", b"evil"), "leads elsewhere"),
+        (special("lm/a.pt", tarfile.SYMTYPE, "/etc/passwd"), "as a regular file"),
+        (special("lm/dict.txt", tarfile.LNKTYPE, "lm/notes.txt"), "as a regular file"),
+        (special("dict.txt", tarfile.FIFOTYPE), "as a regular file"),
+        (("other/a.pt", b"twice"), "must be there once"),
+    ],
+)
+def test_hostile_archives_are_refused(
+    tmp_path: Path, hostile: tarfile.TarInfo | tuple[str, bytes], said: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(SpeechPromptError, match=f"x.tgz.*{said}"):
+        extract(make_tgz(tmp_path / "x.tgz", [*GOOD, hostile]), WANTED, out)
+    assert set(names(out)) <= set(WANTED) and not any(path.is_symlink() for path in out.iterdir())
+    assert names(tmp_path) == ["out", "x.tgz"]
+
+
+def test_incomplete_damaged_and_large_archives_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_tgz(tmp_path / "x.tgz", GOOD[:-1])
+    with pytest.raises(SpeechPromptError, match=r"x.tgz lacks dict.txt"):
+        extract(archive, WANTED, tmp_path)
+    whole = make_tgz(archive, [("a.pt", np.random.default_rng(0).bytes(90)), *GOOD[3:]]).read_bytes()
+    for damaged in (whole[:150], whole[:40] + b"x" + whole[41:], b"<html>no such file</html>", b""):
+        archive.write_bytes(damaged)
+        with pytest.raises(SpeechPromptError, match=r"x.tgz is damaged or no .tgz archive"):
+            extract(archive, WANTED, tmp_path)
+    make_tgz(archive, [("a.pt", b"a" * 101)])
+    with pytest.raises(SpeechPromptError, match="a.pt has 101 bytes, too many"):
+        extract(archive, WANTED, tmp_path)
+    make_tgz(archive, GOOD)
+    monkeypatch.setattr(download_module, "MAX_UNPACKED", 5000)
+    with pytest.raises(SpeechPromptError, match="unpacks to more than"):
+        extract(archive, WANTED, tmp_path)
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with hubert/ (small, random), km.bin with 100 of its frames, and hubert100_lm.tgz."""
+    folder = tmp_path_factory.mktemp("originals")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = HubertModel(HubertConfig(**SIZES)).eval()
+    model.config.save_pretrained(folder / "hubert")
+    torch.save(model.state_dict(), folder / "hubert" / "pytorch_model.bin")
+    with torch.inference_mode():
+        output = model(torch.from_numpy(make_waveform(4.0))[None], output_hidden_states=True)
+    with (folder / "km.bin").open("wb") as file:  # numpy would add .npy to the name
+        np.save(file, output.hidden_states[6][0, 10:110].numpy())
+    checkpoint, dictionary = (CHECKPOINTS / name for name in ("base_lm.pt", "dict.txt"))
+    members = [("lm/checkpoint_best.pt", checkpoint.read_bytes()), ("lm/dict.txt", dictionary.read_bytes())]
+    make_tgz(folder / "hubert100_lm.tgz", [*members])
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the two backbones as they are committed, which counts as the repository."""
+    for name in fetch.FETCHED:
+        folder = tmp_path / "backbones" / name
+        folder.mkdir(parents=True)
+        for part in ("backbone.json", "README.md"):
+            shutil.copyfile(ROOT / "backbones" / name / part, folder / part)
+    shutil.copytree(ROOT / "backbones" / "hubert-mini" / "unit_lm", folder / "unit_lm")
+    monkeypatch.setattr(backbone_module, "ROOTS", (tmp_path,))
+    return tmp_path
+
+
+@pytest.fixture
+def online(server: Server, originals: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The addresses that fetch knows, served here; the Hub's part with the headers that the Hub gives."""
+    import huggingface_hub.constants as hub
+
+    prefix = f"/{fetch.REPOSITORY}/resolve/{fetch.REVISION}"
+    sources = []
+    for source in fetch.HUBERT:
+        content = (originals / "hubert" / source.name).read_bytes()
+        server.files[f"{prefix}/{source.name}"] = content
+        sources.append(replace(source, sha256=hashlib.sha256(content).hexdigest()))
+    monkeypatch.setattr(fetch, "HUBERT", tuple(sources))
+    server.headers = {"X-Repo-Commit": fetch.REVISION}
+    monkeypatch.setattr(hub, "ENDPOINT", server.url(""))
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(
+        hub, "HUGGINGFACE_CO_URL_TEMPLATE", server.url("/{repo_id}/resolve/{revision}/{filename}")
+    )
+    for name in ("KM", "LM"):
+        source = getattr(fetch, name)
+        server.files[f"/{source.name}"] = (originals / source.name).read_bytes()
+        monkeypatch.setattr(fetch, name, replace(source, url=server.url(f"/{source.name}")))
+    return server
+
+
+def run(*argv: str | Path) -> None:
+    parser = argparse.ArgumentParser(description=fetch.__doc__)
+    fetch.add_arguments(parser)
+    fetch.run(parser.parse_args([str(argument) for argument in argv]))
+
+
+def local(originals: Path, lm: bool = True) -> list[str | Path]:
+    options: list[str | Path] = ["--hubert", originals / "hubert", "--km", originals / "km.bin"]
+    return options + (["--lm", originals / "hubert100_lm.tgz"] if lm else [])
+
+
+def is_untouched(folder: Path) -> bool:
+    return not ({"encoder", "unit_lm", "fetched.json"} & set(names(folder)))
+
+
+def test_all_is_fetched_checked_converted_and_installed(
+    online: Server, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    online.cuts = [100]
+    run("gslm")
+    folder = root / "backbones" / "gslm"
+    assert names(folder) == ["README.md", "backbone.json", "encoder", "fetched.json", "unit_lm"]
+    backbone = Backbone.load("gslm")
+    assert backbone.missing is None and isinstance(backbone.encoder, HubertEncoder)
+    assert len(backbone.encoder.units(make_waveform())) > 5
+    assert backbone.lm.config.vocab_size == 104
+    notes = json.loads((folder / "fetched.json").read_text())["files"]
+    assert sorted(notes) == ["config.json", "hubert100_lm.tgz", "km.bin", "pytorch_model.bin"]
+    km = hashlib.sha256(online.files["/km.bin"]).hexdigest()
+    assert notes["km.bin"] == {"sha256": km, "from": online.url("/km.bin")}
+    said = capsys.readouterr().out
+    assert f"km.bin: sha256 {km}, not known before" in said and "pytorch_model.bin: sha256" not in said
+    online.asked.clear()
+    run("gslm")  # nothing is left to do
+    assert online.asked == [] and "already here" in capsys.readouterr().out
+
+
+def test_the_second_backbone_takes_the_encoder_of_the_first(online: Server, root: Path) -> None:
+    run("hubert-mini")
+    assert not any("lm.tgz" in path for path, _ in online.asked)
+    assert Backbone.load("hubert-mini").missing is None
+    online.asked.clear()
+    run("gslm")
+    assert {path for path, _ in online.asked} == {"/hubert100_lm.tgz"}
+    assert Backbone.load("gslm").missing is None
+    notes = json.loads((root / "backbones" / "gslm" / "fetched.json").read_text())["files"]
+    assert sorted(notes) == ["config.json", "hubert100_lm.tgz", "km.bin", "pytorch_model.bin"]
+
+
+def test_local_files_need_no_network(originals: Path, root: Path) -> None:
+    run("gslm", *local(originals))
+    backbone = Backbone.load("gslm")
+    (a,), (b,) = (b.features([make_waveform()]) for b in (backbone.encoder, backbone.encoder))
+    assert backbone.missing is None and torch.equal(a, b)
+    notes = json.loads((root / "backbones" / "gslm" / "fetched.json").read_text())["files"]
+    assert {note["from"] for note in notes.values()} == {"a local file"}
+
+
+def test_another_folder_becomes_a_whole_backbone(originals: Path, root: Path, tmp_path: Path) -> None:
+    run("hubert-mini", "--out", tmp_path / "mine", *local(originals, lm=False))
+    mine = Backbone.load(tmp_path / "mine")
+    assert mine.missing is None and mine.lm.config.vocab_size == 104
+    assert is_untouched(root / "backbones" / "gslm") and not Backbone.load("hubert-mini").has_encoder
+    with pytest.raises(SpeechPromptError, match="holds the backbone hubert-mini, not gslm"):
+        run("gslm", "--out", tmp_path / "mine")
+
+
+def test_a_digest_that_was_given_is_enforced(online: Server, originals: Path, root: Path) -> None:
+    gslm = root / "backbones" / "gslm"
+    for name in ("km.bin", "hubert100_lm.tgz"):
+        with pytest.raises(SpeechPromptError, match=f"{name} has the sha256 .* but {'0' * 64} was expected"):
+            run("gslm", "--sha256", f"{name}={'0' * 64}")
+    assert (gslm / "encoder").is_dir() and not (gslm / "unit_lm").exists()  # km.bin was right the second time
+    assert not (gslm / ".fetch" / "hubert100_lm.tgz").exists()
+    mini = root / "backbones" / "hubert-mini"
+    with pytest.raises(SpeechPromptError, match="pytorch_model.bin has the sha256 .* give the right file"):
+        run("hubert-mini", *local(originals, lm=False), "--sha256", f"pytorch_model.bin={'0' * 64}")
+    assert not (mini / "encoder").exists() and (originals / "hubert" / "pytorch_model.bin").is_file()
+    for text in ("km.bin", "km.bin=12", f"other.bin={'0' * 64}"):
+        with pytest.raises(SpeechPromptError, match="--sha256 takes NAME=64 HEX DIGITS"):
+            run("gslm", "--sha256", text)
+
+
+def test_the_digest_seen_first_is_enforced_later(online: Server, root: Path) -> None:
+    run("gslm")
+    gslm = root / "backbones" / "gslm"
+    shutil.rmtree(gslm / "unit_lm")
+    right = online.files["/hubert100_lm.tgz"]
+    online.files["/hubert100_lm.tgz"] = right + b"\0"
+    with pytest.raises(
+        SpeechPromptError, match=r"hubert100_lm.tgz has the sha256 .* ask why the file has changed"
+    ):
+        run("gslm")
+    assert not (gslm / "unit_lm").exists()
+    online.files["/hubert100_lm.tgz"] = right
+    run("gslm")
+    assert Backbone.load("gslm").missing is None
+
+
+def test_the_published_digest_of_hubert_is_enforced(
+    online: Server, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "HUBERT", (fetch.HUBERT[0], replace(fetch.HUBERT[1], sha256="1" * 64)))
+    with pytest.raises(SpeechPromptError, match="pytorch_model.bin has the sha256 .* but 1111"):
+        run("hubert-mini")
+    assert not Backbone.load("hubert-mini").has_encoder
+    assert not (root / "backbones" / "hubert-mini" / "fetched.json").exists()
+
+
+def test_a_page_in_place_of_a_file_is_not_trusted(online: Server, root: Path) -> None:
+    """As a hotel's network answers: nothing is installed or noted, and the next run gets the file anew."""
+    right = {name: online.files[name] for name in ("/km.bin", "/hubert100_lm.tgz")}
+    for name, content in right.items():
+        online.files[name] = b"<html>please log in</html>"
+        with pytest.raises(SpeechPromptError, match=name[1:]):
+            run("gslm")
+        notes = root / "backbones" / "gslm" / "fetched.json"
+        assert not notes.exists() or name[1:] not in json.loads(notes.read_text())["files"]
+        online.files[name] = content
+    run("gslm")
+    assert Backbone.load("gslm").missing is None
+
+
+def test_files_of_another_size_are_refused(originals: Path, root: Path, tmp_path: Path) -> None:
+    gslm = root / "backbones" / "gslm"
+    np.save(tmp_path / "few.npy", np.zeros((50, 32), np.float32))
+    with pytest.raises(SpeechPromptError, match="has 50 units, but the backbone has 100"):
+        run("gslm", "--hubert", originals / "hubert", "--km", tmp_path / "few.npy")
+    np.save(tmp_path / "wide.npy", np.zeros((100, 33), np.float32))
+    with pytest.raises(SpeechPromptError, match=r"centroids have the shape \[100, 33\]"):
+        run("gslm", "--hubert", originals / "hubert", "--km", tmp_path / "wide.npy")
+    with pytest.raises(SpeechPromptError, match="--km: there is no file 'none.bin'"):
+        run("gslm", "--hubert", originals / "hubert", "--km", tmp_path / "none.bin")
+    with pytest.raises(SpeechPromptError, match="--hubert: there is no folder 'none'"):
+        run("gslm", "--hubert", tmp_path / "none", "--km", originals / "km.bin")
+    assert is_untouched(gslm)
+
+
+def test_offline_says_which_address_could_not_be_reached(
+    online: Server, originals: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants as hub
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # huggingface_hub tries five times
+    online.shutdown()
+    online.server_close()
+    with pytest.raises(
+        SpeechPromptError, match=r"/km.bin could not be reached .* or give the file with --km"
+    ):
+        run("gslm")
+    said = r"config.json of facebook/hubert-base-ls960 on the Hub could not be reached \({}\).* with --hubert"
+    with pytest.raises(SpeechPromptError, match=said.format("no connection")):
+        run("gslm", "--km", originals / "km.bin")
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SpeechPromptError, match=said.format("HF_HUB_OFFLINE is set")):
+        run("gslm", "--km", originals / "km.bin")
+    assert is_untouched(root / "backbones" / "gslm")
+
+
+def test_the_command_line_knows_it(originals: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "speechprompt", "fetch", "gslm", "--out", str(tmp_path / "out")]
+    command += ["--km", str(originals / "km.bin")]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "on the Hub could not be reached (HF_HUB_OFFLINE is set)" in done.stderr

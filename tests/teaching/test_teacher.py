@@ -1,0 +1,341 @@
+"""Teaching learns from a few clips, is the same for the same seed, can be stopped, and takes any input."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechprompt.audio import augment
+from speechprompt.audio import load as audio
+from speechprompt.backbone import Backbone
+from speechprompt.errors import SpeechPromptError
+from speechprompt.pipeline import SpeechPrompt
+from speechprompt.prompts.archive import pack, unpack
+from speechprompt.teaching.closed_form import fit_verbalizer
+from speechprompt.teaching.lesson import gather
+from speechprompt.teaching.teacher import Moment, TeachConfig, task_name, teach
+from speechprompt.ui import Desk
+from speechprompt.ui.session import MAX_TASKS, Session
+from speechprompt.ui.teach import clips as lesson_desk
+from speechprompt.ui.teach.events import TeachingDesk
+from tests import tiny
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PLAIN = TeachConfig(copies=2)
+QUICK = replace(PLAIN, steps=8, rounds=2, check_every=4)
+
+
+def takes(word: str, n: int, seed: int = 0) -> list[np.ndarray]:
+    """A clip of examples/ as it is, and as other rooms and speakers' tempi would have it."""
+    clip = audio.load(EXAMPLES / f"{word}.flac")
+    rngs = [np.random.default_rng([seed, i]) for i in range(n)]
+    return [augment.another_recording(clip, rng) if i or seed else clip for i, rng in enumerate(rngs)]
+
+
+def tones(seed: int, n: int = 3) -> list[np.ndarray]:
+    """Clips of one pitch, for the tiny backbone."""
+    t = np.arange(8000) / 16_000
+    noise = np.random.default_rng(seed).standard_normal((n, len(t)))
+    return [(0.4 * np.sin(6.28 * 300 * (1 + seed) * t) + 0.02 * x).astype(np.float32) for x in noise]
+
+
+@pytest.fixture(scope="module")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    return Backbone(tiny.make_backbone(tmp_path_factory.mktemp("root")))
+
+
+def test_ridge_says_exactly_what_leaving_out_gives() -> None:
+    rng = np.random.default_rng(0)
+    labels = [i % 3 for i in range(12)] * 2
+    features = rng.normal(size=(24, 30)) + 2 * np.eye(3, 30)[labels]
+    groups = list(range(12)) * 2
+    whole = fit_verbalizer(features, labels, groups, 3)
+    right = 0
+    for left in range(12):
+        rows = [i for i, group in enumerate(groups) if group != left]
+        others = [groups[i] - (groups[i] > left) for i in rows]
+        fit = fit_verbalizer(features[rows], [labels[i] for i in rows], others, 3)
+        right += int((fit.verbalizer_weight[4:] @ features[left]).argmax() == whole.held_out[left].argmax())
+    assert right >= 11  # the penalty may be chosen otherwise
+    assert (whole.held_out.argmax(1) == labels[:12]).mean() > 0.6
+    noise = fit_verbalizer(rng.normal(size=(24, 30)), labels, groups, 3)
+    assert noise.cross_entropy > 0.9 > whole.cross_entropy  # of noise nothing is learnt: about log 3
+
+
+@pytest.mark.parametrize("config", [PLAIN, QUICK], ids=["closed form", "refined"])
+def test_words_are_learnt_on_mini_and_survive_their_zip(config: TeachConfig) -> None:
+    backbone = Backbone.load("mini")
+    words = ("yes", "stop", "house")
+    clips = {f"word {word}": takes(word, 3) for word in words}
+    seen: list[Moment] = []
+    taught = teach(backbone, "My words", clips, config, seen.append)
+    assert taught.prompt.metrics["n"] == 9 and taught.prompt.metrics["accuracy"] >= 0.7
+    assert taught.prompt.metrics["split"] == "held-out" and sum(map(sum, taught.confusion)) == 9
+    assert not taught.warnings and not taught.stopped
+    assert [m.done for m in seen] == sorted(m.done for m in seen) and seen[-1].done <= 1
+    assert {m.round for m in seen} >= ({1, 2} if config.rounds else {0})
+    assert any(m.accuracy is not None for m in seen) == bool(config.rounds)
+    back = unpack(pack(taught.prompt, "card"))
+    backbone.check_fits(back)
+    for word in words:
+        new = takes(word, 2, seed=9)
+        first, again = (
+            [SpeechPrompt(backbone, [p]).classify((16_000, clip))[0] for clip in new]
+            for p in (taught.prompt, back)
+        )
+        assert [a.label for a in first] == [f"word {word}"] * 2
+        assert [a.scores for a in first] == [a.scores for a in again]
+
+
+def test_same_seed_same_prompt(tiny_backbone: Backbone) -> None:
+    clips = {"low": tones(0), "high": tones(1)}
+    one, again, other = (
+        teach(tiny_backbone, "Tones", clips, replace(QUICK, seed=s)).prompt for s in (1, 1, 2)
+    )
+    assert all(torch.equal(value, again.tensors()[name]) for name, value in one.tensors().items())
+    assert any(not torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
+
+
+def test_without_rounds_a_bundled_prompt_gets_a_verbalizer_and_nothing_else_changes(
+    tiny_backbone: Backbone,
+) -> None:
+    seen: list[Moment] = []
+    taught = teach(tiny_backbone, "Tones", {"low": tones(0), "high": tones(1)}, report=seen.append)
+    keys = taught.prompt.key_prompts
+    assert any(
+        p.key_prompts is not None and torch.equal(keys, p.key_prompts.half().float())
+        for p in tiny_backbone.prompts.values()
+    )
+    assert {m.round for m in seen} == {0} and seen[-1].done == pytest.approx(1)
+    assert taught.prompt.metrics["n"] == 6 and "made without it" in taught.how
+
+
+def test_a_backbone_without_prompts_can_be_taught_too(tmp_path: Path) -> None:
+    backbone = Backbone(tiny.make_backbone(tmp_path), prompts_folder=tmp_path / "none")
+    taught = teach(backbone, "Töne", {"low": tones(0), "high": tones(1)}, QUICK)
+    assert taught.prompt.task == "taught_t_ne" and taught.prompt.metrics["n"] == 6
+    assert (task_name("!"), task_name("Ünï")) == ("taught_task", "taught_n")
+
+
+@pytest.mark.parametrize("when", ["at once", "rehearsing", "last round"])
+def test_stopping_keeps_the_best_measured_prompt(tiny_backbone: Backbone, when: str) -> None:
+    seen: list[Moment] = []
+
+    def stop() -> bool:
+        return when == "at once" or any(m.round == (1 if when == "rehearsing" else 3) for m in seen)
+
+    clips = {"low": tones(0), "high": tones(1)}
+    if when == "at once":
+        with pytest.raises(SpeechPromptError, match="before there was a prompt to keep"):
+            teach(tiny_backbone, "Tones", clips, QUICK, seen.append, stop)
+        return
+    taught = teach(tiny_backbone, "Tones", clips, QUICK, seen.append, stop)
+    whole = teach(tiny_backbone, "Tones", clips, replace(QUICK, rounds=0))
+    if taught.stopped:  # the last round is tuned only where the rehearsals say that it helps
+        assert torch.equal(
+            taught.prompt.tensors()["verbalizer.weight"], whole.prompt.tensors()["verbalizer.weight"]
+        )
+    assert taught.stopped or when == "last round"
+    assert taught.prompt.metrics["n"] == 6
+
+
+def wav(waveform: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, waveform, 16_000, format="WAV")
+    return out.getvalue()
+
+
+SILENCE = np.zeros(8000, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("clips", "said"),
+    [
+        ({}, "needs 2 to 10 labels; here are 0"),
+        ({"low": tones(0)}, "needs 2 to 10 labels; here is 1"),
+        ({str(i): tones(i, 1) for i in range(11)}, "here are 11"),
+        ({"low": tones(0), "": tones(1)}, "printable characters"),
+        ({"low": tones(0), "x" * 81: tones(1)}, "1 to 80 printable"),
+        ({"low": tones(0), "high": []}, "'high' has no recordings"),
+        ({"low": tones(0), "high": tones(0)}, "same recording is given for 'low' and 'high'"),
+        (
+            {"low": [SILENCE], "high": [SILENCE, SILENCE]},
+            "Nothing can be heard in the recordings of 'low' and of",
+        ),
+        ({"low": [b"notes"], "high": tones(1)}, "cannot be read as sound"),
+        ({"low": [wav(np.ones(16_000 * 21, np.float32) / 9)], "high": tones(1)}, "limit is 20 s"),
+        ({"low": [SILENCE] * 400, "high": [SILENCE] * 101}, "At most 500 clips"),
+    ],
+)
+def test_what_cannot_be_taught_is_one_sentence(clips: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpeechPromptError, match=said):
+        gather(clips)
+
+
+def test_what_is_left_out_is_said() -> None:
+    low, high = tones(0), tones(1)
+    lesson = gather({"low": [*low, low[0], wav(low[1]), SILENCE], "high": high, "rest": [SILENCE]})
+    assert lesson.counts()[1:] == [3, 1] and lesson.silence_label == "rest"
+    said = " ".join(lesson.warnings)
+    for part in (
+        "low: 1 silent clip left out",
+        "low: what was given more than once",
+        "answer to silence",
+        "rest: fewer",
+    ):
+        assert part in said
+
+
+def test_one_clip_each_is_taught_but_not_measured(tiny_backbone: Backbone) -> None:
+    taught = teach(tiny_backbone, "Tones", {"low": tones(0, 1), "high": tones(1, 1)}, QUICK)
+    assert taught.prompt.metrics == {} and "not measured" in taught.how
+    assert "fewer than 3 clips" in taught.warnings[0]
+    with pytest.raises(SpeechPromptError, match="title of 1 to 80"):
+        teach(tiny_backbone, " ", {"low": tones(0), "high": tones(1)})
+
+
+def test_silence_is_answered_by_its_label(tiny_backbone: Backbone) -> None:
+    taught = teach(tiny_backbone, "Tones", {"low": tones(0), "high": tones(1), "rest": [SILENCE]}, QUICK)
+    assert taught.prompt.silence_label == "rest"
+    answer = SpeechPrompt(tiny_backbone, [taught.prompt]).classify((16_000, SILENCE))[0]
+    assert answer.label == "rest"
+
+
+# The tab's handlers
+
+
+@pytest.fixture(scope="module")
+def teaching(tmp_path_factory: pytest.TempPathFactory) -> TeachingDesk:
+    return TeachingDesk(Desk(tiny.make_backbone(tmp_path_factory.mktemp("desk")), None, "cpu"), QUICK)
+
+
+def files(folder: Path, name: str, waveforms: list[np.ndarray]) -> list[str]:
+    paths = [folder / f"{name}{i}.wav" for i in range(len(waveforms))]
+    for path, waveform in zip(paths, waveforms, strict=True):
+        soundfile.write(path, waveform, 16_000)
+    return [str(path) for path in paths]
+
+
+def test_the_tab_from_labels_to_a_task_of_this_session_alone(teaching: TeachingDesk, tmp_path: Path) -> None:
+    session, other, desk = Session(), Session(), teaching.desk
+    for i, name in enumerate(("low", "<b>high</b>")):
+        assert lesson_desk.add_label(session, "", name)[4] == ""
+        out = lesson_desk.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
+        assert "3 clips added" in out[3].value and "<b>high" not in out[2].value
+    out = list(teaching.tune(session, "<i>Tones</i>", "tiny", "colours", "tiny"))
+    assert "progressbar" in out[0][1].value
+    html, select, use, zipped = out[-1][1].value, out[-1][2], out[-1][3], out[-1][4]
+    assert "made without it" in html
+    assert "right of 6 clips held out" in html and "<i>Tones" not in html and use["visible"]
+    assert select.value == "colours" and "Tones" in select.props["options"]
+    assert "taught_i_tones_i" in session.own("tiny") and not other.own("tiny")
+    assert "Tones" not in desk.task_options("tiny", other) and "Tones" not in desk.task_options("tiny")
+    clip = str(tmp_path / "lo0.wav")
+    assert "low" in desk.answer(clip, "taught_i_tones_i", "tiny", "", session).value
+    assert "There is no task" in desk.answer(clip, "taught_i_tones_i", "tiny", "", other).value
+    scores = desk.classify(clip, "taught_i_tones_i", "tiny", "", session)[0].scores
+    loaded = teaching.load(other, zipped["value"], "colours", "tiny")
+    assert "Loaded" in loaded[1].value
+    assert desk.classify(clip, "taught_i_tones_i", "tiny", "", other)[0].scores == scores
+    assert max(scores, key=scores.get) in teaching.try_it(other, clip).value  # type: ignore[arg-type]
+
+
+def test_the_tab_refines_when_asked_to(teaching: TeachingDesk, tmp_path: Path) -> None:
+    session = Session()
+    for i, name in enumerate(("low", "high")):
+        lesson_desk.add_label(session, "", name)
+        lesson_desk.add_files(session, name, files(tmp_path, name, tones(i)))
+    *_, (_, panel, *_) = teaching.tune(session, "Tones", "tiny", "colours", "tiny", refine=True)
+    assert "tuned without it, in 3 rounds" in panel.value
+
+
+def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, tmp_path: Path) -> None:
+    session = Session()
+    assert (
+        "Add a label and choose it first"
+        in lesson_desk.add_files(session, "", files(tmp_path, "a", tones(0)))[3].value
+    )
+    lesson_desk.add_label(session, "", "low")
+    for name, said in ((" ", "printable"), ("x\n", "printable")):
+        out = lesson_desk.add_label(session, "low", name)
+        assert (said in out[3].value) == (name == " ") or name in out[4]
+    session.labels = ["low"]
+    lesson_desk.add_files(session, "low", files(tmp_path, "b", tones(0)))
+    (tmp_path / "bad.wav").write_text("nothing")
+    out = lesson_desk.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
+    assert "Nothing was added. bad.wav" in out[3].value and len(session.clips) == 3
+    lesson_desk.add_label(session, "low", "high")
+    assert "is a label 'low' already" in lesson_desk.rename_label(session, "high", "low")[3].value.replace(
+        "&#x27;", "'"
+    )
+    lesson_desk.rename_label(session, "low", "deep")
+    assert [clip.label for clip in session.clips.values()] == ["deep"] * 3
+    first = next(iter(session.clips))
+    for data in ({"do": "delete", "clip": 999}, {"do": "delete", "clip": "1"}, None):
+        lesson_desk.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
+    assert len(session.clips) == 3
+    lesson_desk.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
+    assert len(session.clips) == 2
+    out = list(teaching.tune(session, "Tones", "tiny", "colours", "tiny"))
+    assert "&#x27;high&#x27; has no recordings" in out[-1][1].value and len(session.clips) == 2
+    assert not session.busy.locked()
+    lesson_desk.remove_label(session, "deep")
+    assert session.labels == ["high"] and not session.clips
+
+
+def test_clips_say_nothing_of_the_labels_unless_they_bring_some(tmp_path: Path) -> None:
+    """An answer on its way while a label is added would else take it out of the list again."""
+    session = Session()
+    lesson_desk.add_label(session, "", "low")
+    paths = files(tmp_path, "t", tones(0))
+    for out in (
+        lesson_desk.add_files(session, "low", paths),
+        lesson_desk.add_recording(session, "low", paths[0]),
+    ):
+        assert out[1] == gr.skip()
+    (tmp_path / "labels.csv").write_text("file,label\nt0.wav,high\n")
+    out = lesson_desk.add_files(session, "low", [paths[0], str(tmp_path / "labels.csv")])
+    assert "high" in out[1].props["options"]
+
+
+def test_a_table_with_its_files(tmp_path: Path) -> None:
+    session = Session()
+    paths = files(tmp_path, "t", tones(0, 2))
+    (tmp_path / "labels.csv").write_text("file,label\nsub/t0.wav,low\nt1.wav,high\n")
+    out = lesson_desk.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
+    assert "2 clips added" in out[3].value and session.labels == ["low", "high"]
+
+
+def test_a_session_is_bounded() -> None:
+    session = Session()
+    with pytest.raises(SpeechPromptError, match="At most 15 minutes"):
+        session.add_clips([("a", "long", np.zeros(16_000 * 901, np.float32))])
+    with pytest.raises(SpeechPromptError, match="would make 11 labels"):
+        session.add_clips([(str(i), "x", SILENCE) for i in range(11)])
+    with pytest.raises(SpeechPromptError, match="At most 500 clips"):
+        session.add_clips([("a", "x", SILENCE[:10])] * 501)
+    assert not session.labels and not session.clips
+    for i in range(MAX_TASKS + 2):
+        session.keep(tiny.make_prompt(f"t{i}"))
+    assert list(session.own("tiny")) == [f"t{i}" for i in range(2, MAX_TASKS + 2)]
+
+
+def test_pushing_says_what_is_missing_and_never_the_token(teaching: TeachingDesk, caplog) -> None:
+    session = Session()
+    token = "hf_" + "secret" * 5
+    assert "no task of yours yet" in teaching.push(session, "me/words", token)[0].value
+    session.keep(tiny.make_prompt("t"))
+    for repository, said in (("a/b/c", "owner/name"), ("me/words", "cannot be reached")):
+        html, field = teaching.push(session, repository, token)
+        assert said in html.value and "secret" not in html.value and field == ""
+    assert "token with write access" in teaching.push(session, "me/words", " ")[0].value
+    assert "secret" not in caplog.text

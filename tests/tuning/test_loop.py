@@ -1,0 +1,295 @@
+"""Tuning learns, freezes the LM, follows its seed, resumes, and keeps the best when it is stopped."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+
+from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning.loop import Progress, accuracy, balanced, epochs, latest_most, tune, with_noise
+from speechprompt.tuning.trainable import (
+    Goal,
+    Labelled,
+    TrainablePrompt,
+    TuneConfig,
+    fixed_units,
+    frequent_units,
+)
+from tests.tiny import N_UNITS, make_lm
+
+GOAL = Goal(3)
+QUICK = TuneConfig(prompt_length=4, steps=120, tokens_per_batch=512, check_every=40, unit_noise=0.0)
+
+
+def utterances(n: int, seed: int) -> list[Labelled]:
+    """Label c is an utterance that ends in unit c: something that one prompt can learn."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        label = rng.randrange(3)
+        made.append(([rng.randrange(N_UNITS) for _ in range(rng.randint(3, 8))] + [label], (label,)))
+    return made
+
+
+TRAIN, VALID = utterances(300, 1), utterances(90, 2)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+@pytest.mark.parametrize("verbalizer", ["learned", "frequency", "random"])
+def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
+    lm = make_lm()
+    before = {name: value.clone() for name, value in lm.state_dict().items()}
+    seen: list[Progress] = []
+    config = replace(QUICK, deep=deep, verbalizer=verbalizer)
+    tensors, best = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append)
+    chance = 1 / 3
+    assert best > chance + (0.25 if deep else 0.12)  # input prompts learn more slowly
+    assert best == max(p.valid_accuracy for p in seen)
+    assert [p.step for p in seen] == [40, 80, 120] and seen[-1].loss < seen[0].loss
+    assert all(torch.equal(before[name], value) for name, value in lm.state_dict().items())
+    assert ("key_prompts" in tensors) == deep and ("verbalizer_weight" in tensors) == (
+        verbalizer == "learned"
+    )
+
+
+def test_same_seed_same_prompt() -> None:
+    first, again, other = (
+        tune(make_lm(), TRAIN, VALID, GOAL, replace(QUICK, steps=20, check_every=20, seed=s))[0]
+        for s in (5, 5, 6)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["separator"], other["separator"])
+
+
+@pytest.mark.parametrize("average, optimizer", [(False, "adam"), (True, "adam"), (False, "muon")])
+def test_resuming_equals_never_having_stopped(tmp_path, average: bool, optimizer: Any) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 40:
+            raise Stopped
+
+    config = replace(QUICK, unit_noise=0.1, average=average, optimizer=optimizer)
+    whole, _ = tune(make_lm(), TRAIN, VALID, GOAL, config)
+    with pytest.raises(Stopped):
+        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop)
+    resumed: list[Progress] = []
+    parts, _ = tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, resumed.append)
+    assert [p.step for p in resumed] == [80, 120]
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], atol=1e-5, rtol=1e-4)
+    with pytest.raises(SpeechPromptError, match="holds another tuning"):
+        tune(make_lm(), TRAIN, VALID, GOAL, replace(config, lr=0.01), tmp_path)
+
+
+def test_a_mean_over_the_steps_is_what_is_kept() -> None:
+    def after(steps: int, average: bool = False) -> dict[str, torch.Tensor]:
+        asked = iter(range(1000))
+        config = replace(QUICK, average=average)
+        stop = lambda: next(asked) == steps  # noqa: E731
+        return tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last", should_stop=stop)[0]
+
+    ways = [after(steps)["separator"] for steps in (1, 2, 3)]
+    mean = after(3, average=True)["separator"]
+    expected = latest_most(latest_most(ways[0], ways[1], 1), ways[2], 2)
+    torch.testing.assert_close(mean, expected)
+    assert (mean - ways[2]).norm() < (mean - ways[0]).norm()
+    with pytest.raises(ValueError, match="average must be False"):
+        tune(make_lm(), TRAIN, VALID, GOAL, replace(QUICK, average=True), keep="last", lm_lr=1e-3)
+
+
+def test_the_latest_steps_count_most_in_a_mean() -> None:
+    mean = torch.zeros(900)  # the share of each step
+    for step in range(900):
+        mean = latest_most(mean, torch.eye(900)[step], step) if step else torch.eye(900)[0]
+    assert float(mean.sum()) == pytest.approx(1, rel=1e-3) and bool((mean.diff() > 0)[1:].all())
+    assert float(mean[800:].sum()) > 0.6
+
+
+def test_full_fine_tuning_changes_the_lm_and_resumes(tmp_path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 40:
+            raise Stopped
+
+    config = replace(QUICK, prompt_length=1, deep=False)
+    lm, before = make_lm(), make_lm().state_dict()
+    seen: list[Progress] = []
+    tensors, found = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append, keep="last", lm_lr=3e-3)
+    assert all(not torch.equal(value, before[name]) for name, value in lm.state_dict().items())
+    _, frozen = tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last")
+    assert found > frozen and seen[-1].loss < seen[0].loss
+    assert not any(name.startswith("lm") for name in tensors)
+    with pytest.raises(Stopped):
+        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop, keep="last", lm_lr=3e-3)
+    other = make_lm()
+    tune(other, TRAIN, VALID, GOAL, config, tmp_path, keep="last", lm_lr=3e-3)
+    for name, value in lm.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="keep must be 'last'"):
+        tune(lm, TRAIN, VALID, GOAL, config, lm_lr=3e-3)
+
+
+def test_ctrl_c_keeps_the_best_so_far() -> None:
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    tensors, best = tune(make_lm(), TRAIN, VALID, GOAL, QUICK, report=interrupt)
+    assert best > 0 and tensors["separator"].isfinite().all()
+
+
+def test_stops_when_nothing_improves() -> None:
+    seen: list[Progress] = []
+    noise = [(ids, (random.Random(i).randrange(3),)) for i, (ids, _) in enumerate(VALID[:7])]
+    tune(
+        make_lm(),
+        TRAIN,
+        noise,
+        GOAL,
+        replace(QUICK, steps=4000, check_every=5, patience=3),
+        report=seen.append,
+    )
+    assert seen[-1].step < 4000
+
+
+def test_fixed_verbalizer_takes_the_most_frequent_units() -> None:
+    data = [([3, 3, 3, 1, 1, 2], (0,))]
+    assert fixed_units(data, 2, "frequency", seed=0).tolist() == [3, 1]
+    drawn = {tuple(fixed_units(data, 2, "random", seed).tolist()) for seed in range(20)}
+    assert len(drawn) > 2 and all(set(units) <= {1, 2, 3} and len(set(units)) == 2 for units in drawn)
+    with pytest.raises(SpeechPromptError, match="needs 4 different units and the data holds 3"):
+        frequent_units([([3, 3, 3, 1, 1, 2], (0,))], 4)
+
+
+def test_unit_noise_never_empties_an_utterance() -> None:
+    rng = random.Random(0)
+    assert with_noise([1, 2], 0.0, 9, rng) == [1, 2]
+    noisy = [with_noise(list(range(100)), 0.2, 1000, rng) for _ in range(50)]
+    kept = sum(unit < 100 for ids in noisy for unit in ids) / 5000
+    assert 0.75 < kept < 0.87 and all(with_noise([1], 0.9, 9, rng) for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"prompt_length": 0}, "prompt_length must be between 1 and 200"),
+        ({"steps": 0}, "steps must be"),
+        ({"lr": float("nan")}, "lr must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"per_label": -1}, "per_label must be"),
+        ({"verbalizer": "fixed"}, "verbalizer must be one of learned, frequency, random"),
+    ],
+)
+def test_settings_are_checked(change, said) -> None:
+    with pytest.raises(SpeechPromptError, match=said):
+        replace(QUICK, **change)
+
+
+def test_data_is_checked() -> None:
+    with pytest.raises(SpeechPromptError, match="at least two labels"):
+        tune(make_lm(), [([1, 2], (0,))], VALID, GOAL, QUICK)
+    with pytest.raises(SpeechPromptError, match="one validation utterance"):
+        tune(make_lm(), TRAIN, [], GOAL, QUICK)
+
+
+def sequences(n: int, seed: int) -> list[Labelled]:
+    """The answer is the last two units, when they are among 0, 1, 2: their number varies."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        tail = [rng.randrange(3) for _ in range(rng.randint(0, 2))]
+        made.append(([*(rng.randrange(3, N_UNITS) for _ in range(rng.randint(3, 6))), *tail], tuple(tail)))
+    return made
+
+
+def test_learns_sequences_with_their_end() -> None:
+    seen: list[Progress] = []
+    config = replace(QUICK, steps=240, start="units", prompt_dropout=0.05)
+    goal = Goal(3, sequence=True)
+    tune(make_lm(), sequences(300, 1), sequences(90, 2), goal, config, report=seen.append)
+    assert seen[-1].loss < 0.75 * seen[0].loss
+    assert max(p.valid_accuracy for p in seen) > 0.55  # four outcomes at each step
+
+
+def test_learns_slots() -> None:
+    train, valid = (
+        [(ids, (label, 3 + ids[0] % 2)) for ids, (label,) in utterances(n, seed)]
+        for n, seed in ((300, 1), (90, 2))
+    )
+    seen: list[Progress] = []
+    tune(make_lm(), train, valid, Goal(5, (3, 2)), QUICK, report=seen.append)
+    assert seen[-1].loss < seen[0].loss and seen[-1].valid_accuracy > 0.28  # chance: 1 / 6
+
+
+def test_accuracy_is_that_of_greedy_answers() -> None:
+    """Right throughout, given the true labels before, is right when answered label by label."""
+    from speechprompt.decoding.generation import PromptedLM
+    from speechprompt.prompts.prompt import Prompt
+
+    lm, goal = make_lm(), Goal(5, (3, 2))
+    trained = TrainablePrompt(lm, QUICK, None, goal)
+    rng = random.Random(0)
+    data = [
+        ([rng.randrange(N_UNITS) for _ in range(5)], (rng.randrange(3), rng.randrange(3, 5)))
+        for _ in range(60)
+    ]
+    prompt = Prompt(
+        "t", "T", list("abcde"), "tiny", "0" * 64, answer="slots", slots={"x": 3, "y": 2}, **trained.tensors()
+    )
+    answers = PromptedLM(lm, [prompt]).answer([ids for ids, _ in data], [0])
+    right = sum(tuple(a.labels) == labels for (a,), (_, labels) in zip(answers, data, strict=True))
+    assert accuracy(lm, trained, data) == pytest.approx(right / 60)
+    assert 0 < right < 60
+
+
+def rare(n: int) -> list[Labelled]:
+    """Label 2 is one utterance in so many."""
+    data = [(ids, (label % 2,)) for ids, (label,) in utterances(n, 3)]
+    return [*data, ([4, 5, 2], (2,)), ([6, 2], (2,))]
+
+
+def test_balanced_epochs_draw_every_answer_equally_often() -> None:
+    data = rare(100)
+    config = replace(QUICK, balance=True, tokens_per_batch=64)
+    batches = list(islice(epochs(data, config, 0), 40))
+    drawn = Counter(data[i][1] for group in batches for i in group)
+    assert max(drawn.values()) < 1.4 * min(drawn.values())
+    plain = Counter(
+        data[i][1] for g in islice(epochs(data, replace(config, balance=False), 0), 40) for i in g
+    )
+    assert plain[2,] < 0.1 * plain[0,]
+    assert list(islice(epochs(data, config, 25), 15)) == batches[25:]  # as if it had never stopped
+    other = islice(epochs(data, replace(config, seed=1), 0), 40)
+    assert list(other) != batches
+
+
+def test_one_epoch_uses_as_much_of_each_answer_as_there_is() -> None:
+    groups = [list(range(10)), [10, 11], [12]]
+    drawn = balanced(groups, random.Random(0))
+    counts = Counter(drawn)
+    assert [sum(counts[i] for i in group) for group in groups] == [5, 5, 5]
+    assert max(counts[i] for i in groups[0]) == 1 and {counts[10], counts[11]} == {2, 3}
+
+
+def test_balance_counts_every_answer_equally_on_valid() -> None:
+    lm = make_lm()
+    data = rare(60)
+    for balance in (False, True):
+        trained = TrainablePrompt(lm, replace(QUICK, balance=balance), None, GOAL)
+        right: dict[int, list[bool]] = {0: [], 1: [], 2: []}
+        for ids, labels in data:
+            right[labels[0]].append(accuracy(lm, trained, [(ids, labels)]) == 1)
+        by_label = [sum(hits) / len(hits) for hits in right.values()]
+        plain = sum(map(sum, right.values())) / len(data)
+        expected = sum(by_label) / 3 if balance else plain
+        assert accuracy(lm, trained, data) == pytest.approx(expected)
+    assert plain != pytest.approx(sum(by_label) / 3)

@@ -1,0 +1,424 @@
+"""The page without a browser: pictures, handlers and the endpoint's answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+import soundfile
+
+from speechprompt.decoding.answer import Answer, Step
+from speechprompt.ui import Desk, build
+from speechprompt.ui import html as figures
+from speechprompt.ui.classify import answer as answers
+from speechprompt.ui.classify import timeline
+from speechprompt.ui.complaints import UNEXPECTED
+from speechprompt.ui.endpoints import Endpoints
+from speechprompt.units import Units
+from tests import tiny
+
+HOSTILE = "<script>alert('a')</script>\"&`${x}"
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def having(self, name: str, value: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.tags if attrs.get(name) == value]
+
+
+# Figures
+
+
+def oklab(colour: str, vision: np.ndarray) -> np.ndarray:
+    """ "#rrggbb" as somebody with that vision sees it -> OKLab (Ottosson 2020)."""
+    srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    cones = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.63]])
+    lab = np.array([[0.2105, 0.7936, -0.0041], [1.978, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
+    return lab @ np.cbrt(cones @ np.clip(vision @ linear, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [  # Machado, Oliveira and Fernandes 2009, severity 1
+        pytest.param(np.eye(3), id="normal"),
+        pytest.param([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]], id="protan"),
+        pytest.param([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]], id="deutan"),
+        pytest.param([[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]], id="tritan"),
+    ],
+)
+def test_colours_of_units_differ_for_every_kind_of_vision(vision: Any) -> None:
+    seen = [oklab(colour, np.array(vision)) for colour in figures.PALETTE]
+    assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) > 0.07
+
+
+def test_text_on_every_colour_is_legible() -> None:
+    assert figures.contrast("#000000", "#ffffff") == pytest.approx(21)
+    for colour in figures.PALETTE:
+        assert figures.contrast(figures.text_colour(colour), colour) >= 4.5
+
+
+def test_timeline_places_every_unit_on_the_time_axis() -> None:
+    units = Units.from_frames([7] * 10 + [3] * 5 + [499] * 35)
+    page = Elements(timeline.timeline(units, np.zeros(16_000, np.float32)))
+    runs = page.having("role", "option")
+    assert [run["aria-label"] for run in runs] == [
+        "unit 7 · starts at 0.00 s · lasts 0.20 s",
+        "unit 3 · starts at 0.20 s · lasts 0.10 s",
+        "unit 499 · starts at 0.30 s · lasts 0.70 s",
+    ]
+    places = [re.findall(r"(?:left|width):([\d.]+)%", str(run["style"])) for run in runs]
+    assert [[float(x) for x in place] for place in places] == [[0, 20], [20, 10], [30, 70]]
+    assert f"background:{figures.unit_colour(499)}" in str(runs[2]["style"])
+    assert "7 3 499" in page.text
+
+
+def test_timeline_shows_which_pauses_were_not_listened_to() -> None:
+    units = replace(Units.from_frames([7] * 10 + [3] * 15), starts=np.array([50, 60]))
+    page = Elements(timeline.timeline(units, np.zeros(32_100, np.float32)))
+    veils = [attrs for tag, attrs in page.tags if attrs.get("class") == "sp-pause"]
+    places = [[float(x) for x in re.findall(r"(?:left|width):([\d.]+)%", str(v["style"]))] for v in veils]
+    seconds = 32_100 / 16_000
+    assert places == [
+        pytest.approx([0, 100 / seconds], abs=0.01),
+        pytest.approx([150 / seconds, 100 - 150 / seconds], abs=0.01),
+    ]
+    assert "1.00 to 1.50 s of 2.01 s" in page.text and "unit 7 · starts at 1.00 s" in str(page.tags)
+    # What is left of the last frame is no pause.
+    whole = Elements(timeline.timeline(Units.from_frames([7] * 50), np.zeros(16_100, np.float32)))
+    assert "sp-pause" not in str(whole.tags) and "1.01 s · 50 frames" in whole.text
+
+
+def test_timeline_of_the_longest_recording_ends_where_it_ends() -> None:
+    frames = np.arange(3000) % 500
+    page = Elements(timeline.timeline(Units.from_frames(frames), np.ones(960_000, np.float32)))
+    left, width = re.findall(r"(?:left|width):([\d.]+)%", str(page.having("role", "option")[-1]["style"]))
+    assert float(left) + float(width) == pytest.approx(100, abs=0.01)
+
+
+@pytest.mark.parametrize("length", [0, 1, 399, 400, 401, 16_000])
+def test_waveform_stays_inside_its_box(length: int) -> None:
+    noise = np.random.default_rng(length).normal(0, 3, length).astype(np.float32)
+    (path,) = (attrs["d"] for tag, attrs in Elements(timeline.waveform_svg(noise)).tags if tag == "path")
+    heights = [float(y) for _, y in re.findall(r"([\d.]+) (-?[\d.]+)", str(path))]
+    assert len(heights) >= 2 and max(map(abs, heights)) <= 1
+
+
+def test_nothing_from_outside_becomes_markup() -> None:
+    prompt = tiny.make_prompt("t", (HOSTILE, "b"), title=HOSTILE, group=HOSTILE)
+    step = Step(HOSTILE, HOSTILE, 0.7, {HOSTILE: 0.7, "b": 0.3}, 3, 0.5)
+    answer = Answer(
+        "t", HOSTILE, HOSTILE, 0.7, [step], {HOSTILE: HOSTILE}, Units.from_frames([1, 2]),
+        np.zeros((1, 20), np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
+    )  # fmt: skip
+    slots = tiny.make_prompt("s", (HOSTILE, "b"), answer="slots", slots={HOSTILE: 2})
+    sequence = tiny.make_prompt("q", (f"{HOSTILE}={HOSTILE}", "b"), answer="sequence", max_steps=4)
+    example = {"index": "0", "spoken": HOSTILE, "about": HOSTILE, "task": HOSTILE}
+    for html in (
+        answers.result(answer, prompt, np.zeros(640, np.float32), [HOSTILE]),
+        answers.result(answer, slots, np.zeros(640, np.float32), [HOSTILE]),
+        answers.result(answer, sequence, np.zeros(640, np.float32), [HOSTILE]),
+        figures.empty(prompt),
+        figures.alert(HOSTILE),
+        figures.note(HOSTILE),
+        figures.header(HOSTILE),
+        figures.options({HOSTILE: [(HOSTILE, HOSTILE, HOSTILE)]}),
+        figures.examples([example]),
+    ):
+        page = Elements(html)
+        assert "script" not in {tag for tag, _ in page.tags}
+        assert HOSTILE in page.text
+
+
+@pytest.mark.parametrize("verbalizer", ["fixed", "learned"])
+def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
+    prompt = tiny.make_prompt("t", ("red", "green", "blue"), verbalizer=verbalizer)
+    unit = 7 if verbalizer == "learned" else int(prompt.verbalizer_units[1])  # type: ignore[index]
+    odds = np.full((1, 20), 0.02, np.float32)
+    odds[0, [unit, 11, 15]] = 0.4, 0.16, 0.14
+    step = Step("green", "", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, unit, 0.4)
+    answer = Answer(
+        "t", "T", "green", 0.7, [step], {}, Units.from_frames([1]),
+        odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
+    )  # fmt: skip
+    text = Elements(answers.generated(answer, prompt)).text.replace("\u00a0", " ")
+    if verbalizer == "fixed":
+        assert f"unit {unit} 40 %→ green" in text and "each label is one unit" in text
+    else:
+        assert "unit 7 40 %11 16 %15 14 %… → green" in text
+        assert f"unit 7 alone weighs most for {prompt.unit_label(7)}." in text
+
+
+def test_slots_and_sequences_show_every_step() -> None:
+    steps = [
+        Step("size=large", "size", 0.9, {"size=large": 0.9, "": 0.1}, 4, 0.3),
+        Step("drink=mocha", "drink", 0.8, {"drink=mocha": 0.8, "": 0.2}, 5, 0.2),
+        Step(None, "", 0.7, {"": 0.7, "size=large": 0.3}, None, 0.0),
+    ]
+    answer = Answer(
+        "t", "T", "size: large, drink: mocha", 0.5, steps, {"size": "large", "drink": "mocha"},
+        Units.from_frames([1]), np.full((3, 20), 0.05, np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
+    )  # fmt: skip
+    sequence = tiny.make_prompt("q", ("size=large", "drink=mocha"), answer="sequence", max_steps=4)
+    html = answers.result(answer, sequence, np.zeros(640, np.float32), [])
+    text = Elements(html).text.replace("\u00a0", " ")
+    for part in ("size: large90 %", "drink: mocha80 %", "end70 %", "unit 4 30 %", "unit 5 20 %"):
+        assert part in text
+    slots = tiny.make_prompt("s", ("on", "off", "lamp", "heat"), answer="slots", slots={"do": 2, "what": 2})
+    steps = [
+        Step("on", "do", 0.9, {"on": 0.9, "off": 0.1}, 4, 0.3),
+        Step("heat", "what", 0.6, {"heat": 0.6, "lamp": 0.4}, 5, 0.2),
+    ]
+    answer = replace(answer, steps=steps, unit_probabilities=answer.unit_probabilities[:2])
+    text = Elements(answers.scores(answer, slots)).text.replace("\u00a0", " ")
+    assert "doon90 %off10 %whatheat60 %lamp40 %" in text
+
+
+def test_long_tasks_are_folded() -> None:
+    many = answers.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
+    assert many.count("<li>") == 40 and "30 more labels" in many
+    assert "more labels" not in answers.score_bars({"a": 0.6, "b": 0.4})
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0 %"), (0.004, "<1 %"), (0.5, "50 %"), (0.996, ">99 %"), (1.0, "100 %")]
+)
+def test_percent_never_rounds_to_certainty(share: float, text: str) -> None:
+    assert figures.percent(share).replace("\u00a0", " ") == text
+
+
+# Handlers
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An examples folder: one clip for each task, one for a task that nobody has, and some units."""
+    folder = tmp_path_factory.mktemp("examples")
+    listed = []
+    for i, (name, task) in enumerate((("a", "colours"), ("b", "fruit"), ("c", "nobody"))):
+        noise = np.random.default_rng(i).normal(0, 0.1, 12_000)
+        soundfile.write(folder / f"{name}.wav", noise, 16_000)
+        facts = {"spoken": name, "language": "en", "labels": {task: "red"}, "attribution": "noise"}
+        listed.append({"file": f"{name}.wav", **facts})
+    facts = {"spoken": "d", "language": "en", "labels": {"colours": "red"}, "attribution": "numbers"}
+    listed.append({"units": [1, 2, 3], "backbone": "deaf", **facts})
+    (folder / "examples.json").write_text(json.dumps(listed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Desk:
+    """A tiny backbone that listens, and beside it one without an encoder."""
+    root = tmp_path_factory.mktemp("root")
+    deaf = tiny.make_backbone(root, "deaf", encoder=False)
+    folder = tiny.make_backbone(root)
+    desk = Desk(folder, clips, "cpu")
+    desk.backbones["deaf"] = Desk(deaf, None, "cpu").backbones["deaf"]
+    return desk
+
+
+def shown(update: Any) -> str:
+    return Elements(update.value).text
+
+
+def test_labels_are_shown_as_people_read_them() -> None:
+    assert figures.label_tag("b", "dog_bark") == '<b dir="auto">dog bark</b>'
+    assert figures.label_tag("b", "<i>") == '<b dir="auto">&lt;i&gt;</b>'
+
+
+def test_answer_shows_label_scores_generated_units_and_timing(desk: Desk, clips: Path) -> None:
+    path = str(clips / "a.wav")
+    panel = desk.answer(path, "colours", "tiny")
+    expected = Endpoints(desk).classify(path, "colours", "tiny")
+    text = shown(panel)
+    assert expected["label"] in text and f"unit {expected['generated'][0]}" in text
+    for part in ("The language model generated", "Encoder", "Language model", "CPU", *expected["scores"]):
+        assert part in text
+    runs = Elements(panel.value).having("role", "option")
+    assert [int(str(run["aria-label"]).split()[1]) for run in runs] == expected["units"]["ids"]
+    assert panel.props["summary"].startswith(f"Colours: {expected['label']}, ")
+
+
+def test_endpoint_answer_is_json(desk: Desk, clips: Path) -> None:
+    answer = Endpoints(desk).classify(str(clips / "a.wav"), "fruit", "tiny")
+    assert json.loads(json.dumps(answer)) == answer
+    assert sum(answer["scores"].values()) == pytest.approx(1)
+    assert max(answer["scores"], key=answer["scores"].get) == answer["label"]
+
+
+def make_file(folder: Path, kind: str) -> str:
+    path = folder / "clip.wav"
+    if kind == "text":
+        path.write_text("not a sound")
+    elif kind == "empty":
+        path.touch()
+    elif kind != "gone":
+        seconds, level = {"short": (0.05, 0.1), "long": (61, 0.1), "silent": (1, 0)}[kind]
+        soundfile.write(path, np.full(int(16_000 * seconds), float(level)), 16_000)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("text", "cannot be read as sound"),
+        ("empty", "empty"),
+        ("short", "at least 0.1 s"),
+        ("long", "limit is 60 s"),
+        ("silent", "Nothing was recorded"),
+        ("gone", "no longer on the server"),
+    ],
+)
+def test_bad_recordings_get_one_sentence_on_the_page_and_from_the_endpoint(
+    desk: Desk, tmp_path: Path, kind: str, part: str
+) -> None:
+    path = make_file(tmp_path, kind)
+    panel = desk.answer(path, "colours", "tiny")
+    assert Elements(panel.value).having("role", "alert") and part in shown(panel)
+    assert str(tmp_path) not in panel.value
+    with pytest.raises(gr.Error, match=part):
+        Endpoints(desk).classify(path, "colours", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("task", "backbone", "part"),
+    [
+        ("smells", "tiny", "its tasks are: colours, fruit"),
+        ("colours", "huge", "choose one of: tiny"),
+        ("colours", "deaf", "hubert-base"),
+    ],
+)
+def test_unknown_names_list_the_known_ones(
+    desk: Desk, clips: Path, task: str, backbone: str, part: str
+) -> None:
+    assert part in shown(desk.answer(str(clips / "a.wav"), task, backbone))
+    with pytest.raises(gr.Error, match=part):
+        Endpoints(desk).classify(str(clips / "a.wav"), task, backbone)
+
+
+def test_without_a_recording_the_button_asks_for_one(desk: Desk) -> None:
+    assert "There is no recording" in shown(desk.answer(None, "colours", "tiny"))
+
+
+def test_a_fault_of_ours_is_logged_and_not_shown(
+    desk: Desk, clips: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("/srv/secret went wrong")
+
+    monkeypatch.setattr(desk.pipeline("tiny").backbone.encoder, "batch", broken)
+    assert shown(desk.answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + UNEXPECTED
+    with pytest.raises(gr.Error) as error:
+        Endpoints(desk).classify(str(clips / "a.wav"), "colours", "tiny")
+    assert error.value.message == UNEXPECTED
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert logged == ["/srv/secret went wrong"] * 2
+
+
+def test_another_task_answers_the_recording_or_invites_one(desk: Desk, clips: Path) -> None:
+    assert "Fruit" in shown(desk.choose_task(str(clips / "a.wav"), "fruit", "tiny"))
+    invitation = shown(desk.choose_task(None, "fruit", "tiny"))
+    assert "Record your voice" in invitation and all(fruit in invitation for fruit in ("apple", "plum"))
+
+
+def test_another_backbone_brings_its_tasks_and_explains_itself(desk: Desk) -> None:
+    select, examples, recorder, field = desk.choose_backbone("unknown", "deaf")
+    assert select.value == "colours" and "fruit" in select.props["options"]
+    assert not recorder["visible"] and field["visible"]
+    assert examples.value.count("<button") == 1
+    assert "hubert-base" in shown(desk.choose_task(None, "colours", "deaf"))
+    select, examples, recorder, field = desk.choose_backbone("fruit", "tiny")
+    assert select.value == "fruit" and examples.value.count("<button") == 2
+    assert recorder["visible"] and not field["visible"]
+    assert desk.choose_backbone("fruit", "unknown") == (gr.skip(),) * 4
+
+
+def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:
+    assert "Or give it units" in shown(desk.answer(None, "colours", "deaf", " "))
+    panel = desk.answer(None, "colours", "deaf", "[1, 1, 2] 3")
+    text = shown(panel)
+    assert "3 units without repeats" in text and "The language model generated" in text
+    assert "Encoder" not in text and "svg" not in {tag for tag, _ in Elements(panel.value).tags}
+    assert "'x' is no unit" in shown(desk.answer(None, "colours", "deaf", "1 x 2"))
+    assert "Unit 99 does not exist" in shown(desk.answer(None, "colours", "deaf", "1 99"))
+
+
+def test_an_example_brings_its_task_and_is_answered_once(desk: Desk, clips: Path, tmp_path: Path) -> None:
+    path, select, index, field = desk.choose_example("tiny", SimpleNamespace(_data={"index": 1}))
+    assert (Path(path), select.value, index, field) == (clips / "b.wav", "fruit", 1, gr.skip())
+    path, select, index, field = desk.choose_example("deaf", SimpleNamespace(_data={"index": 3}))
+    assert (path, select.value, index, field) == (gr.skip(), "colours", None, "1 2 3")
+    cached = tmp_path / "b.wav"
+    cached.write_bytes((clips / "b.wav").read_bytes())
+    assert desk.choose_audio(str(cached), "fruit", "tiny", 1) == (gr.skip(), 1)
+    cached.write_bytes((clips / "a.wav").read_bytes())
+    panel, index = desk.choose_audio(str(cached), "fruit", "tiny", 1)
+    assert "Fruit" in shown(panel) and index is None
+    panel, index = desk.choose_audio(None, "fruit", "tiny", 1)
+    assert "Record your voice" in shown(panel) and index is None
+
+
+@pytest.mark.parametrize(
+    "data", [{"index": 99}, {"index": -1}, {"index": "0"}, {"index": True}, {}, None, "x"]
+)
+def test_an_example_that_is_not_there_changes_nothing(desk: Desk, data: Any) -> None:
+    nothing = (gr.skip(), gr.skip(), None, gr.skip())
+    assert desk.choose_example("tiny", SimpleNamespace(_data=data)) == nothing
+
+
+def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
+    metrics = {"split": "test", "n": 429, "accuracy": 0.8928, "interval95": [0.86, 0.92]}
+    prompts = (
+        tiny.make_prompt("b", group="Words", metrics=metrics, title="Second"),
+        tiny.make_prompt("a", group="Feelings", title="First"),
+    )
+    desk = Desk(tiny.make_backbone(tmp_path, prompts=prompts), None, "cpu")
+    page = Elements(desk.task_options("tiny"))
+    assert [attrs["label"] for tag, attrs in page.tags if tag == "optgroup"] == ["Feelings", "Words"]
+    assert page.text.replace("\u00a0", " ") == "First · not measuredSecond · 89 % of 429"
+    assert "86–92" in str(page.having("value", "b")[0]["data-hint"])
+
+
+def test_only_the_endpoints_are_public(desk: Desk) -> None:
+    demo = build(desk)
+    public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
+    assert public == {"classify", "compare", "compare_files", "units", "classify_units", "tasks"}
+    queued = [f for f in demo.fns.values() if f.queue is not False and (f.inputs or f.outputs)]
+    assert {f.concurrency_id for f in queued} == {"device", "live", "teaching"}
+
+
+def test_bundled_examples_are_there_and_credited() -> None:
+    folder = Path(__file__).parents[2] / "examples"
+    listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    assert {clip["file"] for clip in listed if "file" in clip} == {
+        path.name for path in folder.glob("*.flac")
+    }
+    credits = (folder / "README.md").read_text(encoding="utf-8")
+    for clip in listed:
+        assert clip["attribution"] in credits
+        if "file" not in clip:
+            continue
+        assert soundfile.info(folder / clip["file"]).samplerate == 16_000
+        assert clip["file"] in credits and clip["attribution"] in credits

@@ -1,0 +1,1 @@
+"""What is done around the app: `python -m tools.space`, `python -m tools.screenshots`."""

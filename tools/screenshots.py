@@ -1,0 +1,107 @@
+"""Make the README's pictures from the running app: `python -m tools.screenshots`.
+
+Starts app.py, uses it in a real browser as a visitor would (clicks an example, teaches three words, speaks
+three) and writes docs/images/*.png. Needs what the browser tests need.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.conftest import (
+    DESKTOP,
+    PHONE,
+    ROOT,
+    launch,
+    open_page,
+    said_in_a_row,
+    takes,
+    wait_for_page,
+)
+from tests.browser.test_teach import add_label, give
+
+PICTURES = {
+    "desktop-light": (DESKTOP, "light"),
+    "desktop-dark": (DESKTOP, "dark"),
+    "phone": (PHONE, "light"),
+}
+EXAMPLE = 0  # index of the example that is shown
+WORDS = ("yes", "stop", "right")
+
+
+def compare(page: Page, folder: Path) -> None:
+    page.locator(".sp-examples button:visible").nth(EXAMPLE).click()
+    page.wait_for_selector(".sp-cards > article")
+
+
+def teach(page: Page, folder: Path) -> None:
+    page.get_by_label("Title of the task").fill("Three words")
+    for word in WORDS:
+        add_label(page, word)
+        clips = takes(word, 5, folder)
+        give(page, *clips)
+        page.get_by_text("5 clips added.").wait_for()
+    page.locator("#sp-teach-run").click()
+    page.wait_for_selector("#sp-teach-panel .sp-taught")
+    page.locator("#sp-teach-try").get_by_role("button", name="Upload file").click()
+    page.locator("#sp-teach-try input[type=file]").set_input_files(clips[-1])
+    page.wait_for_selector("#sp-teach-answer .sp-label")
+
+
+def live(page: Page, folder: Path) -> None:
+    page.get_by_role("button", name="Start listening").click()
+    page.locator(".sp-live-history li").nth(len(WORDS) - 1).wait_for()
+
+
+TABS: dict[str, Callable[[Page, Path], None]] = {"Compare": compare, "Teach": teach, "Live": live}
+
+
+def main() -> None:
+    images = ROOT / "docs" / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        log_path = Path(folder) / "log"
+        with log_path.open("w") as log:
+            app = subprocess.Popen(
+                [sys.executable, "-u", str(ROOT / "app.py")], stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            address = wait_for_page(app, log_path)
+            with sync_playwright() as playwright:
+                browser = launch(playwright, "--hide-scrollbars")
+                # The first page is thrown away: its timing would be that of models still being loaded.
+                for name, (size, scheme) in [("", (DESKTOP, "light")), *PICTURES.items()]:
+                    page = open_page(browser, address, size, scheme)
+                    page.locator(".sp-examples button").nth(EXAMPLE).click()
+                    page.wait_for_selector(".sp-answer")
+                    page.wait_for_timeout(1500)
+                    if not name:
+                        page.context.close()
+                        continue
+                    page.mouse.move(0, 0)
+                    page.evaluate("document.activeElement.blur()")
+                    page.screenshot(path=images / f"{name}.png", full_page=True)
+                    page.context.close()
+                for tab, use in TABS.items():
+                    microphone = said_in_a_row(WORDS, Path(folder) / "words.wav")
+                    running = launch(playwright, "--hide-scrollbars", microphone)
+                    page = open_page(running, address)
+                    page.get_by_role("tab", name=tab).click()
+                    page.wait_for_timeout(1500)
+                    use(page, Path(folder))
+                    page.wait_for_timeout(1500)
+                    page.screenshot(path=images / f"{tab.lower()}.png", full_page=True)
+                    running.close()
+        finally:
+            app.terminate()
+            app.wait(20)
+
+
+if __name__ == "__main__":
+    main()
