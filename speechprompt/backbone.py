@@ -7,23 +7,23 @@ one whose files are yet to be fetched is known by name and says what it lacks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 
-from speechprompt.audio.pauses import FRAME_SAMPLES, without_pauses
+from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
-from speechprompt.host_memory import keep_freed_memory
-from speechprompt.prompts.prompt import CONFIG_NAME, Prompt
+from speechprompt.machine import keep_freed_memory
+from speechprompt.models.load import load_encoder
+from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
+from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN, find
 from speechprompt.storage.folders import read_json
-from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units
+from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from transformers import XGLMForCausalLM
@@ -31,66 +31,9 @@ if TYPE_CHECKING:  # the models' libraries take seconds to import
     from speechprompt.models.quantizer import Quantizer
 
 FORMAT_VERSION = 1
-INFO_NAME = "backbone.json"
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # that the models may run in
 FETCHED = ("gslm", "hubert-mini")  # what `speechprompt fetch` completes
-
-PACKAGE = Path(__file__).parent
-# A clone keeps backbones/ and prompts/ beside the package, an installed wheel in a folder inside it.
-ROOTS = (PACKAGE.parent, PACKAGE / "bundled")
-
-
-def list_backbones() -> list[str]:
-    """Names of the bundled backbones, sorted, `mini` (the default) first."""
-    names = {path.parent.name for root in ROOTS for path in root.glob(f"backbones/*/{INFO_NAME}")}
-    return sorted(names, key=lambda name: (name != "mini", name))
-
-
-def find(name_or_folder: str | Path) -> Path:
-    """The folder of a bundled backbone, or the given folder when it holds one."""
-    if isinstance(name_or_folder, str) and NAME_PATTERN.fullmatch(name_or_folder):
-        for root in ROOTS:
-            if (root / "backbones" / name_or_folder / INFO_NAME).is_file():
-                return root / "backbones" / name_or_folder
-    folder = Path(name_or_folder)
-    try:
-        if (folder / INFO_NAME).is_file():
-            return folder
-    except OSError:  # a name that is too long to be one
-        pass
-    known = ", ".join(list_backbones()) or "none"
-    raise SpeechPromptError(
-        f"There is no backbone {folder.name[:80]!r}; bundled here: {known} (or give a folder with {INFO_NAME})."
-    )
-
-
-# Encoders in use, by folder, device and dtype: backbones that share one load it once.
-_encoders: WeakValueDictionary[tuple[Path, str, torch.dtype], Quantizer] = WeakValueDictionary()
-_encoders_lock = RLock()
-
-
-def load_encoder(
-    folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> Quantizer:
-    """The encoder in a folder, of whichever kind its encoder.json names."""
-    from speechprompt.models.encoder import UnitEncoder
-    from speechprompt.models.quantizer import CONFIG_NAME
-
-    key = (folder.resolve(), str(device), dtype)
-    with _encoders_lock:
-        encoder = _encoders.get(key)
-        if encoder is None:
-            kind = read_json(folder, CONFIG_NAME, "Encoder").get("kind")
-            if kind is None:
-                encoder = UnitEncoder.load(folder, device, dtype)
-            else:  # transformers' HuBERT takes a second to import
-                from speechprompt.models.hubert import HubertEncoder
-
-                encoder = HubertEncoder.load(folder, device, dtype)
-            _encoders[key] = encoder
-        return encoder
 
 
 class Backbone:
@@ -113,7 +56,7 @@ class Backbone:
             )
         self.folder = Path(folder).absolute()
         self.device, self.dtype = torch.device(device), dtype
-        self.info = read_json(self.folder, INFO_NAME, f"Backbone {self.folder.name}")
+        self.info = read_json(self.folder, BACKBONE_JSON, f"Backbone {self.folder.name}")
         check_info(self.info, f"Backbone {self.folder.name}")
         self.name: str = self.info["name"]
         self.title: str = self.info["title"]
@@ -189,7 +132,7 @@ class Backbone:
                 encoder = load_encoder(self.encoder_folder, self.device, self.dtype)
                 if encoder.n_units != self.n_units:
                     raise SpeechPromptError(
-                        f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
+                        f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, "
                         f"but the encoder has {encoder.n_units}."
                     )
                 self._encoder = encoder
@@ -236,7 +179,7 @@ class Backbone:
                 lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device, self.dtype)
                 if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
                     raise SpeechPromptError(
-                        f"Backbone {self.name}: {INFO_NAME} promises {self.n_units} units, "
+                        f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, "
                         f"but the unit LM has {lm.config.vocab_size - UNIT_OFFSET}."
                     )
                 self._lm = lm
@@ -274,7 +217,7 @@ class Backbone:
                 return {}
             if self._prompts is None:
                 found, self._refused = {}, {}
-                for path in sorted(self.prompts_folder.glob(f"[!.]*/{CONFIG_NAME}")):
+                for path in sorted(self.prompts_folder.glob(f"[!.]*/{PROMPT_JSON}")):
                     try:
                         prompt = self.load_prompt(path.parent)
                         if prompt.task != path.parent.name:
@@ -305,7 +248,7 @@ class Backbone:
         self._require_lm()
         folder = self.folder / "unit_lm"
         if unit_lm.is_prosody(folder):
-            settings = read_json(folder, unit_lm.CONFIG_NAME, "Unit LM")
+            settings = read_json(folder, unit_lm.LM_JSON, "Unit LM")
             unit_lm.check_sizes(settings)
         else:
             settings = unit_lm.read_config(folder)
@@ -333,12 +276,12 @@ def check_info(info: dict[str, Any], what: str) -> None:
     """Raise SpeechPromptError unless backbone.json holds what it should."""
     if info.get("format_version") != FORMAT_VERSION:
         raise SpeechPromptError(
-            f"{what}: {INFO_NAME} has format version {str(info.get('format_version'))[:20]}, "
+            f"{what}: {BACKBONE_JSON} has format version {str(info.get('format_version'))[:20]}, "
             f"this program reads version {FORMAT_VERSION}; update speechprompt."
         )
     for name in ("name", "title", "encoder", "description", "licence"):
         if not isinstance(info.get(name), str) or not info[name].isprintable() or len(info[name]) > 2000:
-            raise SpeechPromptError(f"{what}: {INFO_NAME} must give {name} as one line of text.")
+            raise SpeechPromptError(f"{what}: {BACKBONE_JSON} must give {name} as one line of text.")
     if not NAME_PATTERN.fullmatch(info["name"]):
         raise SpeechPromptError(f"{what}: a backbone's name has 1 to 64 of a-z, 0-9, - and _.")
     if not NAME_PATTERN.fullmatch(info["encoder"]) or info["encoder"] == info["name"]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from speechprompt.commands import complain
-from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
+from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import memory_guard
 
 PACKAGE = Path(__file__).parent
 COMMANDS = {
@@ -98,7 +99,7 @@ def run_command(
         module.add_arguments(parser)
         args = parser.parse_args(argv)
         args.argv = whole
-        with said_when_out_of_memory():
+        with memory_guard():
             return module.run(args) or 0
     except SpeechPromptError as error:
         complain(str(error))

@@ -17,7 +17,8 @@ from speechprompt.audio import load as audio_input
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer, make_answer
 from speechprompt.decoding.generation import PromptedLM
-from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
+from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import choose_device, memory_guard
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
@@ -125,12 +126,12 @@ class SpeechPrompt:
         return prompts
 
     def _listen(self, waveform: np.ndarray) -> Units:
-        with said_when_out_of_memory():
+        with memory_guard():
             return self.backbone.listen([waveform])[0]
 
     def _answer(self, utterances: list[Units], prompts: list[Prompt], encode_s: float) -> list[list[Answer]]:
         start = time.perf_counter()
-        with said_when_out_of_memory():
+        with memory_guard():
             raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
@@ -149,17 +150,6 @@ def check_heard(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
                 f"Nothing was recorded, and {deaf[0]} has no answer for silence: "
                 "check the microphone and speak closer to it."
             )
-
-
-def choose_device(device: str | torch.device) -> torch.device:
-    """ "auto" -> the GPU when there is one, else the CPU; SpeechPromptError for what is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise SpeechPromptError(f"There is no device {str(device)[:40]!r} here: use cpu or auto.") from error
-    return torch.device(device)
 
 
 def choose_prompt(backbone: Backbone, prompt: str | Path | Prompt) -> Prompt:

@@ -15,6 +15,8 @@ from speechprompt.errors import SpeechPromptError
 
 FRAME_RATE = 50  # frames per second: one encoder step every 20 ms
 FRAME_SECONDS = 1 / FRAME_RATE
+SAMPLE_RATE = 16_000  # Hz, of every waveform in this package
+FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE  # from one frame to the next
 
 # The vocabulary of every unit LM, as in fairseq's GSLM: four specials, then the units.
 SEPARATOR, PAD, EOS, UNKNOWN = 0, 1, 2, 3

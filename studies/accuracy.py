@@ -24,13 +24,14 @@ import numpy as np
 from tqdm import tqdm
 
 from speechprompt.audio import augment
-from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import Recording, check_answers, evaluate, to_units
 from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.bundled import list_backbones
 from speechprompt.tasks import TASKS
 from speechprompt.units import Units
 

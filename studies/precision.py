@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import answers_to, check_answers
-from speechprompt.pipeline import choose_device
+from speechprompt.machine import choose_device
 from speechprompt.prompts.card import percent
+from speechprompt.storage.bundled import list_backbones
 from speechprompt.units import Units
 from studies.accuracy import data_files, heard_once, of_split
 

@@ -37,6 +37,8 @@ ruff check .
 ruff format --check .
 say "mypy"
 mypy
+say "import contract"
+lint-imports
 tests=(python -m pytest -m "not slow and not gpu")
 say "pytest, all but the browser: two processes of one thread each"
 OMP_NUM_THREADS=1 "${tests[@]}" -n 2 --dist loadfile --ignore tests/browser

@@ -10,11 +10,12 @@ import pytest
 import torch
 from tiny import N_UNITS, make_backbone, make_encoder, make_lm, make_prompt, make_waveform
 
-from speechprompt import backbone as backbone_module
-from speechprompt.backbone import Backbone, find, list_backbones
+from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models import unit_lm
+from speechprompt.storage import bundled
+from speechprompt.storage.bundled import find, list_backbones
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def root(tmp_path, monkeypatch):
     """A place that counts as the repository's root, with the backbones tiny and mini."""
     make_backbone(tmp_path)
     make_backbone(tmp_path, "mini", encoder=False)
-    monkeypatch.setattr(backbone_module, "ROOTS", (tmp_path,))
+    monkeypatch.setattr(bundled, "ROOTS", (tmp_path,))
     return tmp_path
 
 

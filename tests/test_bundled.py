@@ -14,7 +14,7 @@ import torch
 from speechprompt import SpeechPrompt, SpeechPromptError
 from speechprompt.audio import load as audio
 from speechprompt.audio.augment import with_pauses
-from speechprompt.backbone import list_backbones
+from speechprompt.storage.bundled import list_backbones
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LISTED = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.backbone import Backbone
 from speechprompt.prompts.card import percent
+from speechprompt.storage.bundled import list_backbones
 
 ROOT = Path(__file__).parent.parent
 PAPERS = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.units import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000  # Hz, of every waveform in this package
 MIN_SECONDS = 0.1
 MAX_SECONDS = 60.0
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz

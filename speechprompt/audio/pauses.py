@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.units import FRAME_RATE
+from speechprompt.units import FRAME_SAMPLES
 
 HOP = SAMPLE_RATE // 100
 EDGE = SAMPLE_RATE // 50  # 20 ms left on either side of speech, in which it is faded
 PEAK_FRAMES = 15
-FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
 # What corpora leave around their clips, both ends together, is heard as it is. Of more, this much is left.
 MOST_PAUSE = SAMPLE_RATE
 LEFT_BEFORE, LEFT_AFTER = SAMPLE_RATE // 10, SAMPLE_RATE // 4  # words end softly

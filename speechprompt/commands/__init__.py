@@ -36,7 +36,7 @@ def load_backbone(args: argparse.Namespace) -> Backbone:
     import torch
 
     from speechprompt.backbone import Backbone
-    from speechprompt.pipeline import choose_device
+    from speechprompt.machine import choose_device
 
     dtype: torch.dtype = getattr(torch, getattr(args, "dtype", "float32"))
     return Backbone.load(args.backbone, choose_device(args.device), dtype)

@@ -23,11 +23,11 @@ from speechprompt.decoding.forward import (
     project_prompts,
     to_batch,
 )
+from speechprompt.machine import check_time
 from speechprompt.models.layers import Cache
 from speechprompt.models.packing import packed
 from speechprompt.models.unit_lm import embed_scale, start_token
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.time_limit import check_time
 from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units, Utterance, stretches
 
 if TYPE_CHECKING:  # it takes seconds to import

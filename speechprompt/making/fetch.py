@@ -25,9 +25,10 @@ from pathlib import Path
 
 import torch
 
-from speechprompt.backbone import FETCHED, INFO_NAME, Backbone, find
+from speechprompt.backbone import FETCHED, Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.download import check_space, download, download_from_hub, extract
+from speechprompt.storage.bundled import BACKBONE_JSON, find
 from speechprompt.storage.folders import read_json, replaced_folder, sha256_file, write_json
 from speechprompt.units import UNIT_OFFSET
 
@@ -232,9 +233,9 @@ def prepare(name: str, out: Path | None) -> Path:
     bundled = find(name)
     if out is None:
         return bundled
-    if not (out / INFO_NAME).is_file():
+    if not (out / BACKBONE_JSON).is_file():
         out.mkdir(parents=True, exist_ok=True)
-        for part in (INFO_NAME, "README.md"):
+        for part in (BACKBONE_JSON, "README.md"):
             if (bundled / part).is_file():
                 shutil.copyfile(bundled / part, out / part)
         if name != "gslm" and not (out / "unit_lm").exists():

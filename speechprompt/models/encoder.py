@@ -21,14 +21,13 @@ from torch.nn import functional as F
 
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import check_time
 from speechprompt.models.packing import packed
-from speechprompt.models.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
-from speechprompt.time_limit import check_time
-from speechprompt.units import FRAME_RATE
+from speechprompt.units import FRAME_SAMPLES
 
 MEL_HOP = 160  # samples between log-mel frames: 10 ms
-FRAME_HOP = SAMPLE_RATE // FRAME_RATE  # samples between encoder frames: 20 ms
 WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it
 MARGIN_FRAMES = 50  # 1 s of context on each inner side of a window, encoded and thrown away
 MAX_BYTES = 256 << 20  # 8 M parameters take 32 MB in fp32
@@ -91,7 +90,7 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor, bands: Tensor | None = None) -> Tensor:
         power = self.spectrum(waveform).transpose(1, 2) / 400.0
-        mel = power[:, : waveform.shape[1] // FRAME_HOP * 2] @ (self.bands if bands is None else bands)
+        mel = power[:, : waveform.shape[1] // FRAME_SAMPLES * 2] @ (self.bands if bands is None else bands)
         energy = mel.mean(-1)[:, None]
         level = F.avg_pool1d(energy, self.LEVEL_FRAMES, 1, self.LEVEL_FRAMES // 2, count_include_pad=False)[
             :, 0, :, None
@@ -222,7 +221,7 @@ class UnitEncoder(Quantizer):
             if not name.startswith("log_mel.")  # mel filters follow from the config
         }
         with replaced_folder(folder) as aside:
-            write_json(aside / CONFIG_NAME, settings)
+            write_json(aside / ENCODER_JSON, settings)
             write_tensors(aside / WEIGHTS_NAME, tensors, "Encoder")
 
     @classmethod
@@ -237,7 +236,7 @@ class UnitEncoder(Quantizer):
         try:
             config = EncoderConfig(**settings)
         except TypeError as error:
-            raise SpeechPromptError(f"Encoder: {CONFIG_NAME} holds an unknown entry.") from error
+            raise SpeechPromptError(f"Encoder: {ENCODER_JSON} holds an unknown entry.") from error
         file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
         with torch.device("meta"):  # the shapes are compared before any memory is taken
             network = SpeechEncoder(config)

@@ -30,9 +30,10 @@ from torch.nn.utils.parametrize import remove_parametrizations
 from transformers import HubertConfig, HubertModel
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models.encoder import FRAME_HOP, window_spans
-from speechprompt.models.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.models.encoder import window_spans
+from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.units import FRAME_SAMPLES
 
 KIND = "hubert"
 LAYER = 6  # the papers' units are those of the sixth layer's output
@@ -134,7 +135,7 @@ class HubertEncoder(Quantizer):
         first = self.network.feature_extractor.conv_layers[0].conv
         kernel, stride = first.kernel_size[0], first.stride[0]
         n_outputs = (len(waveform) - kernel) // stride + 1
-        piece = PIECE_FRAMES * FRAME_HOP // stride
+        piece = PIECE_FRAMES * FRAME_SAMPLES // stride
         total = torch.zeros(self.sizes.conv_dim, dtype=torch.float64, device=self.device)
         squares = torch.zeros_like(total)
         for start in range(0, n_outputs, piece):
@@ -155,7 +156,9 @@ class HubertEncoder(Quantizer):
         pieces, total = [], n_frames(len(waveform))
         for start in range(0, total, PIECE_FRAMES):
             end = min(start + PIECE_FRAMES, total)
-            samples = waveform[None, None, start * FRAME_HOP : (end - 1) * FRAME_HOP + RECEPTIVE_FIELD]
+            samples = waveform[
+                None, None, start * FRAME_SAMPLES : (end - 1) * FRAME_SAMPLES + RECEPTIVE_FIELD
+            ]
             piece = first.activation(first.conv(samples) * scale + shift)
             pieces.append(self.on(others, piece)[0])
         return torch.cat(pieces, 1)
@@ -177,7 +180,7 @@ class HubertEncoder(Quantizer):
         """Write encoder.json and model.safetensors, all in fp32, so that no unit changes."""
         settings = {"format_version": FORMAT_VERSION, "kind": KIND, "n_units": self.n_units}
         with replaced_folder(folder) as aside:
-            write_json(aside / CONFIG_NAME, settings | asdict(self.sizes))
+            write_json(aside / ENCODER_JSON, settings | asdict(self.sizes))
             write_tensors(aside / WEIGHTS_NAME, self.state_dict(), "Encoder")
 
     @classmethod
@@ -192,7 +195,7 @@ class HubertEncoder(Quantizer):
         try:
             sizes = HubertSizes(**settings)
         except TypeError as error:
-            raise SpeechPromptError(f"Encoder: {CONFIG_NAME} holds an unknown entry.") from error
+            raise SpeechPromptError(f"Encoder: {ENCODER_JSON} holds an unknown entry.") from error
         file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
         encoder = blank(sizes, n_units)
         file.expect(shapes_of(encoder), {})
@@ -202,7 +205,7 @@ class HubertEncoder(Quantizer):
 
 def n_frames(n_samples: int) -> int:
     """Frames of a clip of so many samples (400 at least); equals what HuBERT's seven convolutions leave."""
-    return (n_samples - RECEPTIVE_FIELD) // FRAME_HOP + 1
+    return (n_samples - RECEPTIVE_FIELD) // FRAME_SAMPLES + 1
 
 
 def blank(sizes: HubertSizes, n_units: int) -> HubertEncoder:

@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.audio.pauses import FRAME_SAMPLES
 from speechprompt.errors import SpeechPromptError
-from speechprompt.units import FRAME_RATE, Units
+from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, Units
 
 F0_PER_FRAME = 4  # F0 frames of 5 ms in one unit frame of 20 ms
 F0_SECONDS = 1 / (FRAME_RATE * F0_PER_FRAME)

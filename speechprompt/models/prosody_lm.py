@@ -20,7 +20,7 @@ from transformers import XGLMConfig, XGLMForCausalLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models import unit_lm
 from speechprompt.models.streams import WHAT, ProsodyConfig, streams, targets
-from speechprompt.models.unit_lm import CONFIG_NAME, MAX_BYTES, SIZES, WEIGHTS_NAME
+from speechprompt.models.unit_lm import LM_JSON, MAX_BYTES, SIZES, WEIGHTS_NAME
 from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
@@ -154,7 +154,7 @@ def read_prosody(settings: dict[str, Any]) -> ProsodyConfig:
 
 def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> ProsodyLM:
     """Read a prosody LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
-    settings = read_json(folder, CONFIG_NAME, WHAT)
+    settings = read_json(folder, LM_JSON, WHAT)
     for name, value in FIXED.items():
         if settings.get(name) != value:
             raise SpeechPromptError(f"{WHAT}: config.json must have {name} = {value!r}.")
@@ -189,5 +189,5 @@ def save(lm: ProsodyLM, folder: Path, dtype: torch.dtype = torch.float16) -> Non
     settings |= {"first_position": lm.first_position, "prosody": lm.prosody.settings()}
     weights = {name: value.to(dtype) for name, value in lm.state_dict().items()}
     with replaced_folder(folder) as aside:
-        write_json(aside / CONFIG_NAME, settings)
+        write_json(aside / LM_JSON, settings)
         write_tensors(aside / WEIGHTS_NAME, weights, WHAT)

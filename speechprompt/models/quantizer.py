@@ -18,7 +18,7 @@ from speechprompt.storage.folders import read_json
 from speechprompt.units import Units
 
 FORMAT_VERSION = 1
-CONFIG_NAME = "encoder.json"
+ENCODER_JSON = "encoder.json"
 WEIGHTS_NAME = "model.safetensors"
 MAX_UNITS = 5000  # K
 
@@ -55,15 +55,15 @@ class Quantizer(nn.Module):
 
 def read_settings(folder: Path, kind: str | None) -> tuple[int, dict[str, Any]]:
     """K and the sizes in encoder.json; SpeechPromptError unless it is of this kind and version."""
-    settings = read_json(folder, CONFIG_NAME, "Encoder")
+    settings = read_json(folder, ENCODER_JSON, "Encoder")
     version, found, n_units = (settings.pop(name, None) for name in ("format_version", "kind", "n_units"))
     if version != FORMAT_VERSION:
         raise SpeechPromptError(
-            f"Encoder: {CONFIG_NAME} has format version {str(version)[:20]}, "
+            f"Encoder: {ENCODER_JSON} has format version {str(version)[:20]}, "
             f"this program reads version {FORMAT_VERSION}; update speechprompt."
         )
     if found != kind:
-        raise SpeechPromptError(f"Encoder: {CONFIG_NAME} has kind {str(found)[:20]!r}, expected {kind!r}.")
+        raise SpeechPromptError(f"Encoder: {ENCODER_JSON} has kind {str(found)[:20]!r}, expected {kind!r}.")
     if type(n_units) is not int or not 2 <= n_units <= MAX_UNITS:
-        raise SpeechPromptError(f"Encoder: {CONFIG_NAME} must give n_units from 2 to {MAX_UNITS}.")
+        raise SpeechPromptError(f"Encoder: {ENCODER_JSON} must give n_units from 2 to {MAX_UNITS}.")
     return n_units, settings

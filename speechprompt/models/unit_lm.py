@@ -28,7 +28,7 @@ from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET
 if TYPE_CHECKING:  # it takes seconds to import, and a page of tasks needs no model yet
     from transformers import XGLMConfig, XGLMForCausalLM
 
-CONFIG_NAME = "config.json"
+LM_JSON = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 PROSODY_TYPE = "xglm-prosody"  # model_type of prosody_lm's
 MAX_BYTES = 2 << 30  # GSLM's 151 M parameters take 0.6 GB in fp32
@@ -110,12 +110,12 @@ def expected_shapes(config: XGLMConfig) -> dict[str, tuple[int, ...]]:
 
 def is_prosody(folder: Path) -> bool:
     """Whether the folder says it holds a prosody LM, rather than a plain unit LM."""
-    return read_json(folder, CONFIG_NAME, "Unit LM").get("model_type") == PROSODY_TYPE
+    return read_json(folder, LM_JSON, "Unit LM").get("model_type") == PROSODY_TYPE
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The settings in config.json, checked: an XGLM that computes what GSLM does, of bearable sizes."""
-    settings = read_json(folder, CONFIG_NAME, "Unit LM")
+    settings = read_json(folder, LM_JSON, "Unit LM")
     for name, value in FIXED.items():
         # XGLM's own defaults are these values too, but for the two names that are asked for.
         given = settings.get(name, None if name in ("model_type", "activation_function") else value)
@@ -168,7 +168,7 @@ def save(lm: XGLMForCausalLM, folder: Path, dtype: torch.dtype = torch.float16) 
     state = lm.state_dict()
     weights = {name: state[name].to(dtype) for name in expected_shapes(lm.config)}
     with replaced_folder(folder) as aside:
-        write_json(aside / CONFIG_NAME, settings)
+        write_json(aside / LM_JSON, settings)
         write_tensors(aside / WEIGHTS_NAME, weights, "Unit LM")
 
 

@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.confusion import PICTURE_NAME
-from speechprompt.prompts.prompt import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, Prompt
+from speechprompt.prompts.prompt import CARD_NAME, PROMPT_JSON, WEIGHTS_NAME, Prompt
 from speechprompt.storage.zip_reading import Bounds, open_zip
 
 BOUNDS = Bounds(files=16, file_bytes=16 << 20, all_bytes=17 << 20)  # the app's own prompts take 0.3 MB
-NEEDED = (CONFIG_NAME, WEIGHTS_NAME)
+NEEDED = (PROMPT_JSON, WEIGHTS_NAME)
 WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same prompt gives the same bytes at any time
 
 
@@ -49,11 +49,11 @@ def unpack(source: Path | bytes) -> Prompt:
         folder = Path(place) / "in the zip"  # what errors name it
         folder.mkdir()
         inside = {
-            PurePosixPath(name).parent for name in reader.names if PurePosixPath(name).name == CONFIG_NAME
+            PurePosixPath(name).parent for name in reader.names if PurePosixPath(name).name == PROMPT_JSON
         }
         if len(inside) != 1:
             raise SpeechPromptError(
-                f"The zip must hold one prompt folder with {CONFIG_NAME} and {WEIGHTS_NAME}: "
+                f"The zip must hold one prompt folder with {PROMPT_JSON} and {WEIGHTS_NAME}: "
                 "choose one that was downloaded here."
             )
         for name in NEEDED:

@@ -22,7 +22,7 @@ from speechprompt.storage.folders import TensorFile, read_json, replaced_folder,
 from speechprompt.units import UNIT_OFFSET
 
 FORMAT_VERSION = 2
-CONFIG_NAME = "prompt_config.json"
+PROMPT_JSON = "prompt_config.json"
 WEIGHTS_NAME = "prompt.safetensors"
 CARD_NAME = "README.md"
 MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
@@ -239,7 +239,7 @@ class Prompt:
         self.validate()
         tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in self.tensors().items()}
         with replaced_folder(folder, drop=(PICTURE_NAME,)) as aside:
-            write_json(aside / CONFIG_NAME, self.config())
+            write_json(aside / PROMPT_JSON, self.config())
             write_tensors(aside / WEIGHTS_NAME, tensors, f"Prompt {self.task}")
             if card is not None:
                 (aside / CARD_NAME).write_text(card, encoding="utf-8")
@@ -252,14 +252,14 @@ class Prompt:
         """Read and check a prompt folder; SpeechPromptError names the file and the fact."""
         folder = Path(folder)
         what = f"Prompt {folder.name}"
-        config = read_json(folder, CONFIG_NAME, what)
+        config = read_json(folder, PROMPT_JSON, what)
         version = config.get("format_version")
         if version != FORMAT_VERSION:
             raise SpeechPromptError(
-                f"{what}: {CONFIG_NAME} has format version {str(version)[:20]}, "
+                f"{what}: {PROMPT_JSON} has format version {str(version)[:20]}, "
                 f"this program reads version {FORMAT_VERSION}; update speechprompt."
             )
-        check_config(config, f"{what}: {CONFIG_NAME}")
+        check_config(config, f"{what}: {PROMPT_JSON}")
         file = TensorFile(folder, WEIGHTS_NAME, what, MAX_BYTES)
         shapes = expected_shapes(file.shapes, len(config["labels"]), file.label)
         file.expect(shapes, {"verbalizer.units": ("I64",)})
@@ -270,7 +270,7 @@ class Prompt:
         stored["verbalizer"] = "learned" if "verbalizer.weight" in file.shapes else "fixed"
         for name, value in stored.items():
             if config.pop(name) != value:
-                raise SpeechPromptError(f"{what}: {CONFIG_NAME} and {WEIGHTS_NAME} disagree on {name!r}.")
+                raise SpeechPromptError(f"{what}: {PROMPT_JSON} and {WEIGHTS_NAME} disagree on {name!r}.")
         del config["format_version"]
         tensors = file.read(torch.float32)
         named = {name: tensors.get(stored_name) for name, stored_name in TENSOR_NAMES.items()}

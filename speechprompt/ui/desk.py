@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from speechprompt.audio import load as audio
-from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
-from speechprompt.pipeline import SpeechPrompt, choose_device
+from speechprompt.machine import choose_device, time_limit
+from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.time_limit import time_limit
+from speechprompt.storage.bundled import list_backbones
 from speechprompt.ui import html as figures
 from speechprompt.ui.classify import answer as answers
 from speechprompt.ui.complaints import sentence

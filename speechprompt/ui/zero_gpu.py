@@ -21,7 +21,7 @@ import numpy as np
 from speechprompt.audio import load as audio
 from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
-from speechprompt.time_limit import time_limit
+from speechprompt.machine import time_limit
 from speechprompt.ui.compare.events import compare
 from speechprompt.ui.desk import MOST_SECONDS, Desk
 

@@ -37,7 +37,8 @@ from speechprompt.cli import run_command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.corpus import write_rows
 from speechprompt.making.pretrain.phones import spell_out
-from speechprompt.models.encoder import FRAME_HOP, UnitEncoder
+from speechprompt.models.encoder import UnitEncoder
+from speechprompt.units import FRAME_SAMPLES
 from studies.coffee.spoken import VALUES, flac
 
 LEARNT_FROM = 1500  # synthetic orders
@@ -237,7 +238,9 @@ def run(args: argparse.Namespace) -> None:
     for waveform, features, row in zip(tqdm(waveforms, desc="align"), heard, recorded, strict=True):
         score, slots = align_order(reader, features, slots_of(row["label"]))
         if score >= WORST_SCORE:
-            samples = {s: (v, first * FRAME_HOP, end * FRAME_HOP) for s, (v, first, end) in slots.items()}
+            samples = {
+                s: (v, first * FRAME_SAMPLES, end * FRAME_SAMPLES) for s, (v, first, end) in slots.items()
+            }
             orders.append(Aligned(waveform, samples))
     if not orders:
         raise SpeechPromptError("No recorded order was found to hold what its label says.")

@@ -11,10 +11,10 @@ from tiny import make_word
 from speechprompt.audio import load as audio
 from speechprompt.audio.augment import with_pauses
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.audio.pauses import FRAME_SAMPLES, speech_span, without_pauses
+from speechprompt.audio.pauses import speech_span, without_pauses
 from speechprompt.backbone import Backbone
 from speechprompt.models.pitch import with_f0
-from speechprompt.units import Units
+from speechprompt.units import FRAME_SAMPLES, Units
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

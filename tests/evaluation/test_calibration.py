@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from speechprompt.backbone import Backbone, list_backbones
+from speechprompt.backbone import Backbone
 from speechprompt.cli import main
 from speechprompt.commands.classify import spoken_details
 from speechprompt.decoding.generation import PromptedLM
@@ -21,6 +21,7 @@ from speechprompt.evaluation import calibration
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.card import calibration_text, how_made
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.bundled import list_backbones
 from tests import tiny
 
 FITTED: dict[str, Any] = {

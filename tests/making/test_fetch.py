@@ -24,13 +24,13 @@ import torch
 from tiny import make_waveform
 from transformers import HubertConfig, HubertModel
 
-from speechprompt import backbone as backbone_module
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making import download as download_module
 from speechprompt.making import fetch
 from speechprompt.making.download import download, extract
 from speechprompt.models.hubert import HubertEncoder
+from speechprompt.storage import bundled
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINTS = ROOT / "tests" / "fixtures" / "checkpoints"
@@ -313,7 +313,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for part in ("backbone.json", "README.md"):
             shutil.copyfile(ROOT / "backbones" / name / part, folder / part)
     shutil.copytree(ROOT / "backbones" / "hubert-mini" / "unit_lm", folder / "unit_lm")
-    monkeypatch.setattr(backbone_module, "ROOTS", (tmp_path,))
+    monkeypatch.setattr(bundled, "ROOTS", (tmp_path,))
     return tmp_path
 
 

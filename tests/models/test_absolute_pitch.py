@@ -16,7 +16,7 @@ from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models import pitch as prosody
 from speechprompt.models.prosody_lm import ProsodyLM
-from speechprompt.prompts.prompt import CONFIG_NAME, Prompt
+from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.storage.folders import read_json, write_json
 from speechprompt.tasks import Task
 from speechprompt.tuning.loop import tune, with_noise
@@ -113,14 +113,14 @@ def test_noise_keeps_the_pitch_of_what_is_kept() -> None:
 def test_a_prompt_remembers_how_it_hears(tmp_path: Path) -> None:
     make_prompt(absolute_pitch=True).save(tmp_path / "colours")
     assert Prompt.load(tmp_path / "colours").absolute_pitch
-    config = read_json(tmp_path / "colours", CONFIG_NAME, "Prompt")
+    config = read_json(tmp_path / "colours", PROMPT_JSON, "Prompt")
     assert config["absolute_pitch"] is True
     for bad in (False, "yes", 1, None):
-        write_json(tmp_path / "colours" / CONFIG_NAME, {**config, "absolute_pitch": bad})
+        write_json(tmp_path / "colours" / PROMPT_JSON, {**config, "absolute_pitch": bad})
         with pytest.raises(SpeechPromptError, match="absolute_pitch must be true where it is given"):
             Prompt.load(tmp_path / "colours")
     make_prompt().save(tmp_path / "plain")  # as prompts were stored before
-    assert "absolute_pitch" not in read_json(tmp_path / "plain", CONFIG_NAME, "Prompt")
+    assert "absolute_pitch" not in read_json(tmp_path / "plain", PROMPT_JSON, "Prompt")
     assert not Prompt.load(tmp_path / "plain").absolute_pitch
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from speechprompt import backbone as backbone_module
+from speechprompt.storage import bundled
 from speechprompt.ui import Desk, build, launch_options, retention, uploads
 from tests import tiny
 
@@ -22,7 +22,7 @@ def running_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[uploads.P
         patch.setattr(retention, "SWEEP_EVERY", 0.2)
         patch.setenv("GRADIO_IS_E2E_TEST", "1")  # a heartbeat every quarter of a second, else every 15 s
         with pytest.MonkeyPatch.context() as only_here:  # other tests of this session have the bundled ones
-            only_here.setattr(backbone_module, "ROOTS", (root,))
+            only_here.setattr(bundled, "ROOTS", (root,))
             desk = Desk(tiny.make_backbone(root), device="cpu")
         built = build(desk)
         built.launch(quiet=True, prevent_thread_lock=True, server_name="127.0.0.1", **launch_options(desk))

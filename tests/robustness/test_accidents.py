@@ -14,7 +14,8 @@ import soundfile
 import torch
 
 from speechprompt.backbone import Backbone
-from speechprompt.errors import SpeechPromptError, said_when_out_of_memory
+from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import memory_guard
 from speechprompt.models import unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage import folders as storage
@@ -294,9 +295,9 @@ def test_a_checkpoint_of_another_program_runs_nothing(tmp_path: Path) -> None:
 
 def test_a_device_without_memory_is_one_sentence() -> None:
     for error in (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError()):
-        with pytest.raises(SpeechPromptError, match="no memory left"), said_when_out_of_memory():
+        with pytest.raises(SpeechPromptError, match="no memory left"), memory_guard():
             raise error
-    with pytest.raises(RuntimeError, match="shapes"), said_when_out_of_memory():
+    with pytest.raises(RuntimeError, match="shapes"), memory_guard():
         raise RuntimeError("shapes do not match")
 
 

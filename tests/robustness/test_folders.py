@@ -21,11 +21,11 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from speechprompt import backbone as backbone_module
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage import bundled
 from speechprompt.ui import Desk, build
 from tests import tiny
 
@@ -228,7 +228,7 @@ BACKBONES: list[tuple[str, Change, str]] = [
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tiny.make_backbone(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(backbone_module, "ROOTS", (tmp_path,))
+    monkeypatch.setattr(bundled, "ROOTS", (tmp_path,))
     return tmp_path
 
 

@@ -22,14 +22,14 @@ SPACES = """
 import pickle, sys
 first = "torch" not in sys.modules
 import torch
-import speechprompt.pipeline
+import speechprompt.machine
 devices, durations, refuse = [], [], []
 
 def choose_device(device):
     devices.append(device)
     return torch.device("cpu")
 
-speechprompt.pipeline.choose_device = choose_device
+speechprompt.machine.choose_device = choose_device
 
 def GPU(duration):
     def decorate(function):

@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 from speechprompt.audio import augment
 from speechprompt.making.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of
-from speechprompt.models.encoder import FRAME_HOP, EncoderConfig, LogMel
+from speechprompt.models.encoder import EncoderConfig, LogMel
+from speechprompt.units import FRAME_SAMPLES
 
 WORD_FRAMES = 64  # most batches: 1.28 s, one word each
 LONG_FRAMES = 224  # some batches: 4.5 s of running speech
@@ -30,7 +31,7 @@ class Batches(Dataset):
         self.shares = shares / shares.sum()
         self.phones = sorted({p for c in clips for p in (c.phones or "").split()})
         self.index = {phone: i for i, phone in enumerate(self.phones)}
-        limit = LONG_FRAMES * FRAME_HOP
+        limit = LONG_FRAMES * FRAME_SAMPLES
         self.long = [
             c
             for c in self.sets.get("read_english", []) + self.sets.get("synthetic_speech", [])
@@ -54,7 +55,7 @@ class Batches(Dataset):
             waveform = clip.waveform
             if rng.random() < 0.6:
                 waveform = augment.change_speed(waveform, rng.uniform(0.88, 1.14))
-            piece, whole = place(waveform, frames * FRAME_HOP, rng, clip.dataset == "words20")
+            piece, whole = place(waveform, frames * FRAME_SAMPLES, rng, clip.dataset == "words20")
             clean.append(piece)
             noisy.append(augment.simulate(piece, rng, self.noises, clean[:-1]))
             spoken = clip.phones.split() if whole and clip.phones is not None else None

@@ -10,9 +10,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.audio.pauses import FRAME_SAMPLES
 from speechprompt.decoding.generation import pieces
 from speechprompt.ui.html import percent
+from speechprompt.units import FRAME_SAMPLES
 
 if TYPE_CHECKING:
     from speechprompt.decoding.answer import Answer

@@ -1,0 +1,102 @@
+"""The machine that the models run on: its devices, its memory, and the time that one request may take."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING
+
+from speechprompt.errors import SpeechPromptError
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
+
+# Device
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """ "auto" -> the GPU when there is one, else the CPU; SpeechPromptError for a device that is not there."""
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise SpeechPromptError(f"There is no device {str(device)[:40]!r} here: use cpu or auto.") from error
+    return torch.device(device)
+
+
+# Memory
+
+NO_MEMORY = ("can't allocate memory", "could not create a primitive", "could not create a memory object")
+KEPT = 256 << 20  # bytes of freed memory that the process may keep
+# Larger pieces come from the system and go back to it, whatever lies free; glibc allows no more.
+LARGEST = 32 << 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+@contextmanager
+def memory_guard() -> Iterator[None]:
+    """Turn the lack of memory of a device or of the machine into a SpeechPromptError.
+
+    What the failed work held is freed with the error, so whoever catches it can go on.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch has an exception of its own for devices, but only sentences for the main memory.
+        name, text = type(error).__name__, str(error)
+        if name not in ("MemoryError", "OutOfMemoryError") and not any(known in text for known in NO_MEMORY):
+            raise
+        where = "graphics card" if name == "OutOfMemoryError" else "machine"
+        raise SpeechPromptError(
+            f"The {where} has no memory left for this: try again in a moment, or with less at a time."
+        ) from error
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Let this process keep up to 256 MB of freed memory for the next batch; whether the C library takes that.
+
+    Left alone glibc gives whatever lies free at the end of its heap back to the system as soon as that is more
+    than twice its largest piece, and each batch gets it again page by page, zeroed: a tenth of the batch's time.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    set_option = ctypes.CDLL(None).mallopt
+    return bool(set_option(M_MMAP_THRESHOLD, LARGEST)) and bool(set_option(M_TRIM_THRESHOLD, KEPT))
+
+
+# Time
+
+_deadline: ContextVar[tuple[float, float] | None] = ContextVar(
+    "deadline", default=None
+)  # when, seconds allowed
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Let the work in the block, in this thread, take so many seconds, so that no request holds up all others.
+
+    Whoever serves requests sets it; the loops that can be long call `check_time` between two steps.
+    """
+    token = _deadline.set((time.monotonic() + seconds, seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def check_time() -> None:
+    """Raise SpeechPromptError when the time is over; nothing where no limit is set."""
+    limit = _deadline.get()
+    if limit is not None and time.monotonic() > limit[0]:
+        raise SpeechPromptError(
+            f"The answer took longer than the {limit[1]:g} s that one request may take: use a shorter recording."
+        )
