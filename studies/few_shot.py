@@ -28,12 +28,12 @@ from speechprompt.data.dataset import Example
 from speechprompt.evaluation.evaluate import evaluate, to_units, waveform_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS
-from speechprompt.teaching.config import REFINING_ROUNDS
 from speechprompt.teaching.teacher import TeachConfig, teach
 from speechprompt.tuning.loop import Start, tune
 from speechprompt.tuning.trainable import Goal, TuneConfig
 
 KEYWORDS = "keyword_spotting"
+STEPS, TOKENS_PER_BATCH = 240, 1024  # of tuning with gradient steps
 
 
 @dataclass
@@ -56,19 +56,18 @@ def taught(backbone: Backbone, config: TeachConfig) -> Callable[[list[Example], 
 
 
 def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], list[str], int], Prompt]:
-    """Gradient steps alone, as many as a refined teaching makes in all, with a verbalizer that begins at random."""
+    """STEPS gradient steps, with a verbalizer that begins at random."""
     plan = TeachConfig()
 
     def learn(examples: list[Example], words: list[str], seed: int) -> Prompt:
         units = to_units(backbone, examples, plan.copies, Simulation(seed, plan.pauses).recording)
         truth = [words.index(e.labels[0]) for e in examples]
         data = [(u, (truth[i % len(truth)],)) for i, u in enumerate(units)]
-        steps = plan.steps * (REFINING_ROUNDS + 1)
         config = TuneConfig(
             prompt_length=start.length if start else 20,
-            steps=steps,
-            tokens_per_batch=plan.tokens_per_batch,
-            check_every=steps,
+            steps=STEPS,
+            tokens_per_batch=TOKENS_PER_BATCH,
+            check_every=STEPS,
             seed=seed,
         )
         tensors = {}
@@ -102,7 +101,6 @@ def main() -> None:
         del backbone.prompts[task]  # teaching starts from prompts; these were tuned on the very words
     methods = [
         Method("taught", taught(backbone, TeachConfig())),
-        Method("refined with gradient steps", taught(backbone, TeachConfig(rounds=REFINING_ROUNDS))),
         Method("tuned from the keyword prompt", tuned(backbone, backbone.prompts.get(KEYWORDS))),
         Method("tuned from random", tuned(backbone, None)),
     ]

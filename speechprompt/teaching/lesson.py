@@ -56,15 +56,9 @@ class Rows:
     clips: list[int]
     n_labels: int
 
-    def labelled(self, row: int) -> tuple[Units, tuple[int]]:
-        return self.utterances[row], (self.truth[row],)
-
-    def fit(self, logits: np.ndarray, rows: Sequence[int]) -> Fit:
-        """The verbalizer in closed form for some rows; logits float64 [N, V] of all rows."""
-        own = [self.clips[row] for row in rows]
-        places = {clip: place for place, clip in enumerate(dict.fromkeys(own))}
-        truth = [self.truth[row] for row in rows]
-        return fit_verbalizer(logits[rows], truth, [places[clip] for clip in own], self.n_labels)
+    def fit(self, logits: np.ndarray) -> Fit:
+        """The verbalizer in closed form; logits float64 [N, V] of all rows."""
+        return fit_verbalizer(logits, self.truth, self.clips, self.n_labels)
 
 
 def check_title(title: str) -> None:

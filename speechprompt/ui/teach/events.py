@@ -10,7 +10,6 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -23,7 +22,6 @@ from speechprompt.prompts import archive as prompt_zip
 from speechprompt.prompts import hub
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.teaching.config import REFINING_ROUNDS
 from speechprompt.teaching.teacher import Moment, Taught, TeachConfig, task_name, teach
 from speechprompt.ui import html as figures
 from speechprompt.ui.complaints import UNEXPECTED, sentence
@@ -60,7 +58,6 @@ class TeachingDesk:
         backbone: str,
         try_task: str,
         try_backbone: str,
-        refine: bool = False,
     ) -> Iterator[tuple[Any, ...]]:
         """Teach the task, showing how it goes; at the end it is there to be tried, here and in the Try tab."""
         if not session.busy.acquire(blocking=False):
@@ -69,7 +66,6 @@ class TeachingDesk:
         session.stop = stop = Event()
         try:
             clips = {name: [c.waveform for c in own] for name, own in session.by_label().items()}
-            config = replace(self.config, rounds=REFINING_ROUNDS if refine else 0)
             news: Queue[Moment] = Queue()
             found: list[Taught] = []
             complaints: list[str] = []
@@ -79,19 +75,18 @@ class TeachingDesk:
                     if backbone not in self.backbones():
                         raise SpeechPromptError("Choose a backbone that can hear.")
                     here = self.desk.backbones[backbone]
-                    found.append(teach(here, title or "", clips, config, news.put, stop.is_set))
+                    found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
                 except Exception as error:
                     complaints.append(sentence(error, "A task could not be taught"))
 
             began = time.perf_counter()
             thread = Thread(target=work, name="teach", daemon=True)
             thread.start()
-            moments = [Moment("Listening to the clips", 0.0)]
-            yield self._live(moments)
+            yield self._live(Moment("Listening to the clips", 0.0))
             while thread.is_alive():
                 thread.join(EVERY_S)
-                if drain(news, moments):
-                    yield self._live(moments)
+                if moment := latest(news):
+                    yield self._live(moment)
             if complaints:
                 yield self._complaint(complaints[0])
                 return
@@ -106,8 +101,8 @@ class TeachingDesk:
     def cancel(self, session: Session) -> None:
         session.stop.set()
 
-    def _live(self, moments: list[Moment]) -> tuple[Any, ...]:
-        return gr.skip(), gr.HTML(lesson_figures.progress(moments)), *([gr.skip()] * 4)
+    def _live(self, moment: Moment) -> tuple[Any, ...]:
+        return gr.skip(), gr.HTML(lesson_figures.progress(moment)), *([gr.skip()] * 4)
 
     def _complaint(self, message: str) -> tuple[Any, ...]:
         return (
@@ -195,11 +190,11 @@ class TeachingDesk:
         return gr.HTML(lesson_figures.said(*said)), ""
 
 
-def drain(news: Queue[Moment], moments: list[Moment]) -> bool:
-    """Move all news to the moments; whether there were some."""
-    before = len(moments)
+def latest(news: Queue[Moment]) -> Moment | None:
+    """Empty the queue; its last moment, or None when it held none."""
+    moment = None
     try:
         while True:
-            moments.append(news.get_nowait())
+            moment = news.get_nowait()
     except Empty:
-        return len(moments) > before
+        return moment

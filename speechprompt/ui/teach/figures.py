@@ -1,4 +1,4 @@
-"""What the Teach tab shows, as inline HTML and SVG: clips, how the tuning goes, how well the task does.
+"""What the Teach tab shows, as inline HTML: clips, how far the teaching is, how well the task does.
 
 Plain functions from facts to strings; everything that comes from outside is escaped here.
 """
@@ -14,7 +14,6 @@ from speechprompt.ui.html import label_tag, percent
 from speechprompt.ui.session import SessionClip
 
 NAME_SHOWN = 40  # characters of a file's name
-PLOT_WIDTH, PLOT_HEIGHT = 600, 150
 
 
 def clip_list(labels: Mapping[str, Sequence[SessionClip]]) -> str:
@@ -46,66 +45,14 @@ def clip_row(clip: SessionClip) -> str:
     )
 
 
-def progress(moments: Sequence[Moment]) -> str:
-    """How far the tuning is and how it goes: a bar, the figures of now, and their course so far."""
-    now = moments[-1]
-    done = f"{100 * now.done:.0f}"
-    parts = [escape(now.doing)]
-    if now.loss is not None:
-        parts.append(f"step {now.step} · loss {now.loss:.2f}")
-    if now.accuracy is not None:
-        parts.append(f"right on {percent(now.accuracy)} of the clips held out")
+def progress(moment: Moment) -> str:
+    """How far the teaching is: what is being done, and a bar."""
+    done = f"{100 * moment.done:.0f}"
     return (
-        f'<section class="sp-card sp-tuning"><p class="sp-eyebrow">{" · ".join(parts)}</p>'
+        f'<section class="sp-card sp-tuning"><p class="sp-eyebrow">{escape(moment.doing)}</p>'
         f'<div class="sp-progress" role="progressbar" aria-label="Tuning" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{done}"><i style="width:{done}%"></i></div>{course(moments)}</section>'
+        f'aria-valuenow="{done}"><i style="width:{done}%"></i></div></section>'
     )
-
-
-def course(moments: Sequence[Moment]) -> str:
-    """Loss (down is good) and held-out accuracy (up is good) over all rounds, as one SVG."""
-    steps = [m for m in moments if m.loss is not None]
-    if not steps:
-        return ""
-    rounds = steps[-1].rounds
-    longest = max(m.step for m in steps)
-    highest = max(max(m.loss or 0.0 for m in steps), 0.1)
-    losses, right = [], []
-    for number in sorted({m.round for m in steps}):
-        own = [m for m in steps if m.round == number]
-        x = [PLOT_WIDTH * (number - 1 + m.step / longest) / rounds for m in own]
-        losses.append(
-            [(a, PLOT_HEIGHT * (1 - (m.loss or 0.0) / highest)) for a, m in zip(x, own, strict=True)]
-        )
-        right.append(
-            [
-                (a, PLOT_HEIGHT * (1 - m.accuracy))
-                for a, m in zip(x, own, strict=True)
-                if m.accuracy is not None
-            ]
-        )
-    walls = "".join(
-        f'<path class="sp-wall" d="M{PLOT_WIDTH * n / rounds:.0f} 0V{PLOT_HEIGHT}"/>'
-        for n in range(1, rounds)
-    )
-    lines = "".join(line(points, "sp-loss") for points in losses) + "".join(
-        line(points, "sp-right") for points in right
-    )
-    last = steps[-1]
-    said = f"Round {last.round} of {rounds}, step {last.step}: loss {last.loss:.2f}"
-    return (
-        f'<svg class="sp-course" viewBox="-4 -4 {PLOT_WIDTH + 8} {PLOT_HEIGHT + 8}" preserveAspectRatio="none" '
-        f'role="img" aria-label="{said}">{walls}{lines}</svg>'
-        '<p class="sp-key"><span class="sp-loss">loss</span> <span class="sp-right">right on clips held out</span>'
-        f"<span>{rounds - 1} rehearsals, then all clips</span></p>"
-    )
-
-
-def line(points: Sequence[tuple[float, float]], name: str) -> str:
-    if not points:
-        return ""
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    return f'<path class="{name}" d="{path}" vector-effect="non-scaling-stroke"/>'
 
 
 def result(taught: Taught, seconds: float) -> str:
@@ -120,12 +67,11 @@ def result(taught: Taught, seconds: float) -> str:
         )
     else:
         head = f'<p class="sp-score">{escape(taught.how)}</p>'
-    ended = " You stopped it early: this is the best so far." if taught.stopped else ""
     notes = "".join(f"<li>{escape(warning)}</li>" for warning in taught.warnings)
     return (
         f'<section class="sp-card sp-taught" aria-label="The new task"><p class="sp-eyebrow">'
         f"{label_tag('bdi', prompt.title)} · {len(prompt.labels)} labels · {seconds:.0f}\u00a0s</p>{head}"
-        f"<p>It is in the list of tasks in the Try tab now, for you alone.{ended}</p>"
+        f"<p>It is in the list of tasks in the Try tab now, for you alone.</p>"
         f"{f'<ul class=sp-notes>{notes}</ul>' if notes else ''}"
         f"{confusion(prompt.labels, taught.confusion) if 'accuracy' in metrics else ''}</section>"
     )

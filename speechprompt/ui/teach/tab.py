@@ -99,11 +99,6 @@ def build(desk: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone
                 buttons=[],
             )
             backbone = select("Backbone", "sp-teach-backbone", desk.backbone_options(), name)
-            refine = gr.Checkbox(
-                label="Refine with gradient steps",
-                info="Takes several times as long and seldom helps; Cancel keeps the best so far.",
-                elem_id="sp-teach-refine",
-            )
             with gr.Row(elem_classes="sp-buttons"):
                 tune = gr.Button("Tune", variant="primary", elem_id="sp-teach-run")
                 cancel = gr.Button("Cancel", elem_id="sp-teach-cancel")
@@ -143,7 +138,7 @@ def build(desk: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone
     ready = [session, panel, try_task, use, download, answer]
     tune.click(
         desk.tune,
-        [session, title, backbone, try_task, try_backbone, refine],
+        [session, title, backbone, try_task, try_backbone],
         ready,
         **PRIVATE,
         **TEACHING_QUEUE,
