@@ -17,6 +17,7 @@ from speechprompt.storage.bundled import list_backbones
 
 ROOT = Path(__file__).parent.parent
 PAPERS = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+ACCURACY = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BUNDLED = [(name, task) for name in list_backbones() for task in Backbone.load(name).prompts]
 
@@ -33,17 +34,33 @@ def test_every_feature_of_the_papers_names_tests_and_modules_that_are_there() ->
             assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{feature}: {test}"
 
 
-def test_the_examples_in_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_examples_in_python_run(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that need no running app, one after the other, as a reader would type them."""
     monkeypatch.chdir(ROOT)
-    blocks = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Client(" not in code]
-    assert len(blocks) == 2
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Client(" not in code]
+    assert len(blocks) == (1 if page == "README.md" else 2)
     names: dict[str, Any] = {"chunk": np.zeros(4800, np.float32)}
     for code in blocks:
         exec(code, names)
+    if page == "README.md":
+        assert names["a"].label == "yes"
+        return
     assert next(answer.label for answer in names["answers"]) == "yes"
     assert names["a"].slots == {"action": "deactivate", "object": "lights", "location": "none"}
     assert names["listener"].seconds == pytest.approx(0.1, abs=0.01)  # its resampler holds some back
+
+
+def test_the_readme_is_read_in_a_minute_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) <= 150
+    pages = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+    links = re.findall(r"\]\(([\w./-]+)\)", README)
+    assert [page for page in pages if links.count(page) != 1] == []
+    for page in ("README.md", "CONTRIBUTING.md", *pages):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([\w./-]+)\)", text):
+            assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
 
 
 def test_benchmarks_studies_and_tools_start_as_modules() -> None:
@@ -66,16 +83,21 @@ def test_benchmarks_studies_and_tools_start_as_modules() -> None:
         assert b"usage" in process.communicate()[0], program
 
 
+def interval(low: float, high: float) -> str:
+    return "–".join(f"{100 * end:.1f}" for end in (low, high))
+
+
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)
-def test_the_table_of_tasks_gives_the_figures_of_the_prompt(backbone: str, task: str) -> None:
+def test_the_tables_of_tasks_give_the_figures_of_the_prompt(backbone: str, task: str) -> None:
     prompt = Backbone.load(backbone).prompt(task)
-    (row,) = re.findall(rf"^\| `{task}` \| {backbone} \|.*$", README, re.MULTILINE)
-    figures, (low, high) = prompt.metrics, prompt.metrics["interval95"]
-    assert f"| {percent(figures['accuracy'])} of {figures['n']} ({figures['split']}" in row
-    ends = [f"{100 * end:.1f}".replace("100.0", "100") for end in (low, high)]
-    assert row.endswith(f"| {'–'.join(ends)} |")
-    assert f"| {round(prompt.n_parameters / 1000)} k |" in row
-    assert f"| {len(prompt.labels)} |" in row
+    figures = prompt.metrics
+    ends = interval(*figures["interval95"])
+    (row,) = re.findall(rf"^\| `{task}` \| {backbone} \|.*$", ACCURACY, re.MULTILINE)
+    assert f"| {figures['n']} ({figures['split']}" in row and f"| {percent(figures['accuracy'])} |" in row
+    assert f"| {ends} |" in row and row.endswith(f"| {prompt.n_parameters:,} |")
+    for row in re.findall(rf"^\| `{task}` \| {backbone} \|.*$", README, re.MULTILINE):
+        assert f"| {percent(figures['accuracy'])} of {figures['n']} ({figures['split']}" in row
+        assert row.endswith(f"| {ends} |")
 
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)

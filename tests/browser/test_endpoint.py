@@ -89,11 +89,11 @@ def test_a_path_of_the_server_is_not_read(server: str) -> None:
     assert "event: error" in told and NOT_UPLOADED in told and str(ROOT) not in told
 
 
-def test_the_client_in_the_readme_gets_answers(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_in_the_documents_gets_answers(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code as it stands there, on this server; what its calls return is what is checked."""
     monkeypatch.chdir(ROOT)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Client(" in code]
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Client(" in code]
     names: dict[str, Any] = {"said": []}
     code = code.replace("http://127.0.0.1:7860", server)
     exec(re.sub(r"^(client\.predict\(.*\))$", r"said.append(\1)", code, flags=re.MULTILINE), names)
