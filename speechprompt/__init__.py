@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from speechprompt.decoding.answer import Answer
     from speechprompt.errors import SpeechPromptError
+    from speechprompt.live import Listener
     from speechprompt.pipeline import SpeechPrompt
     from speechprompt.prompts.prompt import Prompt
     from speechprompt.units import Units
 
-__all__ = ["Answer", "Prompt", "SpeechPrompt", "SpeechPromptError", "Units"]
+__version__ = "0.2.0.dev0"
+
+__all__ = ["Answer", "Listener", "Prompt", "SpeechPrompt", "SpeechPromptError", "Units"]
 
 _HOMES = {
     "Answer": "decoding.answer",
+    "Listener": "live",
     "Prompt": "prompts.prompt",
     "SpeechPrompt": "pipeline",
     "SpeechPromptError": "errors",

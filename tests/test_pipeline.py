@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import speechprompt
 from speechprompt import SpeechPrompt, SpeechPromptError
 from speechprompt.units import UNIT_OFFSET
 
+ROOT = Path(__file__).parents[1]
 RATE = 16_000
 
 
@@ -199,6 +201,10 @@ def test_threads_share_one_instance(sp):
 def test_public_names():
     assert set(speechprompt.__all__) <= set(dir(speechprompt))
     assert speechprompt.Units.__module__ == "speechprompt.units"
+    assert speechprompt.Listener.__module__ == "speechprompt.live"
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.split()[1] == speechprompt.__version__.partition(".dev")[0]
+    assert (ROOT / "speechprompt" / "py.typed").is_file()
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = speechprompt.Nothing
 
