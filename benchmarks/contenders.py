@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import DynamicCache, XGLMForCausalLM
+from transformers import DynamicCache
 
 from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
@@ -23,7 +23,7 @@ from speechprompt.decoding.generation import PromptedLM
 from speechprompt.models import unit_lm
 from speechprompt.models.hubert import HubertEncoder, HubertSizes
 from speechprompt.models.quantizer import Quantizer
-from speechprompt.models.unit_lm import embed_scale
+from speechprompt.models.unit_lm import UnitLM
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tuning.loop import fast_copy
 from speechprompt.tuning.optimizer import PromptOptimizer
@@ -42,7 +42,7 @@ class Ours:
     """A backbone and ten copies of a prompt; encoder None takes units as given."""
 
     name: str
-    lm: XGLMForCausalLM
+    lm: UnitLM
     prompted: PromptedLM
     encoder: Quantizer
     true_weights: bool
@@ -69,7 +69,7 @@ def ours(name: str, n_tasks: int, dtype: torch.dtype, device: str) -> Ours:
     else:
         torch.manual_seed(0)
         if name == "gslm":
-            lm = XGLMForCausalLM(unit_lm.make_config(**GSLM)).requires_grad_(False).eval().to(device, dtype)
+            lm = UnitLM(unit_lm.make_config(**GSLM)).requires_grad_(False).eval().to(device, dtype)
             prompt = random_prompt(lm, ("yes", "no"))
         else:
             backbone = Backbone.load(name, device, dtype)
@@ -80,7 +80,7 @@ def ours(name: str, n_tasks: int, dtype: torch.dtype, device: str) -> Ours:
     return Ours(name, lm, PromptedLM(lm, copies), encoder, name == "mini")
 
 
-def random_prompt(lm: XGLMForCausalLM, labels: tuple[str, ...], length: int = 20) -> Prompt:
+def random_prompt(lm: UnitLM, labels: tuple[str, ...], length: int = 20) -> Prompt:
     shape = (lm.config.num_layers, length, lm.config.d_model)
     return Prompt(
         task="random",
@@ -129,7 +129,7 @@ def hubert_pipelines(clips: Sequence[np.ndarray], n_tasks: int, device: str, dty
 
 
 @torch.inference_mode()
-def reference_answer(lm: XGLMForCausalLM, prompt: Prompt, fed: torch.Tensor, ids: Sequence[int]) -> list[int]:
+def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequence[int]) -> list[int]:
     """As the papers' code answers: a batch of one, and for every label a whole pass, prompts and all.
 
     transformers' own forward pass, no cache kept, logits of every place; the labels answered.
@@ -138,7 +138,7 @@ def reference_answer(lm: XGLMForCausalLM, prompt: Prompt, fed: torch.Tensor, ids
     tokens, _ = to_batch([ids], lm.device)
     while len(said) < prompt.n_steps:
         embedded = lm.model.embed_tokens(tokens)
-        embedded[:, -1] = prompt.separator.to(lm.device) * embed_scale(lm)
+        embedded[:, -1] = prompt.separator.to(lm.device) * lm.embed_scale
         embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in said)], 1)
         length, n_keys = embedded.shape[1], prompt.length
         cache = DynamicCache()
@@ -167,7 +167,7 @@ def train_batch(n: int, length: int) -> tuple[list[list[int]], list[tuple[int]]]
     return rng.integers(0, 99, (n, length)).tolist(), [(int(label),) for label in rng.integers(0, 12, n)]
 
 
-def prompt_tuning(lm: XGLMForCausalLM, n: int, length: int) -> Work:
+def prompt_tuning(lm: UnitLM, n: int, length: int) -> Work:
     """One step of our tuning, with the copy of the LM that tuning uses."""
     utterances, answers = train_batch(n, length)
     frozen = fast_copy(lm)
@@ -201,11 +201,11 @@ def causal_step(model: torch.nn.Module, n: int, length: int) -> Work:
     return work
 
 
-def full_fine_tuning(lm: XGLMForCausalLM, n: int, length: int, dtype: torch.dtype) -> Work:
+def full_fine_tuning(lm: UnitLM, n: int, length: int, dtype: torch.dtype) -> Work:
     return causal_step(copy.deepcopy(lm).to(dtype).requires_grad_(True), n, length)
 
 
-def peft_model(lm: XGLMForCausalLM, dtype: torch.dtype) -> torch.nn.Module:
+def peft_model(lm: UnitLM, dtype: torch.dtype) -> torch.nn.Module:
     """The LM with peft's prefix tuning of as many vectors as ours; ImportError where peft is not installed."""
     from peft import PrefixTuningConfig, TaskType, get_peft_model
 

@@ -19,16 +19,16 @@ import torch
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import keep_freed_memory
-from speechprompt.models.load import load_encoder
+from speechprompt.models.lm_config import is_prosody, read_config, sha256
+from speechprompt.models.load import load_encoder, load_lm
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN, find
 from speechprompt.storage.folders import read_json
 from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
-    from transformers import XGLMForCausalLM
-
     from speechprompt.models.quantizer import Quantizer
+    from speechprompt.models.unit_lm import UnitLM
 
 FORMAT_VERSION = 1
 ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
@@ -64,7 +64,8 @@ class Backbone:
         self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
         self._lock = RLock()
         self._encoder: Quantizer | None = None
-        self._lm: XGLMForCausalLM | None = None
+        self._lm: UnitLM | None = None
+        self._lm_config: dict[str, Any] | None = None
         self._sha256: str | None = None
         self._prompts: dict[str, Prompt] | None = None
         self._refused: dict[str, str] = {}
@@ -141,9 +142,16 @@ class Backbone:
     @property
     def hears_melody(self) -> bool:
         """Whether the unit LM is a prosody LM, which needs the F0 of a recording beside its units."""
-        from speechprompt.models import unit_lm
+        return self.has_lm and is_prosody(self.lm_config)
 
-        return self.has_lm and unit_lm.is_prosody(self.folder / "unit_lm")
+    @property
+    def lm_config(self) -> dict[str, Any]:
+        """The unit LM's config.json, checked and read once; SpeechPromptError when it is not here."""
+        with self._lock:
+            if self._lm_config is None:
+                self._require_lm()
+                self._lm_config = read_config(self.folder / "unit_lm")
+            return self._lm_config
 
     def units(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
         """float32 [T] at 16 kHz each -> the encoder's units, without melody.
@@ -168,15 +176,12 @@ class Backbone:
         return [with_f0(units, waveform) for units, waveform in zip(found, waveforms, strict=True)]
 
     @property
-    def lm(self) -> XGLMForCausalLM:
+    def lm(self) -> UnitLM:
         """The frozen unit LM; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._lm is None:
                 self._require_lm()
-                from speechprompt.models import prosody_lm, unit_lm
-
-                kind = prosody_lm if unit_lm.is_prosody(self.folder / "unit_lm") else unit_lm
-                lm: XGLMForCausalLM = kind.load(self.folder / "unit_lm", self.device, self.dtype)
+                lm = load_lm(self.folder / "unit_lm", self.device, self.dtype)
                 if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
                     raise SpeechPromptError(
                         f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, "
@@ -197,9 +202,7 @@ class Backbone:
         with self._lock:
             if self._sha256 is None:
                 self._require_lm()
-                from speechprompt.models import unit_lm
-
-                self._sha256 = unit_lm.sha256(self.folder / "unit_lm")
+                self._sha256 = sha256(self.folder / "unit_lm")
             return self._sha256
 
     def _require_lm(self) -> None:
@@ -243,18 +246,8 @@ class Backbone:
 
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
-        from speechprompt.models import unit_lm
-
-        self._require_lm()
-        folder = self.folder / "unit_lm"
-        if unit_lm.is_prosody(folder):
-            settings = read_json(folder, unit_lm.LM_JSON, "Unit LM")
-            unit_lm.check_sizes(settings)
-        else:
-            settings = unit_lm.read_config(folder)
-        prompt.check_fits(
-            self.unit_lm_sha256, settings["d_model"], settings["num_layers"], settings["vocab_size"]
-        )
+        config = self.lm_config
+        prompt.check_fits(self.unit_lm_sha256, config["d_model"], config["num_layers"], config["vocab_size"])
 
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; the error lists the known ones, or says why this one is refused."""

@@ -13,7 +13,7 @@ from tiny import N_UNITS, make_backbone, make_encoder, make_lm, make_prompt, mak
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
 from speechprompt.storage import bundled
 from speechprompt.storage.bundled import find, list_backbones
 
@@ -53,13 +53,20 @@ def test_facts_models_and_prompts(root):
         N_UNITS,
         True,
     )
-    assert backbone.unit_lm_sha256 == unit_lm.sha256(root / "backbones" / "tiny" / "unit_lm")
+    assert backbone.unit_lm_sha256 == lm_config.sha256(root / "backbones" / "tiny" / "unit_lm")
     assert backbone.lm is backbone.lm
     assert backbone.encoder is backbone.encoder
     assert len(backbone.encoder.units(make_waveform())) > 5
     assert list(backbone.prompts) == ["colours", "fruit"]
     assert backbone.prompt("fruit").silence_label == "nothing"
     assert backbone.refused == {}
+
+
+def test_the_kind_of_lm_is_read_once_not_for_every_recording(root):
+    backbone = Backbone.load("tiny")
+    assert not backbone.hears_melody
+    (root / "backbones" / "tiny" / "unit_lm" / "config.json").unlink()
+    assert len(backbone.listen([make_waveform()])[0]) > 5 and not backbone.hears_melody
 
 
 def test_a_backbone_without_encoder_still_has_its_lm(root):

@@ -7,27 +7,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from transformers import XGLMForCausalLM
 
-from speechprompt.models import prosody_lm, unit_lm
+from speechprompt.models import lm_config, prosody_lm, unit_lm
 from speechprompt.models.encoder import EncoderConfig, UnitEncoder
 from speechprompt.models.prosody_lm import ProsodyLM
 from speechprompt.models.streams import ProsodyConfig
+from speechprompt.models.unit_lm import UnitLM
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import write_json
 from speechprompt.units import UNIT_OFFSET
 
 N_UNITS, WIDTH, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32
 NO_SHA256 = "0" * 64
-LM = TypeVar("LM", bound=XGLMForCausalLM)
+LM = TypeVar("LM", bound=UnitLM)
 
 
-def make_lm(
-    n_units: int = N_UNITS, d_model: int = WIDTH, n_layers: int = LAYERS, seed: int = 0
-) -> XGLMForCausalLM:
+def make_lm(n_units: int = N_UNITS, d_model: int = WIDTH, n_layers: int = LAYERS, seed: int = 0) -> UnitLM:
     """A random unit LM, frozen."""
     config = unit_lm.make_config(n_units, d_model, n_layers, HEADS, FFN, max_positions=64)
-    return randomise(XGLMForCausalLM(config), seed)
+    return randomise(UnitLM(config), seed)
 
 
 def make_prosody_lm(seed: int = 0) -> ProsodyLM:
@@ -52,7 +50,7 @@ def make_prompt(
     deep: bool = True,
     verbalizer: str = "learned",
     sha256: str = NO_SHA256,
-    lm: XGLMForCausalLM | None = None,
+    lm: UnitLM | None = None,
     seed: int = 0,
     own_embeddings: bool = False,
     **facts: Any,
@@ -129,6 +127,6 @@ def make_backbone(
             make_prompt("fruit", fruit, 2, verbalizer="fixed", seed=1, silence_label="nothing"),
         )
     for prompt in prompts:
-        prompt.unit_lm_sha256 = unit_lm.sha256(folder / "unit_lm")
+        prompt.unit_lm_sha256 = lm_config.sha256(folder / "unit_lm")
         prompt.save(root / "prompts" / name / prompt.task)
     return folder

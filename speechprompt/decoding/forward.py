@@ -16,13 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from speechprompt.models.layers import Cache, run_layers
-from speechprompt.models.pitch import at_absolute_pitch
-from speechprompt.models.streams import streams
-from speechprompt.models.unit_lm import embed_scale, first_position
-from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Units, Utterance, to_tokens
+from speechprompt.units import EOS, PAD, SEPARATOR, UNIT_OFFSET, Utterance, to_tokens
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import XGLMForCausalLM
+    from speechprompt.models.unit_lm import UnitLM
 
 
 def to_batch(
@@ -47,31 +44,7 @@ def to_batch(
     return tokens.to(device), torch.tensor(lengths, device=device)
 
 
-def embed_prosody(
-    lm: XGLMForCausalLM, utterances: Sequence[Utterance], width: int, absolute: Sequence[bool]
-) -> Tensor | None:
-    """What a prosody LM adds to the embeddings of a batch, [B, width, d]; None for a plain unit LM.
-
-    absolute: which rows are heard at absolute pitch. Labels that follow the separator have no duration and
-    no melody, like padding.
-    """
-    from speechprompt.models.prosody_lm import ProsodyLM
-
-    if not isinstance(lm, ProsodyLM):
-        return None
-    kind = torch.int64 if lm.prosody.discrete else torch.float32
-    durations = torch.zeros(len(utterances), width, dtype=kind)
-    f0 = torch.full((len(utterances), width), lm.prosody.pad_f0, dtype=kind)
-    for i, (utterance, as_it_is) in enumerate(zip(utterances, absolute, strict=True)):
-        units = utterance if isinstance(utterance, Units) else Units.from_frames(utterance)
-        if as_it_is:
-            units = at_absolute_pitch(units)
-        own = streams(units, lm.prosody)
-        durations[i, : len(own[0])], f0[i, : len(own[1])] = map(torch.from_numpy, own)
-    return lm.embed_prosody(durations.to(lm.device), f0.to(lm.device))
-
-
-def project_prompts(lm: XGLMForCausalLM, key_prompts: Tensor, value_prompts: Tensor) -> tuple[Tensor, Tensor]:
+def project_prompts(lm: UnitLM, key_prompts: Tensor, value_prompts: Tensor) -> tuple[Tensor, Tensor]:
     """Deep prompts [L, P, d] -> past keys and values [L, heads, P, d / heads], in the LM's dtype.
 
     They pass the layers' own projections, biases included, but no layer norm and no embedding scale.
@@ -89,7 +62,7 @@ def project_prompts(lm: XGLMForCausalLM, key_prompts: Tensor, value_prompts: Ten
 
 
 def forward_prompted(
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     tokens: Tensor,
     lengths: Tensor,
     keys: Tensor | None,
@@ -110,7 +83,7 @@ def forward_prompted(
     [B, d], in place of every SEPARATOR token. inputs [P', d] or [B, P', d]: input prompts. The masks,
     bool [B, P] and [B, P'], say which prompt vectors a row really has; None means all. positions int64
     [B, S]: where to read, by default the separator (S = 1). label_embeddings [C, d]: of tokens V + c. prosody
-    [B, T, d]: what embed_prosody gives. An empty `cache` is left with the keys and
+    [B, T, d]: what UnitLM.beside gives. An empty `cache` is left with the keys and
     values of everything, for `forward_step`. Gradients reach keys, values, separator and inputs.
     """
     batch, length = tokens.shape
@@ -118,14 +91,14 @@ def forward_prompted(
     embedded = lm.model.embed_tokens(tokens.masked_fill(tokens >= n_symbols, PAD))
     if label_embeddings is not None:
         own = tokens >= n_symbols
-        labels = label_embeddings[(tokens - n_symbols).clamp(min=0)] * embed_scale(lm)
+        labels = label_embeddings[(tokens - n_symbols).clamp(min=0)] * lm.embed_scale
         embedded = torch.where(own[..., None], labels.to(embedded.dtype), embedded)
-    scaled = (separator * embed_scale(lm)).to(embedded.dtype).expand(batch, -1)
+    scaled = (separator * lm.embed_scale).to(embedded.dtype).expand(batch, -1)
     embedded = torch.where((tokens == SEPARATOR)[..., None], scaled[:, None], embedded)
     if prosody is not None:
         embedded = embedded + prosody.to(embedded.dtype)
     # Tokens keep the positions 0 … T-1 whatever the prompt's length.
-    position_ids = torch.arange(length, device=tokens.device)[None] + first_position(lm)
+    position_ids = torch.arange(length, device=tokens.device)[None] + lm.first_position
     n_inputs = 0 if inputs is None else inputs.shape[-2]
     if inputs is not None:
         # Input prompts have no position: -1 is the table's padding row, which is zero.
@@ -154,23 +127,19 @@ def forward_prompted(
     return lm.lm_head(hidden).float()
 
 
-def forward_step(
-    lm: XGLMForCausalLM, cache: Cache, embedded: Tensor, positions: Tensor, present: Tensor
-) -> Tensor:
+def forward_step(lm: UnitLM, cache: Cache, embedded: Tensor, positions: Tensor, present: Tensor) -> Tensor:
     """Logits float32 [B, V] after one more place per row; the cache grows by it.
 
     embedded [B, d], scaled as tokens are; positions int64 [B], the place of each in its row; present
     bool [B, K], which of the K cached places a row really has (padding of prompts and rows is not).
     """
-    from speechprompt.models.prosody_lm import ProsodyLM
-
     embedded = embedded[:, None].to(lm.dtype)
-    if isinstance(lm, ProsodyLM):  # a label has neither duration nor melody
-        nothing = torch.zeros(len(embedded), 1, dtype=torch.int64, device=embedded.device)
-        embedded = embedded + lm.embed_prosody(nothing, torch.full_like(nothing, int(lm.prosody.pad_f0)))
+    beside = lm.beside_label()
+    if beside is not None:
+        embedded = embedded + beside
     there = F.pad(present, (0, 1), value=True)
     here = torch.zeros_like(positions)[:, None]
-    position_ids = positions[:, None] + first_position(lm)
+    position_ids = positions[:, None] + lm.first_position
     hidden = run_layers(lm, embedded, position_ids, here, cache.extend, present.shape[1], there)
     return lm.lm_head(hidden[:, 0]).float()
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from speechprompt.decoding.beam_search import TINY, RawAnswer, Search
 from speechprompt.decoding.forward import (
-    embed_prosody,
     forward_prompted,
     forward_step,
     label_logits,
@@ -26,12 +25,11 @@ from speechprompt.decoding.forward import (
 from speechprompt.machine import check_time
 from speechprompt.models.layers import Cache
 from speechprompt.models.packing import packed
-from speechprompt.models.unit_lm import embed_scale, start_token
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import FRAME_RATE, UNIT_OFFSET, Units, Utterance, stretches
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import XGLMForCausalLM
+    from speechprompt.models.unit_lm import UnitLM
 
 # Places of one pass: beyond them time per row no longer falls (measured on CPU), but memory grows.
 MAX_TOKENS = 2048
@@ -66,7 +64,7 @@ def together(parts: list[RawAnswer]) -> RawAnswer:
 class PromptedLM:
     """A frozen unit LM with prompts that are projected once and answer together in one batch."""
 
-    def __init__(self, lm: XGLMForCausalLM, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, lm: UnitLM, prompts: Sequence[Prompt]) -> None:
         self.lm = packed(lm)
         self.prompts = list(prompts)
         device, config = lm.device, lm.config
@@ -104,7 +102,7 @@ class PromptedLM:
         self.weights.append(None if weight is None else weight.to(device))
         self.units.append(None if units is None else units.to(device))
         if prompt.label_embeddings is not None:
-            self.fed.append(prompt.label_embeddings.to(device) * embed_scale(self.lm))
+            self.fed.append(prompt.label_embeddings.to(device) * self.lm.embed_scale)
         else:
             symbols = torch.arange(len(prompt.labels)) if units is None else units
             # Without embeddings of their own only as many labels as units are ever fed back.
@@ -182,7 +180,7 @@ class PromptedLM:
     ) -> Tensor:
         """Logits [B, V] at the separators of some rows. The masks: bool [B, P] and [B, P'], see forward_prompted."""
         check_time()
-        tokens, lengths = to_batch(utterances, self.lm.device, start=start_token(self.lm))
+        tokens, lengths = to_batch(utterances, self.lm.device, start=self.lm.start_token)
         index = torch.tensor(which, device=self.lm.device)
         n_keys, n_inputs = key_mask.shape[1], input_mask.shape[1]
         keys = values = inputs = None
@@ -202,8 +200,8 @@ class PromptedLM:
             inputs,
             None if bool(input_mask.all()) else input_mask,
             cache=cache,
-            prosody=embed_prosody(
-                self.lm, utterances, tokens.shape[1], [self.prompts[i].absolute_pitch for i in which]
+            prosody=self.lm.beside(
+                utterances, tokens.shape[1], [self.prompts[i].absolute_pitch for i in which]
             ),
         )[:, 0]
 

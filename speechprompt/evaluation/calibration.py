@@ -27,7 +27,7 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Utterance
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import XGLMForCausalLM
+    from speechprompt.models.unit_lm import UnitLM
 
 KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
 TEMPERATURES = np.geomspace(0.1, 10, 401)  # those that are looked at, 1.2 % apart
@@ -37,7 +37,7 @@ BATCH = 512
 
 
 def calibrate(
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     prompt: Prompt,
     utterances: Sequence[Utterance],
     truth: Sequence[Sequence[int]],

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import XGLMForCausalLM
+    from speechprompt.models.unit_lm import UnitLM
 
 # Queries that attend at once. Measured on a CPU: as fast as PyTorch's fused attention on rows of 3000
 # places, faster on short ones, and its backward pass in bfloat16 takes a quarter of the time.
@@ -35,7 +35,7 @@ class Cache:
     One may serve many batches, which spares them fresh memory: that takes a fifth as long as the layers do.
     """
 
-    def __init__(self, lm: XGLMForCausalLM) -> None:
+    def __init__(self, lm: UnitLM) -> None:
         config = lm.config
         self.sizes = (config.num_layers, config.attention_heads, config.d_model // config.attention_heads)
         self.memory = torch.empty(0, dtype=lm.dtype, device=lm.device)
@@ -117,7 +117,7 @@ class Places:
 
 
 def run_layers(
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     embedded: Tensor,
     position_ids: Tensor,
     read: Tensor,

@@ -9,10 +9,12 @@ from weakref import WeakValueDictionary
 
 import torch
 
+from speechprompt.models.lm_config import is_prosody, read_config
 from speechprompt.storage.folders import read_json
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from speechprompt.models.quantizer import Quantizer
+    from speechprompt.models.unit_lm import UnitLM
 
 # Encoders in use, by folder, device and dtype: backbones that share one load it once.
 _encoders: WeakValueDictionary[tuple[Path, str, torch.dtype], Quantizer] = WeakValueDictionary()
@@ -39,3 +41,11 @@ def load_encoder(
                 encoder = HubertEncoder.load(folder, device, dtype)
             _encoders[key] = encoder
         return encoder
+
+
+def load_lm(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> UnitLM:
+    """The unit LM in a folder, plain or with prosody, frozen; SpeechPromptError names what does not fit."""
+    from speechprompt.models import prosody_lm, unit_lm  # transformers takes seconds to import
+
+    kind = prosody_lm if is_prosody(read_config(folder)) else unit_lm
+    return kind.load(folder, device, dtype)

@@ -8,6 +8,7 @@ Knows no prompts and no audio.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import XGLMConfig, XGLMForCausalLM
+from transformers import XGLMConfig
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models import unit_lm
+from speechprompt.models.lm_config import (
+    LM_JSON,
+    MAX_BYTES,
+    PROSODY_FIXED,
+    PROSODY_START,
+    SIZES,
+    WEIGHTS_NAME,
+    is_prosody,
+    read_config,
+)
+from speechprompt.models.pitch import at_absolute_pitch
 from speechprompt.models.streams import WHAT, ProsodyConfig, streams, targets
-from speechprompt.models.unit_lm import LM_JSON, MAX_BYTES, SIZES, WEIGHTS_NAME
-from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
-from speechprompt.units import UNIT_OFFSET
+from speechprompt.models.unit_lm import UnitLM
+from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.units import UNIT_OFFSET, Units, Utterance
 
 __all__ = [
     "ProsodyConfig",
@@ -35,26 +47,18 @@ __all__ = [
     "targets",
 ]
 
-START = 3  # the first input symbol `<s>`, which has its own row: row 0 is the separator's
-# The output layer is one for three streams and not the embedding.
-FIXED = {
-    **unit_lm.FIXED,
-    "model_type": unit_lm.PROSODY_TYPE,
-    "tie_word_embeddings": False,
-    "bos_token_id": START,
-}
 MAX_POSITIONS = 4096  # 60 s of speech are at most 3000 units
 DTYPES = {torch.float16: "float16", torch.float32: "float32"}  # that weights are stored in
 
 
-class ProsodyLM(XGLMForCausalLM):
+class ProsodyLM(UnitLM):
     """The unit LM with two more inputs and outputs; `lm_head` gives the logits of the unit stream.
 
     The vocabulary is the unit LM's, but that 3 is the start symbol `<s>` and that embedding and output
     layer are not tied. Position i of a row is position i + first_position of the table.
     """
 
-    start_token = START
+    start_token = PROSODY_START
 
     def __init__(self, config: XGLMConfig, prosody: ProsodyConfig, first_position: int = 0) -> None:
         super().__init__(config)
@@ -71,6 +75,25 @@ class ProsodyLM(XGLMForCausalLM):
             self.embed_durations, self.embed_f0 = nn.Linear(1, d), nn.Linear(1, d)
         self.duration_head = nn.Linear(d, prosody.n_durations, bias=False)
         self.f0_head = nn.Linear(d, prosody.n_f0, bias=False)
+
+    def beside(self, utterances: Sequence[Utterance], width: int, absolute: Sequence[bool]) -> Tensor:
+        """Embeddings of the utterances' prosody, [B, width, d]; labels and padding have none.
+
+        absolute: which rows are given their melody at absolute pitch. SpeechPromptError for units without F0.
+        """
+        kind = torch.int64 if self.prosody.discrete else torch.float32
+        durations = torch.zeros(len(utterances), width, dtype=kind)
+        f0 = torch.full((len(utterances), width), self.prosody.pad_f0, dtype=kind)
+        for i, (utterance, as_it_is) in enumerate(zip(utterances, absolute, strict=True)):
+            units = utterance if isinstance(utterance, Units) else Units.from_frames(utterance)
+            own = streams(at_absolute_pitch(units) if as_it_is else units, self.prosody)
+            durations[i, : len(own[0])], f0[i, : len(own[1])] = map(torch.from_numpy, own)
+        return self.embed_prosody(durations.to(self.device), f0.to(self.device))
+
+    def beside_label(self) -> Tensor:
+        """The embedding [d] of no duration and no melody."""
+        nothing = torch.zeros(1, 1, dtype=torch.int64, device=self.device)
+        return self.embed_prosody(nothing, torch.full_like(nothing, int(self.prosody.pad_f0)))[0, 0]
 
     def embed_prosody(self, durations: Tensor, f0: Tensor) -> Tensor:
         """What is added to the scaled unit embedding: [B, T] each, as `streams` gives them -> [B, T, d]."""
@@ -129,8 +152,8 @@ def make(
 ) -> ProsodyLM:
     """A random prosody LM over n_units units; dropout serves pretraining only."""
     config = unit_lm.make_config(n_units, d_model, n_layers, n_heads, ffn_dim, max_positions, dropout)
-    config.tie_word_embeddings, config.bos_token_id = False, START
-    config.decoder_start_token_id = START
+    config.tie_word_embeddings, config.bos_token_id = False, PROSODY_START
+    config.decoder_start_token_id = PROSODY_START
     return ProsodyLM(config, prosody, first_position)
 
 
@@ -154,11 +177,11 @@ def read_prosody(settings: dict[str, Any]) -> ProsodyConfig:
 
 def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> ProsodyLM:
     """Read a prosody LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
-    settings = read_json(folder, LM_JSON, WHAT)
-    for name, value in FIXED.items():
-        if settings.get(name) != value:
-            raise SpeechPromptError(f"{WHAT}: config.json must have {name} = {value!r}.")
-    unit_lm.check_sizes(settings)
+    settings = read_config(folder)
+    if not is_prosody(settings):
+        raise SpeechPromptError(
+            f"{WHAT}: config.json must have model_type = {PROSODY_FIXED['model_type']!r}."
+        )
     first = settings.get("first_position")
     if type(first) is not int:
         raise SpeechPromptError(f"{WHAT}: config.json must give first_position as a whole number.")
@@ -183,9 +206,9 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = 
 
 def save(lm: ProsodyLM, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write config.json and model.safetensors so that an interrupted save leaves the old model."""
-    settings: dict[str, Any] = {"architectures": ["ProsodyLM"], **FIXED}
+    settings: dict[str, Any] = {"architectures": ["ProsodyLM"], **PROSODY_FIXED}
     settings |= {name: int(getattr(lm.config, name)) for name in SIZES}
-    settings |= {"decoder_start_token_id": START, "dtype": DTYPES[dtype]}
+    settings |= {"decoder_start_token_id": PROSODY_START, "dtype": DTYPES[dtype]}
     settings |= {"first_position": lm.first_position, "prosody": lm.prosody.settings()}
     weights = {name: value.to(dtype) for name, value in lm.state_dict().items()}
     with replaced_folder(folder) as aside:

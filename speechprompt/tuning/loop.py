@@ -28,7 +28,7 @@ from speechprompt.tuning.trainable import Goal, Labelled, TrainablePrompt, TuneC
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import XGLMForCausalLM
+    from speechprompt.models.unit_lm import UnitLM
 
 
 RECENT = 8  # of a mean over the steps: about the last ninth of them counts for most of it
@@ -74,7 +74,7 @@ def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Ran
     return replace(utterance.part(kept), ids=np.array(ids))
 
 
-def fast_copy(lm: XGLMForCausalLM) -> XGLMForCausalLM:
+def fast_copy(lm: UnitLM) -> UnitLM:
     """The frozen LM in bfloat16 where the hardware multiplies it fast, else the LM itself."""
     fast = lm.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
     return copy.deepcopy(lm).bfloat16() if fast else lm
@@ -86,7 +86,7 @@ def latest_most(mean: Tensor, latest: Tensor, steps: Tensor | int) -> Tensor:
 
 
 @torch.inference_mode()
-def accuracy(lm: XGLMForCausalLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
+def accuracy(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
     """Share of answers that are right throughout, see Progress; of a sequence, share of its labels and ends."""
     right = total = 0.0
     counts = Counter(tuple(labels) for _, labels in examples)
@@ -106,7 +106,7 @@ def accuracy(lm: XGLMForCausalLM, prompt: TrainablePrompt, examples: Sequence[La
 
 
 def tune(
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     train: Sequence[Labelled],
     valid: Sequence[Labelled],
     goal: Goal,
@@ -140,7 +140,7 @@ def tune(
 
 
 def descend(
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     train: Sequence[Labelled],
     valid: Sequence[Labelled],
     goal: Goal,

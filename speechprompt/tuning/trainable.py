@@ -19,18 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.decoding.forward import (
-    embed_prosody,
     forward_prompted,
     label_logits,
     project_prompts,
     to_batch,
 )
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models.unit_lm import start_token
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import
-    from transformers import XGLMForCausalLM
+    from speechprompt.models.unit_lm import UnitLM
 
 Labelled = tuple[Utterance, Sequence[int]]  # one utterance, indices of its labels
 NO_LABEL = -100  # target of a place where nothing is to be said
@@ -128,7 +126,7 @@ class TrainablePrompt(nn.Module):
 
     verbalizer_units: Tensor | None
 
-    def __init__(self, lm: XGLMForCausalLM, config: TuneConfig, units: Tensor | None, goal: Goal) -> None:
+    def __init__(self, lm: UnitLM, config: TuneConfig, units: Tensor | None, goal: Goal) -> None:
         super().__init__()
         self.config, self.goal = config, goal
         d, n_layers, length = lm.config.d_model, lm.config.num_layers, config.prompt_length
@@ -173,7 +171,7 @@ class TrainablePrompt(nn.Module):
         return [UNIT_OFFSET + (label if units is None else int(units[label])) for label in labels]
 
     def forward(
-        self, lm: XGLMForCausalLM, utterances: Sequence[Utterance], answers: Sequence[Sequence[int]]
+        self, lm: UnitLM, utterances: Sequence[Utterance], answers: Sequence[Sequence[int]]
     ) -> Tensor:
         """Vocabulary logits float32 [B, W, V] where the true answers (label indices) are to be said.
 
@@ -181,7 +179,7 @@ class TrainablePrompt(nn.Module):
         beyond a shorter answer means nothing.
         """
         fed = [self.fed(labels if self.reads_end else labels[:-1]) for labels in answers]
-        tokens, lengths = to_batch(utterances, lm.device, fed, start_token(lm))
+        tokens, lengths = to_batch(utterances, lm.device, fed, lm.start_token)
         keys = values = inputs = None
         dropped = partial(F.dropout, p=self.config.prompt_dropout, training=self.training)
         if hasattr(self, "key_prompts"):
@@ -201,9 +199,7 @@ class TrainablePrompt(nn.Module):
             inputs=inputs,
             positions=at,
             label_embeddings=getattr(self, "label_embeddings", None),
-            prosody=embed_prosody(
-                lm, utterances, tokens.shape[1], [self.config.absolute_pitch] * len(utterances)
-            ),
+            prosody=lm.beside(utterances, tokens.shape[1], [self.config.absolute_pitch] * len(utterances)),
         )
 
     @property

@@ -26,12 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import XGLMForCausalLM
 
 from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.unit_lm import new_lm
-from speechprompt.models.prosody_lm import ProsodyLM
+from speechprompt.models.unit_lm import UnitLM
 from speechprompt.storage.folders import read_json
 from speechprompt.tuning.loop import fast_copy, tune
 from speechprompt.tuning.runs import run_folder
@@ -78,7 +77,7 @@ ROWS = [
 ]
 
 
-def lm_of(row: Row, lm: XGLMForCausalLM, seed: int) -> XGLMForCausalLM:
+def lm_of(row: Row, lm: UnitLM, seed: int) -> UnitLM:
     """The LM that a row tunes: the backbone's, a copy to change, or one as pretraining would begin with."""
     if row.random_lm:
         sizes = {"dim": lm.config.d_model, "layers": lm.config.num_layers, "heads": lm.config.attention_heads}
@@ -92,7 +91,7 @@ def lm_of(row: Row, lm: XGLMForCausalLM, seed: int) -> XGLMForCausalLM:
 def tuned(
     row: Row,
     data: Data,
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     args: argparse.Namespace,
     seed: int,
     steps: int,
@@ -130,7 +129,7 @@ def tuned(
     }
 
 
-def seconds_a_step(row: Row, data: Data, lm: XGLMForCausalLM, args: argparse.Namespace) -> float:
+def seconds_a_step(row: Row, data: Data, lm: UnitLM, args: argparse.Namespace) -> float:
     """Median over the first steps, the very first ones apart."""
     times: list[float] = []
     few = Data(data.train, data.valid[:1], data.labels)
@@ -175,7 +174,7 @@ def measure(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     backbone = load_backbone(args)
     data = read_data(args.run, args.data, args.task, args.label_column, args.steps, backbone)
-    rows = [row for row in ROWS if not (row.random_lm and isinstance(backbone.lm, ProsodyLM))]
+    rows = [row for row in ROWS if not (row.random_lm and backbone.hears_melody)]
     rows = [row for row in rows if not args.only or row.name in args.only]
     rates = (None, args.fine_tuning_lr)  # asked for at another rate, fine-tuning is done again
     done = {(result["row"], result["seed"]) for result in done_before(args.run) if result["lm_lr"] in rates}

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from speechprompt.decoding.forward import forward_prompted, label_logits, project_prompts
 from speechprompt.decoding.generation import PromptedLM
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tuning.trainable import Goal, TrainablePrompt, TuneConfig
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET
@@ -36,7 +36,7 @@ def reference_prompt(variant: str, io: dict[str, Tensor]) -> Prompt:
         title=variant,
         labels=[f"class {i}" for i in range(6)],
         backbone="reference",
-        unit_lm_sha256=unit_lm.sha256(FOLDER / "unit_lm"),
+        unit_lm_sha256=lm_config.sha256(FOLDER / "unit_lm"),
         separator=io["separator"],
         key_prompts=io.get("key_prompts"),
         value_prompts=io.get("value_prompts"),

@@ -26,7 +26,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint, kmeans
 from speechprompt.making.convert import prompt as prompts
 from speechprompt.making.convert import unit_lm as unit_lms
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import UNIT_OFFSET
 
@@ -89,7 +89,7 @@ def refuses_lm(path, out, match, dictionary=CHECKPOINTS / "dict.txt"):
 
 def test_unit_lm_is_the_reference_one_to_the_bit(lm_folder):
     same_weights(lm_folder, REFERENCE / "unit_lm")
-    assert unit_lm.read_config(lm_folder)["max_position_embeddings"] == 3072
+    assert lm_config.read_config(lm_folder)["max_position_embeddings"] == 3072
     io = load_file(REFERENCE / "base_lm.safetensors")
     logits = unit_lm.load(lm_folder)(input_ids=io["tokens"]).logits
     for row, length in enumerate(io["lengths"].tolist()):
@@ -180,7 +180,7 @@ def test_settings_in_omegaconf_containers_and_enums(base, tmp_path, out, lm_fold
     base["cfg"] = node(cfg)
     unit_lms.convert(saved(base, tmp_path), CHECKPOINTS / "dict.txt", out)
     same_weights(out, lm_folder)
-    assert unit_lm.read_config(out)["max_position_embeddings"] == 3072
+    assert lm_config.read_config(out)["max_position_embeddings"] == 3072
 
 
 @pytest.mark.parametrize(
@@ -287,12 +287,12 @@ def test_out_must_not_be_a_file(tmp_path):
 
 def test_an_earlier_conversion_survives_a_refused_one(base, tmp_path, out):
     unit_lms.convert(CHECKPOINTS / "base_lm.pt", CHECKPOINTS / "dict.txt", out)
-    before = unit_lm.sha256(out)
+    before = lm_config.sha256(out)
     base["model"]["decoder.layers.0.fc1.weight"][0, 0] = 1e6  # more than float16 holds
     path = saved(base, tmp_path)
     with pytest.raises(SpeechPromptError, match="not finite as torch.float16"):
         unit_lms.convert(path, CHECKPOINTS / "dict.txt", out, torch.float16)
-    assert unit_lm.sha256(out) == before
+    assert lm_config.sha256(out) == before
     assert [p.name for p in out.parent.iterdir()] == ["out"]
 
 
@@ -437,7 +437,7 @@ def test_prompts_are_the_recorded_ones_and_answer_alike(lm_folder, out, variant)
     assert prompt.length == 5
     assert prompt.labels == ["0", "1", "2", "3", "4", "5"]
     assert (prompt.task, prompt.backbone) == ("words", "gslm")
-    assert prompt.unit_lm_sha256 == unit_lm.sha256(lm_folder)
+    assert prompt.unit_lm_sha256 == lm_config.sha256(lm_folder)
     if variant.endswith("freq"):
         assert prompt.verbalizer_units.tolist() == UNITS
     logits = answer_logits(unit_lm.load(lm_folder), prompt, io)

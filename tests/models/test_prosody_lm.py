@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import prosody_lm as conversion
 from speechprompt.models import prosody_lm, unit_lm
+from speechprompt.models.load import load_lm
 from speechprompt.models.prosody_lm import ProsodyConfig, stream_losses, streams, targets
 from speechprompt.units import Units
 from tests.tiny import make_lm
@@ -263,7 +264,8 @@ def test_round_trip(mode, tmp_path) -> None:
 
 def test_folders_are_told_apart(tmp_path, folder) -> None:
     unit_lm.save(make_lm(), tmp_path / "plain")
-    assert unit_lm.is_prosody(folder) and not unit_lm.is_prosody(tmp_path / "plain")
+    assert isinstance(load_lm(folder), prosody_lm.ProsodyLM)
+    assert not isinstance(load_lm(tmp_path / "plain"), prosody_lm.ProsodyLM)
     with pytest.raises(SpeechPromptError, match="model_type"):
         prosody_lm.load(tmp_path / "plain")
     with pytest.raises(SpeechPromptError, match="model_type"):

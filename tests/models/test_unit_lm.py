@@ -15,7 +15,7 @@ from tiny import N_UNITS, make_lm
 from transformers import XGLMForCausalLM
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
 
 TOKENS = torch.tensor([[2, 4, 9, 23, 5, 6, 0], [2, 7, 7, 8, 21, 22, 0]])
 
@@ -61,25 +61,25 @@ def test_output_layer_is_not_stored_twice(folder):
 
 
 def test_sha256_is_that_of_the_weights_file(folder):
-    assert unit_lm.sha256(folder) == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert lm_config.sha256(folder) == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_saving_again_replaces_the_model_and_keeps_other_files(folder):
-    before = unit_lm.sha256(folder)
+    before = lm_config.sha256(folder)
     (folder / "README.md").write_text("card")
     unit_lm.save(make_lm(seed=1), folder)
-    assert unit_lm.sha256(folder) != before
+    assert lm_config.sha256(folder) != before
     assert (folder / "README.md").read_text() == "card"
     assert [path.name for path in folder.parent.iterdir()] == ["lm"]  # nothing is left aside
 
 
 def test_a_save_that_fails_leaves_the_old_model(folder):
-    before = unit_lm.sha256(folder)
+    before = lm_config.sha256(folder)
     broken = make_lm(seed=1)
     broken.model.layers[0].fc1.weight.data[0, 0] = 1e6  # more than fp16 holds
     with pytest.raises(SpeechPromptError, match="fc1.weight holds values that are not finite"):
         unit_lm.save(broken, folder)
-    assert unit_lm.sha256(folder) == before
+    assert lm_config.sha256(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == ["lm"]
 
 

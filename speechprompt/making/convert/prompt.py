@@ -25,7 +25,7 @@ from torch import Tensor
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint as checkpoints
 from speechprompt.making.convert.unit_lm import check_out, read_dict, token_order
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import read_json
 from speechprompt.units import UNIT_OFFSET
@@ -175,8 +175,8 @@ def convert(
     """
     label = f"Prompt: {Path(checkpoint).name}"
     check_out(out)
-    lm = unit_lm.read_config(unit_lm_folder)
-    sha256 = unit_lm.sha256(unit_lm_folder)
+    lm = lm_config.read_config(unit_lm_folder)
+    sha256 = lm_config.sha256(unit_lm_folder)
     symbols = None if dictionary is None else read_dict(dictionary)
     loaded = checkpoints.load(checkpoint, "Prompt", MAX_CHECKPOINT_BYTES)
     tensors: dict[str, Any] = {**to_tensors(loaded["model"], symbols, label)}

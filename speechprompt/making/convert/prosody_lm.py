@@ -33,7 +33,7 @@ from speechprompt.making.convert.unit_lm import (
     check_settings,
     check_size,
 )
-from speechprompt.models import prosody_lm, unit_lm
+from speechprompt.models import lm_config, prosody_lm
 from speechprompt.models.prosody_lm import MAX_POSITIONS, ProsodyConfig, ProsodyLM
 from speechprompt.units import UNIT_OFFSET
 
@@ -202,7 +202,7 @@ def run(args: argparse.Namespace) -> None:
         f"{args.out}: {c.vocab_size - UNIT_OFFSET} units, {p.mode} durations and F0"
         f"{' (predicted, not heard)' if p.ignore_prosody_input else ''}, {c.num_layers} layers of width "
         f"{c.d_model}, {sum(t.numel() for t in lm.parameters()):,} parameters as {args.dtype}; "
-        f"sha256 {unit_lm.sha256(args.out)[:12]}"
+        f"sha256 {lm_config.sha256(args.out)[:12]}"
     )
     if p.discrete and p.f0_edges is None and not p.ignore_f0_input:
         print("Without --edges it cannot hear recordings: convert it again with them.")

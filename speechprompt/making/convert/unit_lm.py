@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import XGLMForCausalLM
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint as checkpoints
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
+from speechprompt.models.unit_lm import UnitLM
 from speechprompt.units import UNIT_OFFSET
 
 MAX_DICT_BYTES = 4 << 20
@@ -120,7 +120,7 @@ def check_settings(settings: Mapping[str, Any], label: str) -> None:
             raise SpeechPromptError(f"{label} has {name} = {settings[name]}, unlike decoder_embed_dim.")
 
 
-def to_unit_lm(checkpoint: dict[str, Any], symbols: list[int | None], label: str) -> XGLMForCausalLM:
+def to_unit_lm(checkpoint: dict[str, Any], symbols: list[int | None], label: str) -> UnitLM:
     """A loaded checkpoint and the symbols of its dictionary -> a unit LM in the checkpoint's dtype.
 
     Every tensor of the checkpoint is accounted for: used, known to be empty of meaning, or an error.
@@ -159,7 +159,7 @@ def to_unit_lm(checkpoint: dict[str, Any], symbols: list[int | None], label: str
     state = {name: weights[_original(name)] for name in unit_lm.expected_shapes(config)}
     state["model.embed_tokens.weight"] = weights[EMBEDDING][order]
     with torch.device("meta"):  # costs neither memory nor the random initial weights
-        lm = XGLMForCausalLM(config)
+        lm = UnitLM(config)
     lm.load_state_dict({**state, "lm_head.weight": state["model.embed_tokens.weight"]}, assign=True)
     return lm
 
@@ -168,9 +168,7 @@ def _original(name: str) -> str:
     return "decoder." + name.removeprefix("model.")
 
 
-def convert(
-    checkpoint: Path, dictionary: Path, out: Path, dtype: torch.dtype = torch.float32
-) -> XGLMForCausalLM:
+def convert(checkpoint: Path, dictionary: Path, out: Path, dtype: torch.dtype = torch.float32) -> UnitLM:
     """Checkpoint and dict.txt -> unit LM folder `out`; SpeechPromptError before anything is written.
 
     float32 keeps every value of float16 and float32 checkpoints; float16 halves the folder. The model
@@ -191,10 +189,10 @@ def check_out(out: Path) -> None:
         raise SpeechPromptError(f"{out.name} is a file: name a folder to write into.")
 
 
-def check_size(lm: XGLMForCausalLM, dtype: torch.dtype, label: str) -> None:
+def check_size(lm: UnitLM, dtype: torch.dtype, label: str) -> None:
     """Raise SpeechPromptError where the LM would be larger than the folder of a unit LM may be."""
     n_bytes = sum(parameter.numel() for parameter in lm.parameters()) * dtype.itemsize
-    if n_bytes > unit_lm.MAX_BYTES:
+    if n_bytes > lm_config.MAX_BYTES:
         raise SpeechPromptError(
             f"{label} would take {n_bytes} bytes as {dtype}, more than a unit LM may have."
         )
@@ -216,6 +214,6 @@ def run(args: argparse.Namespace) -> None:
     print(
         f"{args.out}: {c.vocab_size - UNIT_OFFSET} units, {c.num_layers} layers of width {c.d_model}, "
         f"{sum(p.numel() for p in lm.parameters()):,} parameters as {args.dtype}; "
-        f"sha256 {unit_lm.sha256(args.out)[:12]}"
+        f"sha256 {lm_config.sha256(args.out)[:12]}"
         + (f"; {padding} rows that only pad the dictionary were left out" if padding else "")
     )

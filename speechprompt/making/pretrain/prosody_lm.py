@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import XGLMForCausalLM
 
 from speechprompt.data.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import prosody_transcripts as transcripts
 from speechprompt.making.pretrain.corpus import read_corpus
 from speechprompt.making.pretrain.unit_lm import MAX_TOKENS, add_lm_arguments, new_lm, pad, train_epochs
-from speechprompt.models import prosody_lm, unit_lm
+from speechprompt.models import lm_config, prosody_lm, unit_lm
 from speechprompt.models.encoder import UnitEncoder
 from speechprompt.models.pitch import fit_edges
 from speechprompt.models.prosody_lm import ProsodyConfig, ProsodyLM
 from speechprompt.models.streams import streams, targets
+from speechprompt.models.unit_lm import UnitLM
 from speechprompt.tuning.runs import run_folder
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, Units, to_tokens
 
@@ -44,7 +44,7 @@ def batch_of(utterances: Sequence[Units], prosody: ProsodyConfig) -> list[Tensor
     """
     columns: list[list[list[int]]] = [[] for _ in range(6)]
     for units in utterances:
-        tokens = [prosody_lm.START, *to_tokens(units.ids), EOS]
+        tokens = [lm_config.PROSODY_START, *to_tokens(units.ids), EOS]
         read, wanted = streams(units, prosody), targets(units, prosody)
         row = [tokens, *(s.tolist() for s in read), [*tokens[1:], PAD], *(s.tolist() for s in wanted)]
         for column, values in zip(columns, row, strict=True):
@@ -80,7 +80,7 @@ def measure(lm: ProsodyLM, utterances: Sequence[Units]) -> dict[str, float]:
     return {"loss": float(np.dot(WEIGHTS, means)), **dict(zip(NAMES, means, strict=True))}
 
 
-def from_unit_lm(source: XGLMForCausalLM, prosody: ProsodyConfig, dropout: float, seed: int) -> ProsodyLM:
+def from_unit_lm(source: UnitLM, prosody: ProsodyConfig, dropout: float, seed: int) -> ProsodyLM:
     """A prosody LM that starts as the plain unit LM: same decoder and units, prosody hardly heard yet."""
     c = source.config
     n_units = c.vocab_size - UNIT_OFFSET
@@ -91,7 +91,7 @@ def from_unit_lm(source: XGLMForCausalLM, prosody: ProsodyConfig, dropout: float
         layer.self_attn.dropout = 0.0  # costs much on a CPU and brings little
     lm.model.load_state_dict(source.model.state_dict())
     units = source.model.embed_tokens.weight.data.clone()
-    units[prosody_lm.START] = units[EOS]  # what a plain unit LM starts with
+    units[lm_config.PROSODY_START] = units[EOS]  # what a plain unit LM starts with
     lm.model.embed_tokens.weight.data = units
     lm.lm_head.weight.data = units.clone()
     for table in (lm.embed_durations, lm.embed_f0):

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
-from transformers import XGLMForCausalLM
 
 from speechprompt.data.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
+from speechprompt.models.unit_lm import UnitLM
 from speechprompt.tuning.runs import (
     decayed_adamw,
     learning_rate,
@@ -61,7 +61,7 @@ def pad(sequences: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor([[*s, *[PAD] * (width - len(s))] for s in sequences])
 
 
-def next_unit_loss(lm: XGLMForCausalLM, tokens: Tensor, reduction: str = "mean") -> Tensor:
+def next_unit_loss(lm: UnitLM, tokens: Tensor, reduction: str = "mean") -> Tensor:
     # Causal attention and padding on the right: real positions never see a pad.
     with torch.autocast(tokens.device.type, torch.bfloat16):
         logits = lm(input_ids=tokens[:, :-1], use_cache=False).logits
@@ -71,7 +71,7 @@ def next_unit_loss(lm: XGLMForCausalLM, tokens: Tensor, reduction: str = "mean")
 
 
 @torch.inference_mode()
-def perplexity(lm: XGLMForCausalLM, sequences: list[list[int]]) -> float:
+def perplexity(lm: UnitLM, sequences: list[list[int]]) -> float:
     lm.eval()
     device = lm.device
     total = tokens = 0.0
@@ -83,13 +83,13 @@ def perplexity(lm: XGLMForCausalLM, sequences: list[list[int]]) -> float:
     return math.exp(total / tokens)
 
 
-def new_lm(args: argparse.Namespace, n_units: int) -> XGLMForCausalLM:
+def new_lm(args: argparse.Namespace, n_units: int) -> UnitLM:
     torch.manual_seed(args.seed)
     config = unit_lm.make_config(
         n_units, args.dim, args.layers, args.heads, 4 * args.dim, max_positions=2048, dropout=args.dropout
     )
     config.attention_dropout = 0.0  # costs much on a CPU and brings little
-    lm = XGLMForCausalLM(config)
+    lm = UnitLM(config)
     # Embeddings are scaled by sqrt(d): this start gives them unit variance.
     nn.init.normal_(lm.model.embed_tokens.weight, std=args.dim**-0.5)
     for layer in lm.model.layers:
@@ -98,7 +98,7 @@ def new_lm(args: argparse.Namespace, n_units: int) -> XGLMForCausalLM:
     return lm.train()
 
 
-def grown(args: argparse.Namespace) -> XGLMForCausalLM:
+def grown(args: argparse.Namespace) -> UnitLM:
     """The unit LM of --init-from, ready to be trained on; its sizes replace those asked for."""
     source = unit_lm.load(args.init_from)
     config = source.config
@@ -171,13 +171,13 @@ def train_lm(args: argparse.Namespace) -> None:
 
     started: dict[str, Any] = {"n_units": args.n_units}
     if args.init_from:
-        started["init_from"] = unit_lm.sha256(args.init_from)
+        started["init_from"] = lm_config.sha256(args.init_from)
 
     train_epochs(lm, "unit_lm", list(map(len, train)), loss_of, judge, save, args, started)
 
 
 def train_epochs(
-    lm: XGLMForCausalLM,
+    lm: UnitLM,
     name: str,
     lengths: Sequence[int],
     loss_of: Callable[[Sequence[int]], Tensor],
