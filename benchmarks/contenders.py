@@ -25,9 +25,10 @@ from speechprompt.models.hubert import HubertEncoder, HubertSizes
 from speechprompt.models.quantizer import Quantizer
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy
 from speechprompt.tuning.optimizer import PromptOptimizer
-from speechprompt.tuning.trainable import Goal, TrainablePrompt, TuneConfig
+from speechprompt.tuning.trainable import Goal, TrainablePrompt
 from speechprompt.units import UNIT_OFFSET, Units
 
 ROOT = Path(__file__).parent.parent

@@ -29,8 +29,9 @@ from speechprompt.evaluation.evaluate import evaluate, to_units, waveform_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS
 from speechprompt.teaching.teacher import TeachConfig, teach
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Start, tune
-from speechprompt.tuning.trainable import Goal, TuneConfig
+from speechprompt.tuning.trainable import Goal
 
 KEYWORDS = "keyword_spotting"
 STEPS, TOKENS_PER_BATCH = 240, 1024  # of tuning with gradient steps

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.backbone import Backbone
+
+
+PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
 
 
 def complain(sentence: str) -> None:
@@ -40,3 +45,27 @@ def load_backbone(args: argparse.Namespace) -> Backbone:
 
     dtype: torch.dtype = getattr(torch, getattr(args, "dtype", "float32"))
     return Backbone.load(args.backbone, choose_device(args.device), dtype)
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="FILE.parquet",
+        help="one file or several, read as one; not all of several need the split",
+    )
+
+
+def spoken_command(argv: list[str]) -> str:
+    """The command as anyone may type it: without the folders of one machine."""
+    spoken = []
+    option = ""
+    for argument in argv:
+        head, value = "", argument
+        if argument.startswith("--"):
+            option, equals, value = argument.partition("=")
+            head = option + equals
+        spoken.append(head + (Path(value).name if option in PATH_OPTIONS else value))
+    return "python -m speechprompt " + shlex.join(spoken)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from speechprompt.commands import add_model_arguments, load_backbone
-from speechprompt.commands.tune import add_data_argument, spoken_command
+from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

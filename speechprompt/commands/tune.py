@@ -10,17 +10,19 @@ against; --per-label and --balance are for labels of which there is far more tha
 from __future__ import annotations
 
 import argparse
-import shlex
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speechprompt.commands import add_model_arguments, load_backbone
+from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
+from speechprompt.tasks import TASKS, Task
+from speechprompt.tuning.config import TuneConfig, choices
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.prompts.prompt import Prompt
 
 MAX_LETTERS = 200  # of a spelled answer
-PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
+METAVARS: dict[type, str] = {int: "N", float: "X"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,18 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text-column", help="spell the text in this column, letter by letter, instead")
     parser.add_argument("--silence-label", help="label that a recording of nothing deserves")
     parser.add_argument(
-        "--augment", dest="copies", type=int, default=4, help="simulated recordings per clip (default 4)"
-    )
-    parser.add_argument(
-        "--pauses",
-        type=float,
-        default=0.5,
-        metavar="SHARE",
-        help="share of the simulated recordings that begin and end with pauses of their own, as from a microphone, "
-        "where the corpus cuts its clips all alike (default 0.5); none of silence does, nor of a controlled channel, "
-        "which has its own",
-    )
-    parser.add_argument(
         "--channel",
         choices=("any", "controlled"),
         help="controlled: learn from no clip as it is, only from stretches of speech in other rooms, bands and "
@@ -67,81 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "was learnt on short ones (default: the task's own, else none)",
     )
     parser.add_argument(
-        "--per-label",
-        type=int,
-        default=0,
-        metavar="N",
-        help="learn at most N train clips of each label, drawn by the seed and evenly from the files; "
-        "all of valid is measured (default 0: all)",
-    )
-    parser.add_argument(
-        "--balance",
-        action="store_true",
-        help="draw every label equally often, and let valid choose by the mean of the labels' accuracies; "
-        "of several labels in one answer, whole answers count",
-    )
-    parser.add_argument("--prompt-length", type=int, default=20, help="vectors per layer (default 20)")
-    parser.add_argument(
-        "--input-prompts", action="store_true", help="prompt the input instead of every layer"
-    )
-    parser.add_argument(
-        "--verbalizer",
-        choices=("learned", "frequency", "random"),
-        default="learned",
-        help="learned, or one unit per label: the most frequent ones, or drawn at random",
-    )
-    parser.add_argument(
-        "--start",
-        choices=("normal", "units"),
-        default="normal",
-        help="random prompts, or embeddings of units",
-    )
-    parser.add_argument(
-        "--feedback",
-        choices=("trained", "units"),
-        default="trained",
-        help="answers of several labels: feed them back through trained embeddings, or as units (the papers)",
-    )
-    parser.add_argument(
-        "--loss", choices=("labels", "reference"), default="labels", help="reference: as the papers' code"
-    )
-    parser.add_argument(
-        "--optimizer",
-        choices=("adam", "muon"),
-        default="adam",
-        help="muon: learns many labels in fewer steps, with --lr 0.05 or so",
-    )
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--lr", type=float, default=0.06)
-    parser.add_argument(
-        "--tokens-per-batch",
-        type=int,
-        default=2048,
-        metavar="N",
-        help="units and labels of a step (default 2048)",
-    )
-    parser.add_argument(
-        "--unit-noise", type=float, default=0.05, help="share of units disturbed (default 0.05)"
-    )
-    parser.add_argument("--prompt-dropout", type=float, default=0.0, help="the papers' code has 0.1")
-    parser.add_argument(
-        "--average",
-        action="store_true",
-        help="measure and keep a mean over the steps, the latest counting most: steadier than the last one",
-    )
-    parser.add_argument(
-        "--absolute-pitch",
-        action="store_true",
-        help="hear each voice at the pitch it has, not against its own mean: for what tells speakers apart; "
-        "of backbones that hear the melody",
-    )
-    parser.add_argument("--label-smoothing", type=float, default=0.0)
-    parser.add_argument("--check-every", type=int, default=100, help="steps between looks at the valid split")
-    parser.add_argument(
-        "--patience", type=int, default=8, help="checks in a row worse than the best before stopping"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
         "--seeds",
         type=int,
         default=1,
@@ -149,28 +64,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tune with N seeds from --seed on, keep the best on valid; Ctrl-C goes on to the next",
     )
     parser.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
+    for one in fields(TuneConfig):
+        add_setting(parser, one)
 
 
-def add_data_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        required=True,
-        nargs="+",
-        type=Path,
-        metavar="FILE.parquet",
-        help="one file or several, read as one; not all of several need the split",
-    )
+def add_setting(parser: argparse.ArgumentParser, one: Field[Any]) -> None:
+    """The option of one field of TuneConfig; whether a number is within its bounds, TuneConfig says."""
+    option, told = "--" + one.name.replace("_", "-"), one.metadata["help"]
+    if one.default is False:
+        parser.add_argument(option, action="store_true", help=told)
+    elif words := choices(one):
+        parser.add_argument(
+            option, choices=words, default=one.default, help=f"{told} (default {one.default})"
+        )
+    else:
+        told += f" ({one.metadata['low']:,} to {one.metadata['high']:,}, default {one.default})"
+        number = type(one.default)
+        parser.add_argument(option, type=number, default=one.default, metavar=METAVARS[number], help=told)
 
 
-def run(args: argparse.Namespace) -> int:
-    from dataclasses import fields, replace
+def config_of(args: argparse.Namespace) -> TuneConfig:
+    return TuneConfig(**{one.name: getattr(args, one.name) for one in fields(TuneConfig)})
 
-    from speechprompt.data import dataset
-    from speechprompt.prompts.card import prompt_card, seeds_line
-    from speechprompt.tasks import TASKS, Task
-    from speechprompt.tuning.recipe import tune_seeds
-    from speechprompt.tuning.trainable import TuneConfig
 
+def task_of(args: argparse.Namespace) -> Task:
+    """The task of this name, or a new one, with what the options change of it."""
     own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
     task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
     changes: dict[str, Any] = {"title": args.title, "group": args.group, "silence_label": args.silence_label}
@@ -180,9 +98,15 @@ def run(args: argparse.Namespace) -> int:
     elif args.text_column:
         changes |= {"label_rule": {"text": args.text_column}, "answer": "sequence", "joiner": ""}
         changes["max_steps"] = MAX_LETTERS
-    task = replace(task, **{name: value for name, value in changes.items() if value})
-    chosen = {f.name: getattr(args, f.name) for f in fields(TuneConfig) if hasattr(args, f.name)}
-    config = TuneConfig(deep=not args.input_prompts, **chosen)
+    return replace(task, **{name: value for name, value in changes.items() if value})
+
+
+def run(args: argparse.Namespace) -> int:
+    from speechprompt.data import dataset
+    from speechprompt.prompts.card import prompt_card, seeds_line
+    from speechprompt.tuning.recipe import tune_seeds
+
+    config, task = config_of(args), task_of(args)
     backbone = load_backbone(args)
     train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
@@ -202,16 +126,3 @@ def run(args: argparse.Namespace) -> int:
         f"valid accuracy {figures['accuracy']:.1%} of {figures['n']}; {prompt.n_parameters:,} parameters in {out}"
     )
     return 0
-
-
-def spoken_command(argv: list[str]) -> str:
-    """The command as anyone may type it: without the folders of one machine."""
-    spoken = []
-    option = ""
-    for argument in argv:
-        head, value = "", argument
-        if argument.startswith("--"):
-            option, equals, value = argument.partition("=")
-            head = option + equals
-        spoken.append(head + (Path(value).name if option in PATH_OPTIONS else value))
-    return "python -m speechprompt " + shlex.join(spoken)

@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from speechprompt.data.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer
 from speechprompt.tuning.runs import learning_rate, load_checkpoint, run_folder, save_checkpoint
-from speechprompt.tuning.trainable import Goal, Labelled, TrainablePrompt, TuneConfig, fixed_units
+from speechprompt.tuning.trainable import Goal, Labelled, TrainablePrompt, fixed_units
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import

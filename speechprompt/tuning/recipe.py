@@ -25,8 +25,9 @@ from speechprompt.evaluation.evaluate import evaluate, nothing_recorded, to_unit
 from speechprompt.prompts.config import MAX_SEEDS
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Progress, tune
-from speechprompt.tuning.trainable import Goal, Labelled, TuneConfig
+from speechprompt.tuning.trainable import Goal, Labelled
 
 NOTHING_SHARE = 40  # one recording of nothing for so many others
 
@@ -163,7 +164,7 @@ def tune_seeds(
     silence = None if draft.silence_label is None else labels.index(draft.silence_label)
     answers = [draft.indices(example.labels) for example in train]
     simulation = simulation_for(task, config.seed, config.pauses)
-    known = labelled(backbone, train, answers, config.copies, simulation, silence)
+    known = labelled(backbone, train, answers, config.augment, simulation, silence)
     held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
     goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
     utterances = [ids for ids, _ in held_out]

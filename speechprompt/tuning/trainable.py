@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from speechprompt.decoding.forward import (
     to_batch,
 )
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -49,78 +50,6 @@ class Goal:
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-@dataclass(frozen=True)
-class TuneConfig:
-    """What may be chosen; the defaults suit a few hundred to some ten thousand utterances.
-
-    prompt_length: vectors per layer. verbalizer: learned, or fixed by unit frequency or at random.
-    start: prompts drawn from N(0, 1), or embeddings of units. feedback: an answered label is fed back
-    through an embedding of its own, or as a unit (the reference). loss: over the labels alone, or
-    the reference's over separator, labels and `</s>` among all outputs. optimizer: see optimizer.py. steps:
-    of the optimizer, and lr the rate that its steps peak at.
-    tokens_per_batch: padded tokens. prompt_dropout: share of prompt values dropped (the reference: 0.1).
-    unit_noise: share of units dropped or replaced in training, against small data. copies: simulated
-    recordings of each train clip (recipe.tune_task). pauses: share of these that begin and end with pauses
-    of their own (augment.between_pauses), against clips that are all cut alike; none of silence does, nor of
-    a controlled channel. per_label: at most so many train examples of each answer, 0 for all. balance: every
-    answer is drawn about equally often in an epoch, and counts equally when valid chooses the best step.
-    average: what is measured and kept is a mean over the steps, the latest counting most. absolute_pitch: see
-    Prompt. patience: checks in a row, each worse than the best on valid, that end it; the best is kept.
-    """
-
-    prompt_length: int = 20
-    deep: bool = True
-    verbalizer: Literal["learned", "frequency", "random"] = "learned"
-    start: Literal["normal", "units"] = "normal"
-    feedback: Literal["trained", "units"] = "trained"
-    loss: Literal["labels", "reference"] = "labels"
-    optimizer: Literal["adam", "muon"] = "adam"
-    steps: int = 2000
-    lr: float = 0.06
-    tokens_per_batch: int = 2048
-    prompt_dropout: float = 0.0
-    unit_noise: float = 0.05
-    copies: int = 4
-    pauses: float = 0.5
-    per_label: int = 0
-    balance: bool = False
-    average: bool = False
-    absolute_pitch: bool = False
-    label_smoothing: float = 0.0
-    check_every: int = 100
-    patience: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("prompt_length", 1, 200),
-            ("steps", 1, 1_000_000),
-            ("lr", 1e-6, 10.0),
-            ("tokens_per_batch", 64, 1_000_000),
-            ("prompt_dropout", 0.0, 0.9),
-            ("unit_noise", 0.0, 0.9),
-            ("copies", 0, 100),
-            ("pauses", 0.0, 1.0),
-            ("per_label", 0, 1_000_000),
-            ("label_smoothing", 0.0, 0.9),
-            ("check_every", 1, 1_000_000),
-            ("patience", 1, 1_000_000),
-            ("seed", 0, 2**31 - 1),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise SpeechPromptError(f"{name} must be between {low} and {high}.")
-        choices: dict[str, tuple[str, ...]] = {
-            "verbalizer": ("learned", "frequency", "random"),
-            "start": ("normal", "units"),
-            "feedback": ("trained", "units"),
-            "loss": ("labels", "reference"),
-            "optimizer": ("adam", "muon"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise SpeechPromptError(f"{name} must be one of {', '.join(known)}.")
-
-
 class TrainablePrompt(nn.Module):
     """The trainable tensors of one prompt in front of a frozen unit LM; names as in Prompt."""
 
@@ -142,11 +71,11 @@ class TrainablePrompt(nn.Module):
             drawn = torch.randint(UNIT_OFFSET, len(embeddings), shape[:-1], generator=generator)
             return nn.Parameter(embeddings[drawn] * math.sqrt(d))
 
-        if config.deep:
+        if config.input_prompts:
+            self.input_prompts = prompts(length, d)
+        else:
             self.key_prompts = prompts(n_layers, length, d)
             self.value_prompts = prompts(n_layers, length, d)
-        else:
-            self.input_prompts = prompts(length, d)
         # The separator starts as the LM's own end symbol, which is what ends an utterance.
         self.separator = normal(d, std=0.3 / math.sqrt(d))
         self.separator.data += embeddings[EOS]

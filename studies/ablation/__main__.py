@@ -32,9 +32,10 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.unit_lm import new_lm
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.storage.folders import read_json
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy, tune
 from speechprompt.tuning.runs import run_folder
-from speechprompt.tuning.trainable import Goal, TuneConfig
+from speechprompt.tuning.trainable import Goal
 from speechprompt.units import UNIT_OFFSET
 from studies.ablation import page
 from studies.ablation.data import SETTINGS, Data, read_data
@@ -61,7 +62,7 @@ ROWS = [
         Row(f"length-{n}", f"prompt length {n}" + " (the recipe)" * (n == 20), {"prompt_length": n})
         for n in (1, 2, 5, 10, 20, 40, 50)
     ),
-    Row("input", "input prompts in place of deep ones, length 20", {"deep": False}),
+    Row("input", "input prompts in place of deep ones, length 20", {"input_prompts": True}),
     Row("frequency", "fixed verbalizer, the most frequent units", {"verbalizer": "frequency"}),
     Row("random", "fixed verbalizer, units at random", {"verbalizer": "random"}),
     Row("average", "a mean over the steps, the latest counting most", {"average": True}),
@@ -70,7 +71,7 @@ ROWS = [
     Row(
         "fine-tuning",
         "full fine-tuning: all weights of the LM, no deep prompt",
-        {"deep": False, "prompt_length": 1},
+        {"input_prompts": True, "prompt_length": 1},
         fine_tuning=True,
     ),
     Row("random-lm", "randomly initialised LM, frozen, with the recipe's prompt", random_lm=True),

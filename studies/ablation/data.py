@@ -17,8 +17,9 @@ from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.folders import read_json, sha256_file, write_json
 from speechprompt.tasks import TASKS, Task
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.recipe import check_learnt, labelled, labels_in_order
-from speechprompt.tuning.trainable import Labelled, TuneConfig
+from speechprompt.tuning.trainable import Labelled
 from speechprompt.units import Units
 
 UNITS, SETTINGS = "units.parquet", "settings.json"
@@ -48,7 +49,7 @@ def read_data(
         "label_rule": rule,
         "backbone": backbone.name,
         "unit_lm_sha256": backbone.unit_lm_sha256,
-        "copies": TuneConfig.copies,
+        "copies": TuneConfig.augment,
         "steps": steps,
     }
     if (run / SETTINGS).is_file():
@@ -66,7 +67,7 @@ def read_data(
     silence = labels.index(task.silence_label) if task.silence_label in labels else None
     answers = [[(labels.index(e.labels[0]),) for e in examples] for examples in (train, valid)]
     data = Data(
-        labelled(backbone, train, answers[0], TuneConfig.copies, silence=silence),
+        labelled(backbone, train, answers[0], TuneConfig.augment, silence=silence),
         labelled(backbone, valid, answers[1]),
         labels,
     )

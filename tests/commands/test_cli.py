@@ -17,7 +17,7 @@ import torch
 
 from speechprompt.backbone import Backbone
 from speechprompt.cli import COMMANDS, main, summary
-from speechprompt.commands.tune import spoken_command
+from speechprompt.commands import spoken_command
 from speechprompt.prompts.prompt import Prompt
 from tests.tiny import make_backbone, make_waveform
 
@@ -109,7 +109,7 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
         (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
-        (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "copies must be"),
+        (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "augment must be"),
         (
             ["tune", "--task", "x", "--data", "d.parquet", "--tokens-per-batch", "9"],
             "tokens_per_batch must be",

@@ -16,7 +16,8 @@ from speechprompt.decoding.forward import forward_prompted, label_logits, projec
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tuning.trainable import Goal, TrainablePrompt, TuneConfig
+from speechprompt.tuning.config import TuneConfig
+from speechprompt.tuning.trainable import Goal, TrainablePrompt
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "reference"
@@ -139,7 +140,7 @@ def test_tuning_with_the_reference_loss_equals_the_reference(lm, variant):
     """What `tune --loss reference` computes: separator, labels and </s>, from units and label ids."""
     io = load_file(FOLDER / f"{variant}.safetensors")
     learned, deep = "verbalizer.weight" in io, "key_prompts" in io
-    config = TuneConfig(prompt_length=5, deep=deep, loss="reference", feedback="units")
+    config = TuneConfig(prompt_length=5, input_prompts=not deep, loss="reference", feedback="units")
     units = None if learned else torch.arange(100)
     prompt = TrainablePrompt(lm, config, units, Goal(6 if learned else 100, sequence=True))
     stored = {

@@ -19,9 +19,10 @@ from speechprompt.models.prosody_lm import ProsodyLM
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.storage.folders import read_json, write_json
 from speechprompt.tasks import Task
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune, with_noise
 from speechprompt.tuning.recipe import tune_task
-from speechprompt.tuning.trainable import Goal, TrainablePrompt, TuneConfig
+from speechprompt.tuning.trainable import Goal, TrainablePrompt
 from speechprompt.units import Units
 
 LABELS = ("low", "middle", "high")

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Progress, accuracy, balanced, epochs, latest_most, tune, with_noise
 from speechprompt.tuning.trainable import (
     Goal,
     Labelled,
     TrainablePrompt,
-    TuneConfig,
     fixed_units,
     frequent_units,
 )
@@ -46,7 +46,7 @@ def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
     lm = make_lm()
     before = {name: value.clone() for name, value in lm.state_dict().items()}
     seen: list[Progress] = []
-    config = replace(QUICK, deep=deep, verbalizer=verbalizer)
+    config = replace(QUICK, input_prompts=not deep, verbalizer=verbalizer)
     tensors, best = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append)
     chance = 1 / 3
     assert best > chance + (0.25 if deep else 0.12)  # input prompts learn more slowly
@@ -121,7 +121,7 @@ def test_full_fine_tuning_changes_the_lm_and_resumes(tmp_path) -> None:
         if progress.step == 40:
             raise Stopped
 
-    config = replace(QUICK, prompt_length=1, deep=False)
+    config = replace(QUICK, prompt_length=1, input_prompts=True)
     lm, before = make_lm(), make_lm().state_dict()
     seen: list[Progress] = []
     tensors, found = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append, keep="last", lm_lr=3e-3)

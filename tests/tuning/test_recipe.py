@@ -24,9 +24,9 @@ from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning import recipe
+from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune
 from speechprompt.tuning.recipe import labels_in_order, tune_seeds, tune_task
-from speechprompt.tuning.trainable import TuneConfig
 from tests.tiny import N_UNITS, make_backbone, make_prompt, make_waveform
 
 QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
@@ -126,7 +126,7 @@ def test_recordings_become_units_once_for_all_seeds(
         Example(str(i), "train", (("red",), ("blue",))[i % 2], wave(0.3 + 0.5 * (i % 2), i), None)
         for i in range(8)
     ]
-    tune_seeds(backbone, COLOURS, made[:6], made[6:], replace(QUICK, steps=2, check_every=1, copies=1), 3)
+    tune_seeds(backbone, COLOURS, made[:6], made[6:], replace(QUICK, steps=2, check_every=1, augment=1), 3)
     assert len(heard) == 6 * 2 + 2
 
 
@@ -257,7 +257,7 @@ def test_tuning_makes_the_share_of_pauses_that_was_asked_for_but_around_nothing(
     monkeypatch.setattr(recipe, "to_units", spy)
     data = examples(12, 1, [("red",), ("silence",)])
     colours = Task("colours", "Colours", "Other", "random", "CC0-1.0", silence_label="silence")
-    tune_task(backbone, colours, data, data, replace(QUICK, steps=1, copies=2, seed=5, pauses=share))
+    tune_task(backbone, colours, data, data, replace(QUICK, steps=1, augment=2, seed=5, pauses=share))
     (copies, of_train), (no_copies, of_valid) = asked
     assert (copies, no_copies) == (2, 0)
     waveform = make_waveform(1.0)

@@ -1,0 +1,104 @@
+"""What may be chosen of a tuning: TuneConfig. `tune` takes its options, their help and bounds from these fields.
+
+Imports no torch, so that the help of the command line is there at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+from speechprompt.errors import SpeechPromptError
+
+
+def setting(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+    """A field with what the command line says of it; low and high: bounds of a number, both allowed."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """What may be chosen; the defaults suit a few hundred to some ten thousand utterances.
+
+    Raises SpeechPromptError for a number out of bounds and a choice that does not exist. Simulated recordings
+    are described in audio/augment.py, optimizers in optimizer.py, absolute pitch in prompts/prompt.py.
+    """
+
+    prompt_length: int = setting(20, "vectors per layer", 1, 200)
+    input_prompts: bool = setting(False, "prompt the input instead of every layer")
+    verbalizer: Literal["learned", "frequency", "random"] = setting(
+        "learned", "learned, or one unit per label: the most frequent ones, or drawn at random"
+    )
+    start: Literal["normal", "units"] = setting(
+        "normal", "prompts drawn from N(0, 1), or embeddings of units"
+    )
+    feedback: Literal["trained", "units"] = setting(
+        "trained",
+        "answers of several labels: feed them back through trained embeddings, or as units (the papers)",
+    )
+    loss: Literal["labels", "reference"] = setting(
+        "labels",
+        "over the labels alone, or over separator, labels and </s> among all outputs, as the papers' code",
+    )
+    optimizer: Literal["adam", "muon"] = setting(
+        "adam", "muon: learns many labels in fewer steps, with --lr 0.05 or so"
+    )
+    steps: int = setting(2000, "steps of the optimizer", 1, 1_000_000)
+    lr: float = setting(0.06, "learning rate that the steps peak at", 1e-6, 10.0)
+    tokens_per_batch: int = setting(2048, "units and labels of a step, padding included", 64, 1_000_000)
+    prompt_dropout: float = setting(0.0, "share of prompt values dropped; the papers' code has 0.1", 0.0, 0.9)
+    unit_noise: float = setting(
+        0.05, "share of units dropped or replaced in training, against small data", 0.0, 0.9
+    )
+    augment: int = setting(4, "simulated recordings per train clip", 0, 100)
+    pauses: float = setting(
+        0.5,
+        "share of the simulated recordings that begin and end with pauses of their own, as from a microphone, "
+        "where the corpus cuts its clips all alike; none of silence does, nor of a controlled channel, which "
+        "has its own",
+        0.0,
+        1.0,
+    )
+    per_label: int = setting(
+        0,
+        "learn at most so many train clips of each label, drawn by the seed and evenly from the files; all of "
+        "valid is measured; 0: all",
+        0,
+        1_000_000,
+    )
+    balance: bool = setting(
+        False,
+        "draw every label equally often, and let valid choose by the mean of the labels' accuracies; of several "
+        "labels in one answer, whole answers count",
+    )
+    average: bool = setting(
+        False, "measure and keep a mean over the steps, the latest counting most: steadier than the last one"
+    )
+    absolute_pitch: bool = setting(
+        False,
+        "hear each voice at the pitch it has, not against its own mean: for what tells speakers apart; of "
+        "backbones that hear the melody",
+    )
+    label_smoothing: float = setting(0.0, "share of the target given to all labels alike", 0.0, 0.9)
+    check_every: int = setting(100, "steps between looks at the valid split", 1, 1_000_000)
+    patience: int = setting(
+        8, "checks in a row worse than the best before stopping; the best is kept", 1, 1_000_000
+    )
+    seed: int = setting(0, "of everything that is drawn at random", 0, 2**31 - 1)
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, low, high = getattr(self, one.name), one.metadata["low"], one.metadata["high"]
+            if low is not None and not low <= value <= high:
+                raise SpeechPromptError(f"{one.name} must be between {low} and {high}.")
+            known = choices(one)
+            if known and value not in known:
+                raise SpeechPromptError(f"{one.name} must be one of {', '.join(known)}.")
+
+
+TYPES = get_type_hints(TuneConfig)
+
+
+def choices(one: Field[Any]) -> tuple[str, ...]:
+    """What a field of TuneConfig may be, where it is one of several words; else nothing."""
+    return get_args(TYPES[one.name])

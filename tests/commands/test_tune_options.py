@@ -1,0 +1,67 @@
+"""The options of `tune` are the fields of its settings, and the commands that cards quote can be given again."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from speechprompt.cli import main
+from speechprompt.commands import tune
+from speechprompt.tuning.config import TuneConfig
+
+CARDS = sorted(Path(__file__).parents[2].glob("prompts/*/*/README.md"))
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser()
+    tune.add_arguments(made)
+    return made
+
+
+def test_what_is_not_asked_for_is_as_the_settings_have_it() -> None:
+    args = parser().parse_args(["--task", "t", "--data", "d.parquet"])
+    assert tune.config_of(args) == TuneConfig()
+
+
+def test_every_setting_can_be_chosen() -> None:
+    changed = {
+        one.name: {bool: True, int: 2, float: 0.25}.get(type(one.default), "random")
+        for one in fields(TuneConfig)
+    }
+    changed |= {"start": "units", "feedback": "units", "loss": "reference", "optimizer": "muon"}
+    changed["tokens_per_batch"] = 64
+    options = []
+    for name, value in changed.items():
+        options += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
+    args = parser().parse_args(["--task", "t", "--data", "d.parquet", *options])
+    assert tune.config_of(args) == TuneConfig(**changed)
+    assert all(getattr(TuneConfig(), name) != value for name, value in changed.items())
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.parts[-3]}-{card.parts[-2]}")
+def test_the_command_that_a_card_quotes_can_be_given(card: Path) -> None:
+    (command,) = re.findall(r"^ *python -m speechprompt tune (.*)$", card.read_text(), re.MULTILINE)
+    args = parser().parse_args(shlex.split(command))
+    assert args.task == card.parts[-2]
+    tune.config_of(args)  # all numbers are within bounds
+
+
+def test_a_number_out_of_bounds_is_said_before_anything_is_read(capsys) -> None:
+    assert main(["tune", "--task", "t", "--data", "none.parquet", "--augment", "101"]) == 2
+    assert "augment must be between 0 and 100" in capsys.readouterr().err
+
+
+def test_help_says_bounds_and_needs_no_torch() -> None:
+    code = (
+        "import sys\nfrom speechprompt.cli import main\n"
+        "try: main(['tune', '--help'])\nfinally: assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "(1 to 200, default 20)" in done.stdout and "--input-prompts" in done.stdout
