@@ -18,7 +18,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 import torch
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.ui import build, launch_options
+from speechprompt.ui.page import build, launch_options
 from speechprompt.ui.zero_gpu import desk_of
 
 EXAMPLES = Path(__file__).parent / "examples"

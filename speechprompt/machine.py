@@ -75,18 +75,22 @@ def keep_freed_memory() -> bool:
 
 # Time
 
+REQUEST_SECONDS = 60.0  # that one request may take; a minute of speech takes 1 to 4 on two cores
 _deadline: ContextVar[tuple[float, float] | None] = ContextVar(
     "deadline", default=None
 )  # when, seconds allowed
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float | None = None) -> Iterator[None]:
     """Let the work in the block, in this thread, take so many seconds, so that no request holds up all others.
 
-    Whoever serves requests sets it; the loops that can be long call `check_time` between two steps.
+    Whoever serves requests sets it; the loops that can be long call `check_time` between two steps. seconds: None
+    takes REQUEST_SECONDS. Within another block the limit that ends earlier holds.
     """
-    token = _deadline.set((time.monotonic() + seconds, seconds))
+    seconds = REQUEST_SECONDS if seconds is None else seconds
+    mine, outer = (time.monotonic() + seconds, seconds), _deadline.get()
+    token = _deadline.set(mine if outer is None else min(mine, outer))
     try:
         yield
     finally:
@@ -98,5 +102,6 @@ def check_time() -> None:
     limit = _deadline.get()
     if limit is not None and time.monotonic() > limit[0]:
         raise SpeechPromptError(
-            f"The answer took longer than the {limit[1]:g} s that one request may take: use a shorter recording."
+            f"The answer took longer than the {limit[1]:g} s that one request may take: use a shorter recording, "
+            "or fewer at a time."
         )

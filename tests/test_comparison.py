@@ -16,15 +16,14 @@ import pytest
 import soundfile
 
 from speechprompt.audio import load as audio
-from speechprompt.backbone import Backbone
+from speechprompt.comparison import NO_SILENCE, Row, compare
 from speechprompt.models.encoder import UnitEncoder
-from speechprompt.prompts.prompt import Prompt
-from speechprompt.ui import Desk
+from speechprompt.pipeline import SpeechPrompt
 from speechprompt.ui.compare import cards
-from speechprompt.ui.compare import events as comparison
-from speechprompt.ui.compare.events import Comparison, Row, compare
+from speechprompt.ui.compare.events import Comparison
 from speechprompt.ui.compare.table import COLUMNS, table, to_csv, to_json
 from speechprompt.ui.complaints import UNEXPECTED
+from speechprompt.ui.desk import Desk
 from tests import tiny
 from tests.ui.test_page_parts import HOSTILE, Elements, shown
 
@@ -83,10 +82,8 @@ def silence(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def pairs(desk: Desk, *names: str) -> list[tuple[Backbone, Prompt]]:
-    return [
-        (desk.backbones[name], prompt) for name in names for prompt in desk.backbones[name].prompts.values()
-    ]
+def pairs(desk: Desk, *names: str) -> list[tuple[SpeechPrompt, str]]:
+    return [(desk.pipeline(name), task) for name in names for task in desk.backbones[name].prompts]
 
 
 # Asking
@@ -94,7 +91,7 @@ def pairs(desk: Desk, *names: str) -> list[tuple[Backbone, Prompt]]:
 
 def test_one_batch_gives_what_each_task_alone_gives(desk: Desk) -> None:
     waveform = tiny.make_waveform()
-    rows = compare(desk, waveform, pairs(desk, "tiny", "twin"))
+    rows = compare(waveform, pairs(desk, "tiny", "twin"))
     assert [row.backbone.name for row in rows] == ["tiny"] * 3 + ["twin"] * 2
     for row in rows:
         (alone,) = desk.pipeline(row.backbone.name).classify((16_000, waveform), [row.prompt.task])
@@ -116,7 +113,7 @@ def test_an_encoder_that_is_shared_listens_once(desk: Desk, monkeypatch: pytest.
         return batch(self, waveforms)
 
     monkeypatch.setattr(UnitEncoder, "batch", counted)
-    assert all(row.answer for row in compare(desk, tiny.make_waveform(), pairs(desk, "tiny", "twin")))
+    assert all(row.answer for row in compare(tiny.make_waveform(), pairs(desk, "tiny", "twin")))
     assert calls == [1]
 
 
@@ -124,7 +121,7 @@ def test_a_real_clip_is_heard_once_for_the_units_and_for_their_melody() -> None:
     """mini-prosody shares mini's encoder; side by side they answer as each does alone."""
     desk = Desk("mini", EXAMPLES, "cpu")
     waveform = audio.load(EXAMPLES / "yes.flac")
-    rows = compare(desk, waveform, pairs(desk, "mini", "mini-prosody"))
+    rows = compare(waveform, pairs(desk, "mini", "mini-prosody"))
     said = {(row.backbone.name, row.prompt.task): row.answer for row in rows}
     assert (keyword := said["mini", "keyword_spotting"]) and keyword.label == "yes"
     assert {name for name, _ in said} == {"mini", "mini-prosody"}
@@ -135,12 +132,13 @@ def test_a_real_clip_is_heard_once_for_the_units_and_for_their_melody() -> None:
 
 
 def test_prompts_that_the_desk_does_not_know_can_be_compared_with_those_it_knows(desk: Desk) -> None:
-    """Two prompts of one task, one of them the user's own, in one batch."""
-    here = desk.backbones["tiny"]
-    known = here.prompts["colours"]
-    own = tiny.make_prompt(seed=77, sha256=here.unit_lm_sha256)
-    first, second = compare(desk, tiny.make_waveform(), [(here, known), (here, own)])
-    (alone,) = compare(desk, tiny.make_waveform(), [(here, own)])
+    """Two prompts of one task, one of them the user's own."""
+    known = desk.pipeline("tiny")
+    prompt = tiny.make_prompt(seed=77, sha256=known.backbone.unit_lm_sha256)
+    own = SpeechPrompt(known.backbone, [prompt])
+    first, second = compare(tiny.make_waveform(), [(known, "colours"), (own, "colours")])
+    (alone,) = compare(tiny.make_waveform(), [(own, "colours")])
+    assert second.prompt is prompt
     assert first.answer and second.answer and alone.answer
     assert second.answer.score == pytest.approx(alone.answer.score, abs=1e-5)
     known_score = desk.pipeline("tiny").classify((16_000, tiny.make_waveform()), ["colours"])[0].score
@@ -148,11 +146,11 @@ def test_prompts_that_the_desk_does_not_know_can_be_compared_with_those_it_knows
 
 
 def test_silence_and_a_deaf_backbone_take_nothing_from_the_others(desk: Desk) -> None:
-    rows = compare(desk, np.zeros(16_000, np.float32), pairs(desk, "tiny", "deaf"))
+    rows = compare(np.zeros(16_000, np.float32), pairs(desk, "tiny", "deaf"))
     said = {(row.backbone.name, row.prompt.task): row for row in rows}
     assert said["tiny", "fruit"].answer and not said["tiny", "fruit"].error
-    assert said["tiny", "colours"].error == said["tiny", "steps"].error == comparison.NO_SILENCE
-    rows = compare(desk, tiny.make_waveform(), pairs(desk, "deaf", "tiny"))
+    assert said["tiny", "colours"].error == said["tiny", "steps"].error == NO_SILENCE
+    rows = compare(tiny.make_waveform(), pairs(desk, "deaf", "tiny"))
     assert ["hubert-base" in row.error for row in rows] == [True, True, False, False, False]
     assert [row.answer is None for row in rows] == [True, True, False, False, False]
 
@@ -214,14 +212,14 @@ def test_a_bad_recording_is_one_sentence(tab: Comparison, tmp_path: Path, silenc
     assert "One recording, every task" in shown(tab.change(None, [], ["tiny"])[0])
     assert "Nothing was recorded" in shown(tab.answer(silence, ["fruit"], ["tiny"])[0])
     text = shown(tab.answer(silence, [], ["tiny"])[0])
-    assert text.count(comparison.NO_SILENCE) == 2 and "Unit generated" in text
+    assert text.count(NO_SILENCE) == 2 and "Unit generated" in text
 
 
 def test_a_fault_of_ours_is_not_shown(tab: Comparison, clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("/srv/secret went wrong")
 
-    monkeypatch.setattr(comparison, "compare", broken)
+    monkeypatch.setattr(tab.desk, "compare", broken)
     assert shown(tab.answer(clip, [], ["tiny"])[0]) == "No answer" + UNEXPECTED
 
 
@@ -290,9 +288,9 @@ def test_the_table_holds_what_the_cards_show(tab: Comparison, clip: str) -> None
 
 
 def test_an_answer_that_may_be_none_of_the_labels_says_so(desk: Desk) -> None:
-    here = desk.backbones["tiny"]
-    sure = here.prompts["colours"]
-    rows = compare(desk, tiny.make_waveform(), [(here, sure), (here, replace(sure, calibration=STRICT))])
+    sure = desk.pipeline("tiny")
+    strict = SpeechPrompt(sure.backbone, [replace(sure.prompt("colours"), calibration=STRICT)])
+    rows = compare(tiny.make_waveform(), [(sure, "colours"), (strict, "colours")])
     html = [cards.card(row) for row in rows]
     assert ["This may be none of the labels." in Elements(one).text for one in html] == [False, True]
     records = table(rows)
@@ -323,7 +321,7 @@ def test_no_cell_is_calculated_by_a_spreadsheet(desk: Desk, start: str) -> None:
 def test_nothing_from_outside_becomes_markup(desk: Desk) -> None:
     here = desk.backbones["tiny"]
     prompt = tiny.make_prompt("t", (HOSTILE, "b"), title=HOSTILE, group=HOSTILE, sha256=here.unit_lm_sha256)
-    (row,) = compare(desk, tiny.make_waveform(), [(here, prompt)])
+    (row,) = compare(tiny.make_waveform(), [(SpeechPrompt(here, [prompt]), "t")])
     assert row.answer
     answered = replace(row, answer=replace(row.answer, label=HOSTILE))
     for html in (

@@ -22,11 +22,12 @@ from speechprompt.audio.voice_activity import HOP, WINDOW, VoiceDetector, band_l
 from speechprompt.errors import SpeechPromptError
 from speechprompt.live import Event, Listener
 from speechprompt.pipeline import SpeechPrompt
-from speechprompt.ui import Desk, build
 from speechprompt.ui.complaints import UNEXPECTED
+from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
 from speechprompt.ui.live import seats as live_desk
 from speechprompt.ui.live.seats import MAX_SEATS, LiveDesk
+from speechprompt.ui.page import build
 from tests import tiny
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

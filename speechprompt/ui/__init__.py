@@ -1,6 +1,1 @@
-"""The demo: layout (blocks), events (handlers), pictures (figures) and looks (style)."""
-
-from speechprompt.ui.desk import Desk
-from speechprompt.ui.page import build, launch_options
-
-__all__ = ["Desk", "build", "launch_options"]
+"""The demo in the browser: a room for each tab. Door: `page.build`, over the models of `desk.Desk`."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+Update = gr.HTML | dict[str, Any]  # the latter is gr.skip()
+
 DEVICE_QUEUE: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": 1}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 # At once, and only then the answer: it takes what the page holds when its turn is set.
@@ -133,3 +135,8 @@ def answer_panel(value: str, field: str = "sp-panel") -> gr.HTML:
         field=field,
         summary="",
     )
+
+
+def panel(value: str, summary: str = "") -> gr.HTML:
+    """The answer panel's new content; `summary` is what a screen reader says."""
+    return gr.HTML(value=value, summary=summary)

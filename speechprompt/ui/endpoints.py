@@ -15,15 +15,13 @@ import gradio as gr
 from gradio.components.api_component import Api
 
 from speechprompt.audio import load as audio
-from speechprompt.backbone import Backbone
+from speechprompt.comparison import Row
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts.prompt import Prompt
-from speechprompt.ui.compare.events import Row, compare
+from speechprompt.ui.choices import FIRST_TASK
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import DEVICE_QUEUE
-from speechprompt.ui.desk import FIRST_TASK, Desk, load_recording
+from speechprompt.ui.desk import Desk, load_recording
 from speechprompt.ui.uploads import FILES
-from speechprompt.units import parse_units
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -157,9 +155,7 @@ class Endpoints:
         Returns:
             what classify returns; starts and lengths count the repeats that were given
         """
-        (prompt,) = self.choose([task], backbone)
-        pipeline = self.desk.pipeline(backbone)
-        return pipeline.classify_units([parse_units(units)], [prompt[1].task])[0][0].to_dict()
+        return self.desk.classify_units(units, task, backbone)[0].to_dict()
 
     @in_a_sentence
     def tasks(self, backbone: str = "mini") -> list:
@@ -189,20 +185,21 @@ class Endpoints:
             for prompt in here.prompts.values()
         ]
 
-    def choose(self, tasks: list[str] | None, backbone: str) -> list[tuple[Backbone, Prompt]]:
-        """The prompts of these tasks, each once, or of all where none is named."""
+    def choose(self, tasks: list[str] | None, backbone: str) -> list[tuple[str, str]]:
+        """The backbone with each of these tasks once, or with all of its tasks where none is named."""
         here = self.desk.backbone(backbone)
         if tasks and (not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks)):
             raise SpeechPromptError("tasks must be a list of task names, or empty for all.")
-        return [(here, here.prompt(task)) for task in dict.fromkeys(tasks or here.prompts)]
+        return [(here.name, here.prompt(task).task) for task in dict.fromkeys(tasks or here.prompts)]
 
-    def answers(self, path: str | None, asked: list[tuple[Backbone, Prompt]]) -> list[dict[str, Any]]:
-        """Every prompt's answer, or its reason for none."""
+    def answers(self, path: str | None, asked: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        """Every task's answer, or its reason for none."""
         waveform = load_recording(path)
         for backbone, _ in asked:
-            if not backbone.has_encoder:
-                raise SpeechPromptError(str(backbone.missing))
-        return [to_json(row) for row in compare(self.desk, waveform, asked)]
+            here = self.desk.backbone(backbone)
+            if not here.has_encoder:
+                raise SpeechPromptError(str(here.missing))
+        return [to_json(row) for row in self.desk.compare(waveform, asked)]
 
 
 def to_json(row: Row) -> dict[str, Any]:

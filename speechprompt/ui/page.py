@@ -10,6 +10,7 @@ import gradio as gr
 
 from speechprompt.ui import endpoints, style
 from speechprompt.ui import html as figures
+from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import tab as try_tab
 from speechprompt.ui.compare import tab as compare_tab
 from speechprompt.ui.desk import Desk
@@ -30,7 +31,7 @@ def build(desk: Desk) -> gr.Blocks:
     # delete_cache deletes what is left when the server stops; uploads.py deletes all along.
     with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         demo.forget_ended_sessions()
-        gr.HTML(figures.header(desk.device_text()), apply_default_css=False, js_on_load=None)
+        gr.HTML(figures.header(Choices(desk).device_text()), apply_default_css=False, js_on_load=None)
         session = gr.State(Session())  # each visitor gets an empty one
         with gr.Tabs(elem_classes="sp-tabs"):
             with gr.Tab("Try", id="try"):

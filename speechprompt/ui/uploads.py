@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
 
+from speechprompt.machine import time_limit
 from speechprompt.ui.retention import Uploads, use_own_folder
 
 META = {"_type": "gradio.FileData"}  # by which gradio knows a file
@@ -63,7 +64,8 @@ class Page(gr.Blocks):
         with understood():
             inputs = [uploaded(named(*pair)) for pair in zip_longest(asked.inputs[: len(inputs)], inputs)]
             traverse(inputs, lambda file: self._check(file, options.get("session_hash")), names_a_file)
-        return await super().process_api(block_fn, inputs, *args, **options)
+        with time_limit():  # for every event and endpoint alike, from here into the thread that it runs in
+            return await super().process_api(block_fn, inputs, *args, **options)
 
     def _check(self, file: dict[str, Any], session: str | None) -> dict[str, Any]:
         path = Path(os.path.realpath(file["path"])) if "\0" not in file["path"] else Path("/")

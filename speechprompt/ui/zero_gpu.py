@@ -12,18 +12,17 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from speechprompt import machine
 from speechprompt.audio import load as audio
 from speechprompt.decoding.answer import Answer
-from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import time_limit
-from speechprompt.ui.compare.events import compare
-from speechprompt.ui.desk import MOST_SECONDS, Desk
+from speechprompt.ui.desk import Desk
 
 log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -31,7 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 VARIABLE = "SPACES_ZERO_GPU"  # set on such Spaces; app.py asks for it before it imports torch
 FEWEST_SECONDS = 5  # the models move to the GPU first
 
-Said = tuple[Answer | None, str]  # an answer, or the sentence that says why there is none
+Found = tuple[Answer | None, str]  # an answer, or the sentence that says why there is none
 
 
 def on_gpu(function: Function, seconds: Callable[..., int]) -> Function:
@@ -51,14 +50,14 @@ def desk_of(default: str | Path, examples: Path | None) -> Desk:
     if not os.environ.get(VARIABLE):
         return Desk(default, examples)
     desk = Desk(default, examples, "cpu")
-    desk.lent = LentGpu(Desk(default, None, "cuda"))
+    desk.lender = LentGpu(Desk(default, None, "cuda"))
     return desk
 
 
 def seconds_for(waveform: np.ndarray, n_prompts: int) -> int:
     """How long to ask for: the shorter, the sooner it is one's turn, but work that takes longer is killed."""
     return min(
-        int(MOST_SECONDS),
+        int(machine.REQUEST_SECONDS),
         FEWEST_SECONDS + math.ceil(len(waveform) / audio.SAMPLE_RATE * (3 + n_prompts) / 30),
     )
 
@@ -79,41 +78,18 @@ class LentGpu:
                     backbone.n_parameters,
                     len(backbone.prompts),
                 )
-        self._classify = on_gpu(
-            self._classify_there, lambda waveform, task, backbone: seconds_for(waveform, 1)
-        )
         self._compare = on_gpu(self._compare_there, lambda waveform, asked: seconds_for(waveform, len(asked)))
 
-    def classify(self, waveform: np.ndarray, task: str, backbone: str) -> Answer | None:
-        """The answer of one task; None when no GPU can be had, SpeechPromptError when it has no answer."""
+    def compare(self, waveform: np.ndarray, asked: Sequence[tuple[str, str]]) -> list[Found] | None:
+        """Answer or error of each (backbone, task) about a recording; None when no GPU can be had."""
         try:
-            answer, error = self._classify(waveform, task, backbone)
+            return self._compare(waveform, list(asked))
         except Exception as problem:  # of the lending: no share left, too many waiting, taken back
             log.warning("No GPU was lent: %s", problem)
             return None
-        if answer is None:
-            raise SpeechPromptError(error)
-        return answer
 
-    def compare(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Said] | None:
-        """What each of the asked (backbone, task) says; None when no GPU can be had."""
-        try:
-            return self._compare(waveform, asked)
-        except Exception as problem:
-            log.warning("No GPU was lent: %s", problem)
-            return None
-
-    # In the forked processes. A sentence is given and not raised: what is raised there arrives changed.
-
-    def _classify_there(self, waveform: np.ndarray, task: str, backbone: str) -> Said:
-        try:
-            with time_limit(MOST_SECONDS):
-                pipeline = self.desk.pipeline(backbone)
-                return pipeline.classify((audio.SAMPLE_RATE, waveform), [task])[0], ""
-        except SpeechPromptError as error:
-            return None, str(error)
-
-    def _compare_there(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Said]:
-        known = self.desk.backbones
-        rows = compare(self.desk, waveform, [(known[name], known[name].prompt(task)) for name, task in asked])
+    def _compare_there(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Found]:
+        """In the forked process. A sentence is given and not raised: what is raised there arrives changed."""
+        with time_limit():
+            rows = self.desk.compare(waveform, asked)
         return [(row.answer, row.error) for row in rows]

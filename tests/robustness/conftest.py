@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from speechprompt.storage import bundled
-from speechprompt.ui import Desk, build, launch_options, retention, uploads
+from speechprompt.ui import retention, uploads
+from speechprompt.ui.desk import Desk
+from speechprompt.ui.page import build, launch_options
 from tests import tiny
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import load
-from speechprompt.ui import Desk, build
 from speechprompt.ui import page as blocks
+from speechprompt.ui.desk import Desk
+from speechprompt.ui.page import build
 from speechprompt.ui.uploads import Page
 from tests import tiny
 

@@ -26,7 +26,10 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage import bundled
-from speechprompt.ui import Desk, build
+from speechprompt.ui.choices import Choices
+from speechprompt.ui.classify.events import Try
+from speechprompt.ui.desk import Desk
+from speechprompt.ui.page import build
 from tests import tiny
 
 MARKUP = "<img src=x onerror=alert(1)>'\"&`${x}"
@@ -299,12 +302,15 @@ def test_markup_in_every_text_stays_text(root: Path, tmp_path: Path) -> None:
         prompt.save(root / "prompts" / "tiny" / prompt.task)
     desk = Desk("tiny", device="cpu")
     soundfile.write(tmp_path / "clip.wav", tiny.make_waveform(), 16_000)
-    shown = [desk.task_options("tiny"), desk.backbone_options()]
+    shown = [Choices(desk).task_options("tiny"), Choices(desk).backbone_options()]
     for prompt in prompts:
-        panel = desk.answer(str(tmp_path / "clip.wav"), prompt.task, "tiny")
-        shown += [panel.value, desk.invite(prompt.task, "tiny").value]
+        panel = Try(desk).answer(str(tmp_path / "clip.wav"), prompt.task, "tiny")
+        shown += [panel.value, Try(desk).invite(prompt.task, "tiny").value]
         assert "sp-answer" in panel.value, panel.value
-    shown += [desk.answer("x.wav", MARKUP, "tiny").value, desk.answer(None, "hostile_0", MARKUP).value]
+    shown += [
+        Try(desk).answer("x.wav", MARKUP, "tiny").value,
+        Try(desk).answer(None, "hostile_0", MARKUP).value,
+    ]
     pieces = " ".join(shown)
     assert html.escape(MARKUP, quote=False)[:12] in pieces  # it is there, as text
     assert not re.search(r"<img|<u>|onerror=alert\(1\)[^&]*>", pieces)

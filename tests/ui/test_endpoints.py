@@ -22,8 +22,9 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from speechprompt.ui import Desk, build, launch_options
+from speechprompt.ui.desk import Desk
 from speechprompt.ui.endpoints import MAX_FILES
+from speechprompt.ui.page import build, launch_options
 from speechprompt.ui.uploads import NOT_UNDERSTOOD, NOT_UPLOADED
 from tests import tiny
 

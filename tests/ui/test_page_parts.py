@@ -17,12 +17,15 @@ import pytest
 import soundfile
 
 from speechprompt.decoding.answer import Answer, Step
-from speechprompt.ui import Desk, build
 from speechprompt.ui import html as figures
+from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import answer as answers
 from speechprompt.ui.classify import timeline
+from speechprompt.ui.classify.events import Try
 from speechprompt.ui.complaints import UNEXPECTED
+from speechprompt.ui.desk import Desk
 from speechprompt.ui.endpoints import Endpoints
+from speechprompt.ui.page import build
 from speechprompt.units import Units
 from tests import tiny
 
@@ -250,7 +253,7 @@ def test_labels_are_shown_as_people_read_them() -> None:
 
 def test_answer_shows_label_scores_generated_units_and_timing(desk: Desk, clips: Path) -> None:
     path = str(clips / "a.wav")
-    panel = desk.answer(path, "colours", "tiny")
+    panel = Try(desk).answer(path, "colours", "tiny")
     expected = Endpoints(desk).classify(path, "colours", "tiny")
     text = shown(panel)
     assert expected["label"] in text and f"unit {expected['generated'][0]}" in text
@@ -295,7 +298,7 @@ def test_bad_recordings_get_one_sentence_on_the_page_and_from_the_endpoint(
     desk: Desk, tmp_path: Path, kind: str, part: str
 ) -> None:
     path = make_file(tmp_path, kind)
-    panel = desk.answer(path, "colours", "tiny")
+    panel = Try(desk).answer(path, "colours", "tiny")
     assert Elements(panel.value).having("role", "alert") and part in shown(panel)
     assert str(tmp_path) not in panel.value
     with pytest.raises(gr.Error, match=part):
@@ -313,13 +316,13 @@ def test_bad_recordings_get_one_sentence_on_the_page_and_from_the_endpoint(
 def test_unknown_names_list_the_known_ones(
     desk: Desk, clips: Path, task: str, backbone: str, part: str
 ) -> None:
-    assert part in shown(desk.answer(str(clips / "a.wav"), task, backbone))
+    assert part in shown(Try(desk).answer(str(clips / "a.wav"), task, backbone))
     with pytest.raises(gr.Error, match=part):
         Endpoints(desk).classify(str(clips / "a.wav"), task, backbone)
 
 
 def test_without_a_recording_the_button_asks_for_one(desk: Desk) -> None:
-    assert "There is no recording" in shown(desk.answer(None, "colours", "tiny"))
+    assert "There is no recording" in shown(Try(desk).answer(None, "colours", "tiny"))
 
 
 def test_a_fault_of_ours_is_logged_and_not_shown(
@@ -329,7 +332,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
         raise RuntimeError("/srv/secret went wrong")
 
     monkeypatch.setattr(desk.pipeline("tiny").backbone.encoder, "batch", broken)
-    assert shown(desk.answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + UNEXPECTED
+    assert shown(Try(desk).answer(str(clips / "a.wav"), "colours", "tiny")) == "No answer" + UNEXPECTED
     with pytest.raises(gr.Error) as error:
         Endpoints(desk).classify(str(clips / "a.wav"), "colours", "tiny")
     assert error.value.message == UNEXPECTED
@@ -338,45 +341,45 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
 
 
 def test_another_task_answers_the_recording_or_invites_one(desk: Desk, clips: Path) -> None:
-    assert "Fruit" in shown(desk.choose_task(str(clips / "a.wav"), "fruit", "tiny"))
-    invitation = shown(desk.choose_task(None, "fruit", "tiny"))
+    assert "Fruit" in shown(Try(desk).choose_task(str(clips / "a.wav"), "fruit", "tiny"))
+    invitation = shown(Try(desk).choose_task(None, "fruit", "tiny"))
     assert "Record your voice" in invitation and all(fruit in invitation for fruit in ("apple", "plum"))
 
 
 def test_another_backbone_brings_its_tasks_and_explains_itself(desk: Desk) -> None:
-    select, examples, recorder, field = desk.choose_backbone("unknown", "deaf")
+    select, examples, recorder, field = Try(desk).choose_backbone("unknown", "deaf")
     assert select.value == "colours" and "fruit" in select.props["options"]
     assert not recorder["visible"] and field["visible"]
     assert examples.value.count("<button") == 1
-    assert "hubert-base" in shown(desk.choose_task(None, "colours", "deaf"))
-    select, examples, recorder, field = desk.choose_backbone("fruit", "tiny")
+    assert "hubert-base" in shown(Try(desk).choose_task(None, "colours", "deaf"))
+    select, examples, recorder, field = Try(desk).choose_backbone("fruit", "tiny")
     assert select.value == "fruit" and examples.value.count("<button") == 2
     assert recorder["visible"] and not field["visible"]
-    assert desk.choose_backbone("fruit", "unknown") == (gr.skip(),) * 4
+    assert Try(desk).choose_backbone("fruit", "unknown") == (gr.skip(),) * 4
 
 
 def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:
-    assert "Or give it units" in shown(desk.answer(None, "colours", "deaf", " "))
-    panel = desk.answer(None, "colours", "deaf", "[1, 1, 2] 3")
+    assert "Or give it units" in shown(Try(desk).answer(None, "colours", "deaf", " "))
+    panel = Try(desk).answer(None, "colours", "deaf", "[1, 1, 2] 3")
     text = shown(panel)
     assert "3 units without repeats" in text and "The language model generated" in text
     assert "Encoder" not in text and "svg" not in {tag for tag, _ in Elements(panel.value).tags}
-    assert "'x' is no unit" in shown(desk.answer(None, "colours", "deaf", "1 x 2"))
-    assert "Unit 99 does not exist" in shown(desk.answer(None, "colours", "deaf", "1 99"))
+    assert "'x' is no unit" in shown(Try(desk).answer(None, "colours", "deaf", "1 x 2"))
+    assert "Unit 99 does not exist" in shown(Try(desk).answer(None, "colours", "deaf", "1 99"))
 
 
 def test_an_example_brings_its_task_and_is_answered_once(desk: Desk, clips: Path, tmp_path: Path) -> None:
-    path, select, index, field = desk.choose_example("tiny", SimpleNamespace(_data={"index": 1}))
+    path, select, index, field = Try(desk).choose_example("tiny", SimpleNamespace(_data={"index": 1}))
     assert (Path(path), select.value, index, field) == (clips / "b.wav", "fruit", 1, gr.skip())
-    path, select, index, field = desk.choose_example("deaf", SimpleNamespace(_data={"index": 3}))
+    path, select, index, field = Try(desk).choose_example("deaf", SimpleNamespace(_data={"index": 3}))
     assert (path, select.value, index, field) == (gr.skip(), "colours", None, "1 2 3")
     cached = tmp_path / "b.wav"
     cached.write_bytes((clips / "b.wav").read_bytes())
-    assert desk.choose_audio(str(cached), "fruit", "tiny", 1) == (gr.skip(), 1)
+    assert Try(desk).choose_audio(str(cached), "fruit", "tiny", 1) == (gr.skip(), 1)
     cached.write_bytes((clips / "a.wav").read_bytes())
-    panel, index = desk.choose_audio(str(cached), "fruit", "tiny", 1)
+    panel, index = Try(desk).choose_audio(str(cached), "fruit", "tiny", 1)
     assert "Fruit" in shown(panel) and index is None
-    panel, index = desk.choose_audio(None, "fruit", "tiny", 1)
+    panel, index = Try(desk).choose_audio(None, "fruit", "tiny", 1)
     assert "Record your voice" in shown(panel) and index is None
 
 
@@ -385,7 +388,7 @@ def test_an_example_brings_its_task_and_is_answered_once(desk: Desk, clips: Path
 )
 def test_an_example_that_is_not_there_changes_nothing(desk: Desk, data: Any) -> None:
     nothing = (gr.skip(), gr.skip(), None, gr.skip())
-    assert desk.choose_example("tiny", SimpleNamespace(_data=data)) == nothing
+    assert Try(desk).choose_example("tiny", SimpleNamespace(_data=data)) == nothing
 
 
 def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
@@ -395,7 +398,7 @@ def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
         tiny.make_prompt("a", group="Feelings", title="First"),
     )
     desk = Desk(tiny.make_backbone(tmp_path, prompts=prompts), None, "cpu")
-    page = Elements(desk.task_options("tiny"))
+    page = Elements(Choices(desk).task_options("tiny"))
     assert [attrs["label"] for tag, attrs in page.tags if tag == "optgroup"] == ["Feelings", "Words"]
     assert page.text.replace("\u00a0", " ") == "First · not measuredSecond · 89 % of 429"
     assert "86–92" in str(page.having("value", "b")[0]["data-hint"])

@@ -1,22 +1,24 @@
-"""The first tab: one recording, one task, the whole answer."""
+"""The Try tab's components: one recording, one task, the whole answer."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from speechprompt.ui import html as figures
+from speechprompt.ui.choices import Choices
+from speechprompt.ui.classify.events import Try
 from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, latest, recorder, select
 from speechprompt.ui.desk import Desk
 
 
 def build(desk: Desk, session: gr.State) -> tuple[gr.Audio, gr.HTML, gr.HTML]:
-    """The tab's components, and which event calls which handler of the desk.
+    """The tab's components, and which event calls which handler.
 
     Returns its recorder and its choices of task and backbone. session: the visitor's own tasks, which are on
     offer beside everybody's.
     """
-    name = desk.default
-    first_task = desk.first_task(name)
+    events, choices, name = Try(desk), Choices(desk), desk.default
+    first_task = choices.first_task(name)
     with gr.Row(elem_classes="sp-columns"):
         with gr.Column(scale=5, min_width=320, elem_classes="sp-input"):
             audio = recorder("Your recording", "sp-audio", desk.backbones[name].has_encoder)
@@ -30,10 +32,10 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.Audio, gr.HTML, gr.HTML]:
                 elem_id="sp-units",
             )
             examples = gr.HTML(
-                desk.example_buttons(name), apply_default_css=False, js_on_load=EXAMPLES_SCRIPT
+                choices.example_buttons(name), apply_default_css=False, js_on_load=EXAMPLES_SCRIPT
             )
-            task = select("Task", "sp-task", desk.task_options(name), first_task)
-            backbone = select("Backbone", "sp-backbone", desk.backbone_options(), name)
+            task = select("Task", "sp-task", choices.task_options(name), first_task)
+            backbone = select("Backbone", "sp-backbone", choices.backbone_options(), name)
             button = gr.Button("Classify", variant="primary", elem_id="sp-run")
         with gr.Column(scale=8, min_width=320):
             panel = answer_panel(figures.empty(desk.backbones[name].prompts.get(first_task)))
@@ -42,14 +44,14 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.Audio, gr.HTML, gr.HTML]:
     shown = gr.State(None)  # index of the example that was clicked last
     latest_only = latest(panel)
     # change, because a trimmed recording announces itself in no other way
-    audio.change(desk.choose_audio, [*asked, shown, session], [panel, shown], **latest_only)
-    button.click(desk.answer, [*asked, units, session], panel, **latest_only)
-    units.submit(desk.answer, [*asked, units, session], panel, **latest_only)
-    task.input(desk.choose_task, [*asked, units, session], panel, **latest_only)
+    audio.change(events.choose_audio, [*asked, shown, session], [panel, shown], **latest_only)
+    button.click(events.answer, [*asked, units, session], panel, **latest_only)
+    units.submit(events.answer, [*asked, units, session], panel, **latest_only)
+    task.input(events.choose_task, [*asked, units, session], panel, **latest_only)
     backbone.input(
-        desk.choose_backbone, [task, backbone, session], [task, examples, audio, units], **AT_ONCE
-    ).then(desk.choose_task, [*asked, units, session], panel, **latest_only)
-    examples.click(desk.choose_example, backbone, [audio, task, shown, units], **AT_ONCE).then(
-        desk.answer, [*asked, units, session], panel, **latest_only
+        events.choose_backbone, [task, backbone, session], [task, examples, audio, units], **AT_ONCE
+    ).then(events.choose_task, [*asked, units, session], panel, **latest_only)
+    examples.click(events.choose_example, backbone, [audio, task, shown, units], **AT_ONCE).then(
+        events.answer, [*asked, units, session], panel, **latest_only
     )
     return audio, task, backbone

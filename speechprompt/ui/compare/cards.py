@@ -14,9 +14,9 @@ from speechprompt.ui.classify.answer import LONG_LABEL, OUTSIDE, bar, step_name,
 from speechprompt.ui.html import label_tag, milliseconds, percent
 
 if TYPE_CHECKING:
+    from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer
     from speechprompt.prompts.prompt import Prompt
-    from speechprompt.ui.compare.events import Row
 
 BARS_SHOWN = 3
 

@@ -1,4 +1,4 @@
-"""The second tab: one recording, many prompts side by side."""
+"""The Compare tab's components: one recording, many prompts side by side."""
 
 from __future__ import annotations
 

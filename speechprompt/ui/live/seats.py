@@ -22,8 +22,10 @@ import numpy as np
 from speechprompt.errors import SpeechPromptError
 from speechprompt.live import Event, Listener
 from speechprompt.ui import html as figures
+from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.desk import Desk, Update
+from speechprompt.ui.controls import Update
+from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
 
 MAX_SEATS = 4  # each takes about a tenth of a core while somebody speaks
@@ -50,8 +52,8 @@ class LiveDesk:
     """Who listens, and what they are told. clock: seconds, for tests."""
 
     def __init__(self, desk: Desk, clock: Callable[[], float] = time.monotonic) -> None:
-        self.desk = desk
-        self.backbones = {name: b for name, b in desk.backbones.items() if b.has_encoder and b.has_lm}
+        self.desk, self.choices = desk, Choices(desk)
+        self.backbones = desk.complete()
         self.default = desk.default if desk.default in self.backbones else next(iter(self.backbones), "")
         self._clock = clock
         self._seats: dict[str, Seat] = {}
@@ -144,8 +146,8 @@ class LiveDesk:
         if backbone not in self.backbones:
             return gr.skip()
         if task not in self.backbones[backbone].prompts:
-            task = self.desk.first_task(backbone)
-        return gr.HTML(value=task, options=self.desk.task_options(backbone))
+            task = self.choices.first_task(backbone)
+        return gr.HTML(value=task, options=self.choices.task_options(backbone))
 
     def backbone_options(self) -> str:
         entries = [(b.name, b.title, b.info["description"]) for b in self.backbones.values()]

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from speechprompt.ui import html as figures
+from speechprompt.ui.choices import Choices
 from speechprompt.ui.controls import AT_ONCE, PRIVATE, select
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
@@ -40,7 +41,7 @@ def build(desk: Desk) -> None:
     if not live.backbones:
         gr.HTML(figures.note(str(desk.backbones[desk.default].missing)), apply_default_css=False)
         return
-    name = live.default
+    name, choices = live.default, Choices(desk)
     with gr.Row(elem_classes="sp-columns sp-live-columns"):
         with gr.Column(scale=5, min_width=320, elem_classes="sp-input"):
             microphone = gr.HTML(
@@ -50,7 +51,7 @@ def build(desk: Desk) -> None:
                 elem_classes="sp-live-microphone",
                 reply={},
             )
-            task = select("Live task", "sp-live-task", desk.task_options(name), desk.first_task(name))
+            task = select("Live task", "sp-live-task", choices.task_options(name), choices.first_task(name))
             backbone = select("Live backbone", "sp-live-backbone", live.backbone_options(), name)
         with gr.Column(scale=8, min_width=320):
             panel = gr.HTML(

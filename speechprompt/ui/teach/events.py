@@ -24,6 +24,7 @@ from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.teacher import Moment, Taught, TeachConfig, task_name, teach
 from speechprompt.ui import html as figures
+from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import UNEXPECTED, sentence
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
@@ -40,10 +41,11 @@ class TeachingDesk:
 
     def __init__(self, desk: Desk, config: TeachConfig | None = None) -> None:
         self.desk, self.config = desk, config or TeachConfig()
+        self.choices = Choices(desk)
 
     def backbones(self) -> list[str]:
         """Those that can hear, and so be taught."""
-        return [b.name for b in self.desk.backbones.values() if b.has_encoder and b.has_lm]
+        return list(self.desk.complete())
 
     def backbone_options(self) -> str:
         known = self.desk.backbones
@@ -124,7 +126,7 @@ class TeachingDesk:
         assert prompt is not None
         shown: Any = gr.skip()
         if try_backbone in self.desk.backbones:
-            shown = gr.HTML(value=try_task, options=self.desk.task_options(try_backbone, session))
+            shown = gr.HTML(value=try_task, options=self.choices.task_options(try_backbone, session))
         zipped = gr.update(value=self._pack(session, prompt), interactive=True)
         return session, gr.HTML(html), shown, gr.update(visible=True), zipped, gr.HTML("")
 
