@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from speechprompt.audio import load as audio
+from speechprompt.audio.arrays import from_chunk
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.audio.resampling import Resampler
 from speechprompt.audio.voice_activity import FRAMES_PER_SECOND, HOP, WINDOW, VoiceDetector, band_levels
@@ -132,10 +132,9 @@ class Listener:
         range of their type. provisional: whether to answer before speech has ended; whoever is behind
         does without. SpeechPromptError when the chunk cannot be used; it is as if it had not come.
         """
-        sound, rate = audio.from_array(rate, samples)
+        sound, rate = from_chunk(rate, samples)
         if not len(sound):
             raise SpeechPromptError("The chunk of sound is empty: send at least one sample.")
-        audio.check_format(rate, sound.shape[1], rate, MAX_CHUNK_SECONDS)  # a chunk may be short
         if len(sound) > MAX_CHUNK_SECONDS * rate:
             raise SpeechPromptError(
                 f"The chunk of sound is {len(sound) / rate:.1f} s long and the limit is {MAX_CHUNK_SECONDS:g} s: "
@@ -149,7 +148,7 @@ class Listener:
             raise SpeechPromptError(
                 f"The sampling rate changed from {self._resampler.rate} to {rate} Hz: stop and start again."
             )
-        return list(self._hear(self._resampler.feed(sound.mean(axis=1, dtype=np.float32)), provisional))
+        return list(self._hear(self._resampler.feed(sound), provisional))
 
     def finish(self) -> list[Event]:
         """The stream is over: answers the speech that was not."""

@@ -1,7 +1,8 @@
 """Any recording -> waveform: float32 mono at 16 kHz, or one clear sentence saying why not.
 
-Decoding is libsndfile's (WAV, FLAC, OGG, Opus, MP3). Length is read from the header first and decoding
-stops at the limit, so neither ten hours of silence in a small file nor a lying header costs memory.
+Two decoders behind the same limits: libsndfile, and FFmpeg's libraries for what that cannot read. Length is
+read from the header first and decoding stops at the limit, so neither ten hours of silence in a small file
+nor a lying header costs memory.
 """
 
 from __future__ import annotations
@@ -9,27 +10,24 @@ from __future__ import annotations
 import io
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from speechprompt.audio import libav, sndfile
+from speechprompt.audio.arrays import from_array, is_array
+from speechprompt.audio.headers import SoundFile
+from speechprompt.audio.limits import HIGHEST_PEAK, MAX_SECONDS, SAMPLE_RATE
+from speechprompt.audio.reasons import HEAD_BYTES, UnreadableError, instead, unreadable
 from speechprompt.errors import SpeechPromptError
-from speechprompt.units import SAMPLE_RATE
 
-MIN_SECONDS = 0.1
-MAX_SECONDS = 60.0
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
-MAX_CHANNELS = 8
 SILENCE_DBFS = -60.0  # a recording whose peak is lower holds nothing that was said
-HIGHEST_PEAK = (
-    1e6  # times full scale: 16-bit samples stored as floats pass, what overflows a spectrum does not
-)
-BLOCK_FRAMES = 1 << 18
 LARGEST_TERM = 1000  # of the ratio between a rate and ours; all usual rates have smaller ones
 
-AudioInput = str | Path | bytes | tuple[int, np.ndarray]
+AudioInput = str | Path | bytes | tuple[Any, Any] | Mapping[str, Any] | np.ndarray
 
 
 def load(source: AudioInput, max_seconds: float = MAX_SECONDS) -> np.ndarray:
@@ -37,8 +35,9 @@ def load(source: AudioInput, max_seconds: float = MAX_SECONDS) -> np.ndarray:
 
     Parameters
     ----------
-    source : a file path; the bytes of a file; or (rate in Hz, samples [T] or [T, channels]), where
-        integer samples are scaled by the range of their type.
+    source : a file path; the bytes of a file; (rate in Hz, samples) or (samples, rate); {"array", "sampling_rate"}
+        or {"bytes", "path"} as data sets have them; or samples at 16 kHz alone. Samples are an array or
+        torch tensor [T], [T, channels] or [channels, T]; integers are scaled by the range of their type.
     max_seconds : longest recording accepted, in seconds.
 
     Returns
@@ -49,31 +48,27 @@ def load(source: AudioInput, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     ------
     SpeechPromptError : in one sentence, what is wrong with the recording and what to do.
     """
-    if isinstance(source, tuple) and len(source) == 2:
-        samples, rate = from_array(*source)
-        check_format(rate, samples.shape[1], len(samples), max_seconds)
-        mono = mix_down(samples)
+    if is_array(source):
+        parts = [from_array(source, max_seconds)]
     elif isinstance(source, bytes | bytearray):
-        mono, rate = decode(io.BytesIO(source), max_seconds)
+        parts = decode(io.BytesIO(source), "", max_seconds)
     elif isinstance(source, str | Path):
-        mono, rate = decode_file(Path(source), max_seconds)
+        parts = decode_file(Path(source), max_seconds)
+    elif isinstance(source, Mapping) and isinstance(source.get("bytes"), bytes):
+        parts = decode(io.BytesIO(source["bytes"]), Path(str(source.get("path", ""))).suffix, max_seconds)
     elif source is None:
         raise SpeechPromptError("There is no recording: record something or choose a file.")
     else:
         raise SpeechPromptError("A recording must be a file path, bytes, or a pair (rate in Hz, samples).")
-    if not np.isfinite(mono).all():  # a mean hides no NaN, and no Inf
-        raise SpeechPromptError(
-            "The recording holds values that are not numbers (NaN or Inf): export it again."
-        )
-    if np.abs(mono).max() > HIGHEST_PEAK:
-        raise SpeechPromptError("The recording is far louder than full scale (1.0): export it again.")
-    return resample(mono, rate)
-
-
-def mix_down(samples: np.ndarray) -> np.ndarray:
-    """float32 [T, channels] -> float32 [T]."""
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
-        return samples.mean(axis=1, dtype=np.float32)
+    for mono, _ in parts:
+        if not np.isfinite(mono).all():  # a mean hides no NaN, and no Inf
+            raise SpeechPromptError(
+                "The recording holds values that are not numbers (NaN or Inf): export it again."
+            )
+        if np.abs(mono).max() > HIGHEST_PEAK:
+            raise SpeechPromptError("The recording is far louder than full scale (1.0): export it again.")
+    waveforms = [resample(mono, rate) for mono, rate in parts]
+    return waveforms[0] if len(waveforms) == 1 else np.concatenate(waveforms)
 
 
 def peak_dbfs(waveform: np.ndarray) -> float:
@@ -82,24 +77,7 @@ def peak_dbfs(waveform: np.ndarray) -> float:
     return 20 * float(np.log10(peak)) if peak > 0 else -np.inf
 
 
-def from_array(rate: object, samples: object) -> tuple[np.ndarray, int]:
-    """(rate, samples) as gradio gives them -> float32 [T, channels], rate."""
-    if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
-        raise SpeechPromptError("The sampling rate must be a whole number of Hz.")
-    array = np.asarray(samples)
-    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
-        raise SpeechPromptError("Samples must be numbers in an array [T] or [T, channels].")
-    array = array[:, None] if array.ndim == 1 else array
-    if array.dtype.kind == "u":  # unsigned audio is centred on half its range
-        half = 2.0 ** (8 * array.dtype.itemsize - 1)
-        array = (array.astype(np.float64) - half) / half
-    elif array.dtype.kind == "i":
-        array = array.astype(np.float64) / 2.0 ** (8 * array.dtype.itemsize - 1)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes Inf and is refused as such
-        return array.astype(np.float32), int(rate)
-
-
-def decode_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
+def decode_file(path: Path, max_seconds: float) -> list[tuple[np.ndarray, int]]:
     name = "".join(c for c in path.name if c.isprintable())[:80]
     try:
         # O_NONBLOCK: opening a pipe that nobody writes to must not hang.
@@ -111,68 +89,29 @@ def decode_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
         os.close(descriptor)
         raise SpeechPromptError(f"{name!r} is not a file: choose a recording such as WAV, FLAC, OGG or MP3.")
     with open(descriptor, "rb") as file:
-        return decode(file, max_seconds)
+        return decode(file, path.suffix, max_seconds)
 
 
-class Quiet:
-    """A file for libsndfile, which a damaged header may send to before its beginning.
+def decode(file: BinaryIO, suffix: str, max_seconds: float) -> list[tuple[np.ndarray, int]]:
+    """An open sound file -> float32 [T], the mean of its channels, and its rate in Hz, for each rate in it.
 
-    It is told where it is then; an exception would be printed from within its callback, traceback and all.
+    libsndfile first; what it cannot read, or not to the end, goes to FFmpeg's libraries.
     """
-
-    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
-        self.file = file
-        self.tell, self.readinto = file.tell, file.readinto
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
-        with suppress(OSError, ValueError, OverflowError):
-            self.file.seek(offset, whence)
-
-
-def decode(file: io.BufferedReader | io.BytesIO, max_seconds: float) -> tuple[np.ndarray, int]:
-    """An open sound file -> float32 [T], the mean of its channels, and its rate in Hz."""
-    import soundfile  # loads libsndfile, which `--help` need not wait for
-
-    if not file.seek(0, io.SEEK_END):
+    sound = SoundFile(file)
+    if not sound.size:
         raise SpeechPromptError("The recording is empty (0 bytes): record it again.")
-    file.seek(0)
     try:
-        with soundfile.SoundFile(Quiet(file)) as sound:
-            rate, channels = sound.samplerate, sound.channels
-            check_format(rate, channels, sound.frames, max_seconds)
-            limit = int(max_seconds * rate)
-            blocks, total = [], 0
-            while total <= limit:
-                block = sound.read(min(BLOCK_FRAMES, limit + 1 - total), dtype="float32", always_2d=True)
-                if not len(block):
-                    break
-                blocks.append(mix_down(block))  # eight channels at 192 kHz would take 370 MB
-                total += len(block)
-    except SpeechPromptError:
-        raise
-    except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
-        raise SpeechPromptError(
-            "The file cannot be read as sound: use WAV, FLAC, OGG, Opus or MP3 (convert m4a or AAC first)."
-        ) from error
-    check_format(rate, channels, total, max_seconds)  # what was there, whatever the header said
-    return np.concatenate(blocks), rate
-
-
-def check_format(rate: int, channels: int, frames: int, max_seconds: float) -> None:
-    """Raise unless rate, channel count and length are ones that a voice recording can have."""
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise SpeechPromptError(f"The sampling rate is {rate} Hz: use one from 8000 to 192000 Hz.")
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise SpeechPromptError(f"The recording has {channels} channels: use 1 to {MAX_CHANNELS}.")
-    seconds = frames / rate
-    if seconds > max_seconds:
-        raise SpeechPromptError(
-            f"The recording is {seconds:.1f} s long and the limit is {max_seconds:g} s: cut it into parts."
-        )
-    if seconds < MIN_SECONDS:
-        raise SpeechPromptError(
-            f"The recording is {seconds:.2f} s long; at least {MIN_SECONDS} s is needed: record a little longer."
-        )
+        return [sndfile.decode(sound, max_seconds)]
+    except UnreadableError:
+        pass
+    sound.seek(0)
+    head = sound.read(HEAD_BYTES)
+    if instead(head):  # text, archives, playlists: nothing to try a decoder on
+        raise unreadable(head)
+    try:
+        return libav.decode(sound, suffix, max_seconds)
+    except UnreadableError as error:
+        raise unreadable(head, str(error)) from error
 
 
 def resample(waveform: np.ndarray, rate: int) -> np.ndarray:

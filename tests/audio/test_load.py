@@ -87,7 +87,7 @@ def test_path_bytes_and_array_agree(tmp_path) -> None:
         (7, "file path, bytes"),
         ("nowhere.wav", "'nowhere.wav' does not exist"),
         ("a\0b.wav", "cannot be opened"),
-        ((16_000, np.zeros(1_599)), "0.10 s long; at least 0.1 s"),
+        ((16_000, np.zeros(1_599)), "0.0999 s long; at least 0.1 s"),
         ((16_000, np.zeros(0)), "0.00 s long"),
         ((16_000, np.zeros(16_000 * 60 + 1)), "limit is 60 s"),
         ((16_000, np.zeros((16_000, 9))), "9 channels"),
@@ -149,14 +149,6 @@ def test_a_header_that_lies_about_the_length_does_not_matter() -> None:
     content = bytearray(encoded(tone(16_000), 16_000, "WAV", "PCM_16"))
     content[40:44] = (2**31).to_bytes(4, "little")
     assert_is_tone(audio.load(bytes(content)))
-
-
-def test_a_header_without_a_length_is_one_sentence() -> None:
-    content = bytearray(encoded(tone(16_000), 16_000, "WAV", "PCM_16"))
-    for said in (0, 1):
-        content[40:44] = said.to_bytes(4, "little")
-        with pytest.raises(SpeechPromptError, match=r"0\.00 s long; at least 0\.1 s"):
-            audio.load(bytes(content))
 
 
 @pytest.mark.parametrize(("container", "subtype"), [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")])
