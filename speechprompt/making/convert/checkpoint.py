@@ -42,6 +42,7 @@ INERT_NAMES = (
 class StandIn:
     """In place of an object of a class that is not loaded: its arguments and its state, and no behaviour."""
 
+    name: str = ""  # the full name of the class, where the reader keeps it
     args: tuple[Any, ...] = ()
     state: Any = None
 

@@ -1,8 +1,8 @@
-"""Read what joblib pickled, without running it: records of objects, and real arrays.
+"""Read what joblib pickled without running it: numbers, text, arrays, and a stand-in for every other object.
 
-A pickle is a list of instructions for a stack machine, and two of them import and call whatever the file
-names. Here calling a name only makes a record of it, names are a short list, and so are instructions.
-joblib's files have the bytes of each array between the instructions. Knows nothing of k-means.
+Python's own unpickler imports and calls what a file names through `find_class`; here that gives a class
+without behaviour for a short list of names and refuses all others, and only the instructions that such a
+file needs are followed. joblib writes the bytes of each array between them. Knows nothing of k-means.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import io
 import math
 import os
+import pickle
 import pickletools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-T = TypeVar("T")
+from speechprompt.making.convert.checkpoint import StandIn
 
 MAX_AXES = 4
 
@@ -29,120 +29,65 @@ IGNORED = re.compile(
     r"numpy\.ndarray|numpy\._?core\.multiarray\.scalar|_codecs\.encode|numpy\.random\.__RandomState_ctor"
     r"|numpy\.random\._pickle\.__(randomstate|bit_generator)_ctor|numpy\.random\._mt19937\.MT19937"
 )
-CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-}
-TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-LITERALS = re.compile(r"BININT[12]?|LONG1|BINFLOAT|(SHORT_)?BIN(STRING|BYTES|UNICODE)")
-
-
-@dataclass
-class _Name:
-    """A class or function that the file names; never looked up."""
-
-    name: str
-
-
-@dataclass
-class Record:
-    """What the file would have made by calling a name: a record of it."""
-
-    name: str
-    args: tuple[Any, ...]
-    state: Any = None
+FOLLOWED = re.compile(
+    r"PROTO|FRAME|STOP|MARK|NONE|NEW(TRUE|FALSE)|BININT[12]?|LONG1|BINFLOAT|(SHORT_)?BIN(STRING|BYTES|UNICODE)"
+    r"|EMPTY_(TUPLE|LIST|DICT)|TUPLE[123]?|APPENDS?|SETITEMS?|MEMOIZE|(LONG_)?BIN(PUT|GET)|(STACK_)?GLOBAL"
+    r"|NEWOBJ|REDUCE|BUILD"
+)
+INSTRUCTIONS = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
 
 class Refused(Exception):
     """What the file asked for and does not get; becomes the error sentence."""
 
 
-class Reader:
-    """Follows a pickle's instructions on a stack of its own; no instruction can import, call or set anything.
+class _Followed(dict[int, Callable[..., None]]):
+    """Code of an instruction -> the unpickler's method, for those that are followed."""
 
-    data: the whole file. allowed: the names that may occur in it, besides those of arrays. Raises Refused
-    with what it will not follow; a damaged file makes it raise any other exception.
+    def __missing__(self, code: int) -> Callable[..., None]:
+        raise Refused(f"the pickle instruction {INSTRUCTIONS[code]}")
+
+
+class Reader(pickle._Unpickler):  # the one in Python: its memo cannot be made to take gigabytes, as that in C
+    """load() -> plain values, numpy arrays, and a StandIn with `name`, `args` and `state` for any other object.
+
+    data: the whole file. allowed: the names that may occur in it, besides those of arrays. load raises Refused
+    with what it does not follow; a damaged file makes it raise any other exception.
     """
 
+    stack: list[Any]
+
     def __init__(self, data: bytes, allowed: re.Pattern[str]) -> None:
-        self.data = data
-        self.allowed = allowed
-        self.file = io.BytesIO(data)
-        self.stack: list[Any] = []
-        self.marks: list[list[Any]] = []  # the stacks below each mark
-        self.memo: dict[int, Any] = {}
+        self.data, self.file, self.allowed = data, io.BytesIO(data), allowed
+        self.classes: dict[str, type[StandIn]] = {}
+        super().__init__(self.file, encoding="latin-1")
 
-    def read(self) -> Any:
-        """What the pickle describes: plain values, numpy arrays, and a Record of each other object."""
-        for opcode, arg, _ in pickletools.genops(self.file):
-            if opcode.name == "STOP":
-                return self.stack.pop()
-            self.follow(opcode.name, arg)
-        raise EOFError
+    def find_class(self, module: str, name: str) -> type[StandIn]:
+        full = f"{module}.{name}"
+        if not any(known.fullmatch(full) for known in (self.allowed, ARRAY, DTYPE, IGNORED)):
+            raise Refused(full[:120])
+        return self.classes.setdefault(full, type("StandIn", (StandIn,), {"name": full}))
 
-    def follow(self, instruction: str, arg: Any) -> None:
-        stack = self.stack
-        if instruction in ("PROTO", "FRAME"):
-            return
-        if instruction in CONSTANTS:
-            stack.append(CONSTANTS[instruction]())
-        elif LITERALS.fullmatch(instruction):
-            stack.append(arg)
-        elif instruction == "MARK":
-            self.marks.append(stack)
-            self.stack = []
-        elif instruction == "TUPLE":
-            items = self.since_mark()
-            self.stack.append(tuple(items))
-        elif instruction in TUPLES:
-            stack[-TUPLES[instruction] :] = [tuple(stack[-TUPLES[instruction] :])]
-        elif instruction in ("APPEND", "APPENDS"):
-            items = [stack.pop()] if instruction == "APPEND" else self.since_mark()
-            self.top(list).extend(items)
-        elif instruction in ("SETITEM", "SETITEMS"):
-            items = [stack.pop(-2), stack.pop()] if instruction == "SETITEM" else self.since_mark()
-            # Hashing a tuple of tuples of … may take for ever, and the entries of a state have names.
-            if not all(isinstance(key, str) for key in items[::2]):
-                raise Refused("a dictionary whose keys are not text")
-            self.top(dict).update(zip(items[::2], items[1::2], strict=True))
-        elif instruction in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            self.memo[len(self.memo) if arg is None else arg] = stack[-1]
-        elif instruction in ("BINGET", "LONG_BINGET"):
-            stack.append(self.memo[arg])
-        elif instruction in ("GLOBAL", "STACK_GLOBAL"):
-            parts = arg.split(" ") if instruction == "GLOBAL" else [stack.pop(-2), stack.pop()]
-            stack.append(self.named(".".join(parts)))
-        elif instruction in ("NEWOBJ", "REDUCE"):
-            args = self.top(tuple)
-            stack.pop()
-            stack.append(Record(self.top(_Name).name, args))
-            del stack[-2]
-        elif instruction == "BUILD":
-            state = stack.pop()
-            made = self.top(Record)
-            made.state = state
-            if ARRAY.fullmatch(made.name):
-                stack[-1] = self.read_array(state)
-        else:
-            raise Refused(f"the pickle instruction {instruction}")
+    def build(self) -> None:
+        made = self.stack[-2]
+        if not isinstance(made, StandIn):
+            raise ValueError("a state for no object")
+        made.state = self.stack.pop()
+        if ARRAY.fullmatch(made.name):
+            self.stack[-1] = self.read_array(made.state)
 
-    def since_mark(self) -> list[Any]:
-        items, self.stack = self.stack, self.marks.pop()
-        return items
+    def set_item(self) -> None:
+        self.check_keys(self.stack[-2:-1])
+        super().load_setitem()  # type: ignore[misc]
 
-    def top(self, kind: type[T]) -> T:
-        if not isinstance(self.stack[-1], kind):
-            raise ValueError("an instruction without its operand")
-        return self.stack[-1]
+    def set_items(self) -> None:
+        self.check_keys(self.stack[::2])
+        super().load_setitems()  # type: ignore[misc]
 
-    def named(self, name: str) -> _Name:
-        if not any(known.fullmatch(name) for known in (self.allowed, ARRAY, DTYPE, IGNORED)):
-            raise Refused(name[:120])
-        return _Name(name)
+    def check_keys(self, keys: list[Any]) -> None:
+        # Hashing a tuple of tuples of … may take for ever, and the entries of a state have names.
+        if not all(isinstance(key, str) for key in keys):
+            raise Refused("a dictionary whose keys are not text")
 
     def read_array(self, header: dict[str, Any]) -> np.ndarray:
         """The array whose bytes begin here, as joblib's NumpyArrayWrapper describes it."""
@@ -150,13 +95,23 @@ class Reader:
         if header.get("numpy_array_alignment_bytes") is not None:
             self.file.seek(self.file.read(1)[0], os.SEEK_CUR)
         start = self.file.tell()
-        shape, fortran = header["shape"], header["order"] == "F"
-        found = array(memoryview(self.data)[start:], _dtype(header["dtype"]), shape, fortran)
+        found = array(
+            memoryview(self.data)[start:], _dtype(header["dtype"]), header["shape"], header["order"] == "F"
+        )
         self.file.seek(start + found.nbytes)
         return found
 
+    dispatch = _Followed(
+        {
+            code: method
+            for code, method in pickle._Unpickler.dispatch.items()
+            if FOLLOWED.fullmatch(INSTRUCTIONS[code])
+        }
+    )
+    dispatch |= {pickle.BUILD[0]: build, pickle.SETITEM[0]: set_item, pickle.SETITEMS[0]: set_items}
 
-def _dtype(described: Record) -> np.dtype:
+
+def _dtype(described: StandIn) -> np.dtype:
     """The dtype if it is that of plain numbers."""
     if not DTYPE.fullmatch(described.name) or not re.fullmatch(r"f[248]|[iu][1248]|b1", described.args[0]):
         raise Refused(f"an array of the dtype {str(described.args[0])[:20]!r}")

@@ -2,9 +2,9 @@
 
   python -m speechprompt convert kmeans km.bin centroids.safetensors
 
-km.bin is a scikit-learn KMeans or MiniBatchKMeans that joblib pickled. A pickle may run anything, so it
-is not loaded: its instructions are followed by a reader that only takes notes of what the file would have
-made, knows the names that such a file needs, and refuses every other by name. Of the model only
+km.bin is a scikit-learn KMeans or MiniBatchKMeans that joblib pickled. A pickle may run anything, so the
+unpickler gets a class without behaviour in place of every class that such a file needs, and refuses every
+other by name. Of the model only
 the centroids matter, since a frame's unit is the nearest one (SpeechPrompt, section 2.1). They are
 written as float32 [K, d] under the name `centroids`. A plain array of numpy (.npy) is read, too.
 """
@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.convert.joblib_file import Reader, Record, Refused, array
+from speechprompt.making.convert.checkpoint import StandIn
+from speechprompt.making.convert.joblib_file import Reader, Refused, array
 from speechprompt.storage.folders import write_tensors
 
 MAX_BYTES = 1 << 30  # some files keep the label of every frame that was clustered
@@ -69,7 +70,7 @@ def read(path: Path) -> Tensor:
     if not data.startswith((NPY_MAGIC, PICKLE_MAGIC)):
         raise SpeechPromptError(f"{label} is neither a pickle that joblib wrote nor a .npy array.")
     try:
-        found = _read_npy(data) if data.startswith(NPY_MAGIC) else _centroids(Reader(data, KMEANS).read())
+        found = _read_npy(data) if data.startswith(NPY_MAGIC) else _centroids(Reader(data, KMEANS).load())
     except Refused as refused:
         raise SpeechPromptError(
             f"{label} holds {refused}, which no k-means model needs; nothing of it was run."
@@ -87,7 +88,7 @@ def _centroids(model: Any) -> Any:
     """The centroids of a fitted model, None in anything else."""
     return (
         model.state.get("cluster_centers_")
-        if isinstance(model, Record) and KMEANS.fullmatch(model.name)
+        if isinstance(model, StandIn) and KMEANS.fullmatch(model.name)
         else None
     )
 
