@@ -7,27 +7,26 @@ HuBERT-base comes from the Hub (facebook/hubert-base-ls960, at a fixed revision)
 from dl.fbaipublicfiles.com. Run it again to go on after a broken connection; what is installed is skipped.
 Files that are here already are taken with --hubert, --km and --lm instead. Nothing of a pickle is run.
 
-Every file is checked by its sha256 where one is known: those of HuBERT-base are, those of the other two
-are not published. Theirs is printed when first seen, noted in fetched.json beside the backbone once the
-file has been converted, and enforced on later downloads; --sha256 km.bin=HEX enforces it from the start.
+A download must have the sha256 that is published for it. None is for hubert100_lm.tgz: its own is printed
+when first seen, noted in fetched.json beside the backbone once the file has been converted, and enforced on
+later downloads. --sha256 NAME=HEX enforces another, also on a local file.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import constants, hf_hub_url
 
 from speechprompt.backbone import FETCHED, Backbone
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.download import check_space, download, download_from_hub, extract
+from speechprompt.making.download import check_space, download, extract
 from speechprompt.storage.bundled import BACKBONE_JSON, find
 from speechprompt.storage.folders import read_json, replaced_folder, sha256_file, write_json
 from speechprompt.units import UNIT_OFFSET
@@ -38,11 +37,12 @@ FILES = "https://dl.fbaipublicfiles.com/textless_nlp/gslm/hubert"
 NOTES_NAME = "fetched.json"
 HUBERT_BYTES = 400 << 20  # pytorch_model.bin has 377,569,754
 INSTALLED_BYTES = 900 << 20  # an encoder or a unit LM, and the pieces it is made of
+LM_MEMBERS = {"checkpoint_best.pt": 6 << 30, "dict.txt": 4 << 20}
 
 
 @dataclass(frozen=True)
 class Source:
-    """One original file: where it is, the option that takes a local copy, and what is known about it."""
+    """One original file: where it is, the option that takes a local copy, and the sha256 that is published."""
 
     name: str
     url: str
@@ -51,60 +51,65 @@ class Source:
     sha256: str | None = None
 
 
+def _of_hubert(name: str, sha256: str | None = None) -> Source:
+    return Source(name, hf_hub_url(REPOSITORY, name, revision=REVISION), "--hubert", HUBERT_BYTES, sha256)
+
+
 HUBERT = (
-    Source(
-        "config.json",
-        f"https://huggingface.co/{REPOSITORY}",
-        "--hubert",
-        1 << 20,
-        "56be398848bbd9cbc720172b0d45b2f01cac7652f2968f0f31f5faf9f2986acc",
-    ),
-    Source(
-        "pytorch_model.bin",
-        f"https://huggingface.co/{REPOSITORY}",
-        "--hubert",
-        HUBERT_BYTES,
-        "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad",
-    ),
+    _of_hubert("config.json", "56be398848bbd9cbc720172b0d45b2f01cac7652f2968f0f31f5faf9f2986acc"),
+    _of_hubert("pytorch_model.bin", "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad"),
 )
-KM = Source("km.bin", f"{FILES}/km100/km.bin", "--km", 1 << 30)
+HUBERT_SAFETENSORS = _of_hubert("model.safetensors")  # in a local folder
+KM = Source(
+    "km.bin",
+    f"{FILES}/km100/km.bin",
+    "--km",
+    1 << 30,
+    "f14a3104615485381fc489701d6761c9abbdbb0d43607cf55518a1e2891023fe",  # published in textlesslib
+)
 LM = Source("hubert100_lm.tgz", f"{FILES}/lm_km100/hubert100_lm.tgz", "--lm", 6 << 30)
-LM_MEMBERS = {"checkpoint_best.pt": 6 << 30, "dict.txt": 4 << 20}
 
 
 class Fetch:
     """One run: the backbone's folder, the folder for downloads inside it, and the digests to enforce."""
 
     def __init__(self, folder: Path, given: dict[str, str]) -> None:
-        self.folder = folder
-        self.work = folder / ".fetch"
-        self.given = given
-        self.seen: dict[str, dict[str, str]] = {}  # notes of this run, kept once the files proved good
-
-    def notes(self) -> dict[str, dict[str, str]]:
-        """File name -> {sha256, from}, of what was installed before."""
-        if not (self.folder / NOTES_NAME).is_file():
-            return {}
-        files = read_json(self.folder, NOTES_NAME, "Notes").get("files")
-        if not isinstance(files, dict) or not all(isinstance(note, dict) for note in files.values()):
-            raise SpeechPromptError(f"{NOTES_NAME} is damaged: delete it to trust the next downloads anew.")
-        return files
+        self.folder, self.work, self.given = folder, folder / ".fetch", given
+        self.notes: dict[
+            str, dict[str, str]
+        ] = {}  # file name -> {sha256, from}; written once the files proved good
+        if (folder / NOTES_NAME).is_file():
+            files = read_json(folder, NOTES_NAME, "Notes").get("files")
+            if not isinstance(files, dict) or not all(isinstance(note, dict) for note in files.values()):
+                raise SpeechPromptError(
+                    f"{NOTES_NAME} is damaged: delete it to trust the next downloads anew."
+                )
+            self.notes = files
 
     def keep_notes(self) -> None:
         aside = self.folder / f".{NOTES_NAME}"
-        write_json(aside, {"format_version": 1, "files": self.notes() | self.seen})
+        write_json(aside, {"format_version": 1, "files": self.notes})
         aside.replace(self.folder / NOTES_NAME)
 
-    def check(self, source: Source, path: Path, local: bool) -> None:
-        """Hold a file against the digest that is known for it; a wrong download is deleted."""
-        found = sha256_file(path)
-        expected = self.given.get(source.name)
-        if not local:
-            note = self.notes().get(source.name, {})
+    def file(self, source: Source, local: Path | None) -> Path:
+        """The local copy of a source, or its download, held against the digest that is known for it."""
+        path, expected = local or self.work / source.name, self.given.get(source.name)
+        if local is None:
+            if source in HUBERT and constants.HF_HUB_OFFLINE:
+                raise SpeechPromptError(
+                    f"{source.name} of HuBERT cannot be downloaded because HF_HUB_OFFLINE is set: unset it, or give "
+                    f"a local copy with {source.option}."
+                )
+            self.work.mkdir(exist_ok=True)
+            download(source.url, path, source.max_bytes, f"give a local copy with {source.option}")
+            note = self.notes.get(source.name, {})
             noted = note.get("sha256") if note.get("from") == source.url else None
             expected = expected or source.sha256 or noted
-        if expected is not None and found != expected:
-            if not local:
+        elif not local.is_file():
+            raise SpeechPromptError(f"{source.option}: there is no file {local.name!r}.")
+        found = sha256_file(path)
+        if expected not in (None, found):
+            if local is None:
                 path.unlink()
             raise SpeechPromptError(
                 f"{source.name} has the sha256 {found}, but {expected} was expected, so it was not installed: "
@@ -116,57 +121,29 @@ class Fetch:
             )
         if found not in (expected, source.sha256):
             print(f"{source.name}: sha256 {found}, not known before", flush=True)
-        self.seen[source.name] = {"sha256": found, "from": "a local file" if local else source.url}
-
-    def file(self, source: Source, local: Path | None) -> Path:
-        """The local copy of a source, or its download, checked."""
-        if local is not None:
-            if not local.is_file():
-                raise SpeechPromptError(f"{source.option}: there is no file {local.name!r}.")
-            self.check(source, local, local=True)
-            return local
-        self.work.mkdir(exist_ok=True)
-        target = self.work / source.name
-        download(source.url, target, source.max_bytes, f"give the file with {source.option}")
-        self.check(source, target, local=False)
-        return target
-
-    @contextmanager
-    def forgetting(self, source: Source, local: Path | None) -> Iterator[None]:
-        """A download that proves to be something else is not kept, so that the next run gets it anew."""
-        try:
-            yield
-        except SpeechPromptError:
-            if local is None:
-                (self.work / source.name).unlink(missing_ok=True)
-            raise
+        self.notes[source.name] = {"sha256": found, "from": "a local file" if local else source.url}
+        return path
 
     def hubert(self, local: Path | None) -> Path:
-        """A folder as on the Hub: the given one, or a download."""
-        if local is not None:
-            if not local.is_dir():
-                raise SpeechPromptError(f"--hubert: there is no folder {local.name!r}.")
-            for source in (*HUBERT, Source("model.safetensors", HUBERT[0].url, "--hubert", HUBERT_BYTES)):
-                if (local / source.name).is_file():
-                    self.check(source, local / source.name, local=True)
-            return local
-        folder = self.work / "hubert"
-        folder.mkdir(parents=True, exist_ok=True)
-        check_space(folder / HUBERT[1].name, HUBERT_BYTES)
-        for source in HUBERT:
-            path = download_from_hub(
-                REPOSITORY, REVISION, source.name, folder, "give its folder with --hubert"
-            )
-            self.check(source, path, local=False)
-        return folder
+        """A folder as on the Hub: the given one, or the one with the downloads."""
+        if local is None:
+            check_space(self.work, HUBERT_BYTES)
+            for source in HUBERT:
+                self.file(source, None)
+            return self.work
+        if not local.is_dir():
+            raise SpeechPromptError(f"--hubert: there is no folder {local.name!r}.")
+        for source in (*HUBERT, HUBERT_SAFETENSORS):
+            if (local / source.name).is_file():
+                self.file(source, local / source.name)
+        return local
 
     def install_encoder(self, n_units: int, hubert: Path | None, km: Path | None) -> None:
         from speechprompt.making.convert import kmeans
         from speechprompt.making.convert.hubert import from_hub_folder
 
-        with self.forgetting(KM, km):
-            centroids = kmeans.read(self.file(KM, km))
-            check_count(KM.name, len(centroids), n_units)
+        centroids = kmeans.read(self.file(KM, km))
+        check_count(KM.name, len(centroids), n_units)
         encoder = from_hub_folder(self.hubert(hubert), centroids)
         encoder.units(
             torch.randn(16_000, generator=torch.Generator().manual_seed(0)).mul(0.1).numpy()
@@ -175,36 +152,33 @@ class Fetch:
         encoder.save(self.folder / "encoder")
         self.keep_notes()
 
-    def share_encoder(self, name: str) -> bool:
-        """Take the encoder of the other backbone that runs on HuBERT-base, if it is here already."""
-        for other in FETCHED:
-            theirs = find(other)
-            if other == name or theirs == self.folder or not (theirs / "encoder").is_dir():
-                continue
-            with replaced_folder(self.folder / "encoder") as aside:
-                for path in (theirs / "encoder").iterdir():
-                    try:
-                        os.link(path, aside / path.name)
-                    except OSError:  # another disk, or one without links
-                        shutil.copyfile(path, aside / path.name)
-            self.seen |= Fetch(theirs, {}).notes()
-            self.seen.pop(LM.name, None)
-            self.keep_notes()
-            print(f"encoder: taken from backbone {other}, which has the same", flush=True)
-            return True
-        return False
+    def share_encoder(self, other: str) -> bool:
+        """Copy the encoder of the other backbone that runs on HuBERT-base, if it is here already."""
+        theirs = find(other)
+        if theirs == self.folder or not (theirs / "encoder").is_dir():
+            return False
+        with replaced_folder(self.folder / "encoder") as aside:
+            shutil.copytree(theirs / "encoder", aside, dirs_exist_ok=True)
+        self.notes |= {name: note for name, note in Fetch(theirs, {}).notes.items() if name != LM.name}
+        self.keep_notes()
+        print(f"encoder: copied from backbone {other}, which has the same", flush=True)
+        return True
 
     def install_lm(self, n_units: int, lm: Path | None) -> None:
         from speechprompt.making.convert import unit_lm
 
-        with self.forgetting(LM, lm):
-            archive = self.file(LM, lm)
-            self.work.mkdir(exist_ok=True)
+        archive = self.file(LM, lm)
+        self.work.mkdir(exist_ok=True)
+        try:
             extract(archive, LM_MEMBERS, self.work)
-            checkpoint, dictionary = (self.work / name for name in LM_MEMBERS)
-            check_space(self.folder / "unit_lm", INSTALLED_BYTES)
-            made = unit_lm.convert(checkpoint, dictionary, self.work / "unit_lm")
-            check_count(LM.name, made.config.vocab_size - UNIT_OFFSET, n_units)
+        except SpeechPromptError:  # a page in place of the file, which has no published digest
+            if lm is None:
+                archive.unlink()
+            raise
+        check_space(self.folder / "unit_lm", INSTALLED_BYTES)
+        checkpoint, dictionary = (self.work / name for name in LM_MEMBERS)
+        made = unit_lm.convert(checkpoint, dictionary, self.work / "unit_lm")
+        check_count(LM.name, made.config.vocab_size - UNIT_OFFSET, n_units)
         (self.work / "unit_lm").replace(self.folder / "unit_lm")
         self.keep_notes()
 
@@ -216,7 +190,7 @@ def check_count(name: str, found: int, expected: int) -> None:
 
 def read_digests(texts: list[str] | None) -> dict[str, str]:
     """["km.bin=HEX"] -> {"km.bin": "hex"}."""
-    known = [source.name for source in (*HUBERT, KM, LM)] + ["model.safetensors"]
+    known = [source.name for source in (*HUBERT, KM, LM, HUBERT_SAFETENSORS)]
     digests = {}
     for text in texts or []:
         name, _, value = text.partition("=")
@@ -267,7 +241,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         if backbone.has_encoder:
             print(f"encoder: {here}", flush=True)
-        elif own_files or not fetch.share_encoder(args.backbone):
+        elif own_files or not any(fetch.share_encoder(other) for other in {*FETCHED} - {args.backbone}):
             fetch.install_encoder(backbone.n_units, args.hubert, args.km)
             print("encoder: installed", flush=True)
         if args.backbone == "gslm" and not backbone.has_lm:
