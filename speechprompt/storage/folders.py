@@ -6,15 +6,15 @@ size and hold exactly the expected tensors; nothing is ever unpickled. Knows no 
 
 from __future__ import annotations
 
-import ctypes
 import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,11 +25,14 @@ from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
 
+REST_SECONDS = 3600  # after which what a writer left aside counts as left by one that was killed
+ATTEMPTS = 100  # of a writer, when others write the same folder
 FLOATS = ("F16", "BF16", "F32")  # safetensors' names of the dtypes that weights may be stored in
 
 
 def file_inside(folder: Path, name: str, what: str, max_bytes: int) -> Path:
     """The regular file `name` of the folder, at most max_bytes long; `what` begins every error."""
+    put_back(folder)
     path = folder / name
     if not path.is_file():
         raise SpeechPromptError(f"{what}: {name} is missing.")
@@ -143,8 +146,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def try_lock(descriptor: int, wait: bool = False) -> bool:
-    """Lock an open file or folder until it is closed, by this process's death at the latest.
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, by this process's death at the latest.
 
     False when another holds the lock. Where there are no such locks (Windows, some network disks) there is
     nothing to wait for.
@@ -152,7 +155,7 @@ def try_lock(descriptor: int, wait: bool = False) -> bool:
     try:
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except (ImportError, OSError):
@@ -164,29 +167,33 @@ def try_lock(descriptor: int, wait: bool = False) -> bool:
 def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give a hidden sibling to write into; when the block ends well it takes the folder's place.
 
-    Readers see the old files or the new ones, never half of each; an interrupted write leaves the old,
-    and the next one clears its rest away. Files of the old folder that the block did not write are
-    kept, but for those named in `drop`. Of two writers the second waits.
+    Readers see the old files or the new ones, never half of each, but for the moment between two renames in
+    which there is no folder: whoever then reads its files is told that they are missing or puts the old folder
+    back, which a writer that is killed in this moment leaves beside. An interrupted write leaves the old folder,
+    and a write an hour later clears its rest away. Files of the old folder that the block did not write are kept,
+    but for those named in `drop`. Of two writers at once the last wins, whole.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder.parent):
-        for rest in folder.parent.glob(f".{glob.escape(folder.name)}.*.aside"):
-            shutil.rmtree(rest, ignore_errors=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".aside", dir=folder.parent))
-        try:
-            yield aside
-            aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
-            for path in folder.iterdir() if folder.exists() else ():
-                if path.name not in drop and not (aside / path.name).exists():
-                    keep(path, aside / path.name)
-            for path in aside.rglob("*"):
-                if path.is_file() and not path.is_symlink():
-                    sync(path)
-            sync(aside)
-            swap(aside, folder)
-            sync(folder.parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    put_back(folder)
+    for rest in folder.parent.glob(f".{glob.escape(folder.name)}.*.aside*"):
+        with suppress(OSError):
+            if time.time() - rest.stat().st_ctime >= REST_SECONDS:
+                shutil.rmtree(rest, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".aside", dir=folder.parent))
+    try:
+        yield aside
+        aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in drop and not (aside / path.name).exists():
+                keep(path, aside / path.name)
+        for path in aside.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                sync(path)
+        sync(aside)
+        swap(aside, folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def keep(path: Path, copy: Path) -> None:
@@ -197,40 +204,30 @@ def keep(path: Path, copy: Path) -> None:
         shutil.copy2(path, copy, follow_symlinks=False)
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    if os.name != "posix":
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try_lock(descriptor, wait=True)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def swap(new: Path, folder: Path) -> None:
-    """Let `new` become `folder`, which becomes `new` if there was one: in one step where the system has one."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    if _exchange(new, folder):
-        return
-    old = new.with_name(new.name + ".old")  # for a moment there is no folder
-    folder.rename(old)
-    new.rename(folder)
-    old.rename(new)
+    """Let `new` become `folder` in two renames, whatever other writers and readers do in between."""
+    old = new.with_name(f"{new.name}.old")
+    for attempt in range(ATTEMPTS):
+        try:
+            put_back(folder)
+            if folder.exists():
+                folder.rename(old)
+            new.rename(folder)
+            break
+        except OSError:  # another was faster
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.01)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Linux's renameat2 with RENAME_EXCHANGE; False where it is not to be had."""
-    try:
-        rename = ctypes.CDLL(None).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+def put_back(folder: Path) -> None:
+    """If there is no folder since a writer was killed between its two renames, take the old one again."""
+    if not folder.name or folder.exists():
+        return
+    for old in folder.parent.glob(f".{glob.escape(folder.name)}.*.aside.old"):
+        with suppress(OSError):  # it is back already, or the disk is for reading only
+            old.rename(folder)
 
 
 def sha256_file(path: Path) -> str:

@@ -37,6 +37,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return accidents.write_units(tmp_path_factory.mktemp("data") / "units.parquet")
 
 
+@pytest.fixture
+def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was left aside counts as left by a writer that was killed."""
+    monkeypatch.setattr(storage, "REST_SECONDS", 0)
+
+
 def no_rest(folder: Path) -> bool:
     return [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -51,6 +57,7 @@ def prompt_is_whole(folder: Path) -> None:
     assert torch.equal(found.separator, tiny.make_prompt(seed=seed).separator.half().float())
 
 
+@pytest.mark.usefixtures("an_hour_later")
 def test_killed_while_saving_a_prompt(tmp_path: Path, record_property: Callable) -> None:
     record_property("kills", 2 * KILLS)
     folder = tmp_path / "colours"
@@ -204,14 +211,37 @@ def test_two_runs_cannot_share_a_folder(backbone: Path, data: Path, tmp_path: Pa
         pass
 
 
-def test_two_writers_of_one_folder_take_turns(tmp_path: Path) -> None:
+def test_killed_between_the_two_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old folder is left aside; whoever reads it by its name, or writes it again, takes it back."""
+
+    def killed(source: Path, target: Path) -> None:
+        if target == folder:
+            raise KeyboardInterrupt  # as kill -9, nothing after it is done
+        os.rename(source, target)
+
+    folder = tmp_path / "colours"
+    for read_first in (True, False):
+        tiny.make_prompt(seed=1).save(folder, card="# 1\n")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "rename", killed)
+            tiny.make_prompt(seed=2).save(folder, card="# 2\n")
+        assert not folder.exists()
+        if read_first:
+            assert Prompt.load(folder) and (folder / "README.md").read_text() == "# 1\n"
+        tiny.make_prompt(seed=2).save(folder)
+        assert (folder / "README.md").read_text() == "# 1\n"  # kept from the old folder
+        assert no_rest(folder)
+
+
+def test_of_two_writers_of_one_folder_the_last_wins_whole(tmp_path: Path) -> None:
     folder = tmp_path / "colours"
     writers = [start(accidents.save_prompts, folder) for _ in range(3)]
     try:
         wait_for(lambda: (folder / "README.md").is_file())
         looks, ends = 0, time.monotonic() + 2
         while time.monotonic() < ends:
-            assert folder.is_dir()  # there at every moment, also between old and new
+            # there at every moment, also between old and new, which is the moment for which it is aside
+            assert folder.is_dir() or any(tmp_path.glob(".colours.*.aside.old")) or folder.is_dir()
             looks += 1
         assert looks > 100 and all(writer.is_alive() for writer in writers)
     finally:
@@ -221,14 +251,16 @@ def test_two_writers_of_one_folder_take_turns(tmp_path: Path) -> None:
     prompt_is_whole(folder)
 
 
-def test_where_folders_cannot_be_exchanged_they_are_renamed(
+@pytest.mark.usefixtures("an_hour_later")
+def test_what_a_killed_writer_left_is_cleared_an_hour_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_exchange", lambda *_: False)
-    for seed in (1, 2):
-        tiny.make_prompt(seed=seed).save(tmp_path / "colours", card=f"# {seed}\n")
-    prompt_is_whole(tmp_path / "colours")
-    assert no_rest(tmp_path / "colours")
+    rest = tmp_path / ".colours.x.aside"
+    for seconds in (3600, 0):
+        rest.mkdir(exist_ok=True)
+        monkeypatch.setattr(storage, "REST_SECONDS", seconds)
+        tiny.make_prompt(seed=1).save(tmp_path / "colours")
+        assert rest.exists() == (seconds > 0)
 
 
 def test_all_is_on_the_disk_before_the_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
