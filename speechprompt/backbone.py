@@ -18,7 +18,7 @@ import torch
 
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import keep_freed_memory
+from speechprompt.machine import check_time, keep_freed_memory, memory_guard
 from speechprompt.models.lm_config import is_prosody, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
@@ -153,16 +153,19 @@ class Backbone:
                 self._lm_config = read_config(self.folder / "unit_lm")
             return self._lm_config
 
+    @memory_guard()
     def units(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
         """float32 [T] at 16 kHz each -> the encoder's units, without melody.
 
         Long pauses at either end are not listened to (pauses.py): there the first unit starts after one.
         """
+        check_time()
         spans = [without_pauses(waveform) for waveform in waveforms]
         found = self.encoder.batch([w[first:end] for w, (first, end) in zip(waveforms, spans, strict=True)])
         firsts = [first // FRAME_SAMPLES for first, _ in spans]
         return [replace(u, starts=u.starts + first) for u, first in zip(found, firsts, strict=True)]
 
+    @memory_guard()
     def listen(self, waveforms: Sequence[np.ndarray], heard: list[Units] | None = None) -> list[Units]:
         """float32 [T] at 16 kHz each -> Units as above, with their melody where the unit LM hears it.
 
@@ -173,7 +176,11 @@ class Backbone:
             return found
         from speechprompt.models.pitch import with_f0
 
-        return [with_f0(units, waveform) for units, waveform in zip(found, waveforms, strict=True)]
+        melodies = []
+        for units, waveform in zip(found, waveforms, strict=True):
+            check_time()
+            melodies.append(with_f0(units, waveform))
+        return melodies
 
     @property
     def lm(self) -> UnitLM:

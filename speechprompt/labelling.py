@@ -18,11 +18,13 @@ from typing import IO, Any
 import numpy as np
 from tqdm import tqdm
 
+from speechprompt import machine
 from speechprompt.audio.clips import AHEAD, Decoders, FolderClips, ParquetClips, open_clips
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import time_limit
 from speechprompt.pipeline import check_heard
 from speechprompt.prompts.prompt import Prompt
 
@@ -59,7 +61,8 @@ def label(
     Columns: id, seconds, `TASK.label` and `TASK.score` of every task, error (why a row has no labels, else
     empty). The suffix of `out` says the kind of file. The answers are those of SpeechPrompt.classify. workers:
     processes that decode. A run that was stopped goes on when it is asked for again. SpeechPromptError when
-    a task, the source or the kind of file is unknown, or the run that was stopped was another.
+    a task, the source or the kind of file is unknown, the run that was stopped was another, or recordings take
+    longer than REQUEST_SECONDS each.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise SpeechPromptError(f"{out.name} must end in {', '.join(SUFFIXES)}, which says the kind of file.")
@@ -128,8 +131,9 @@ def answer(
                 row[2] = str(error)
         rows.append(row)
     if heard:
-        units = backbone.listen([waveform for _, waveform in heard])
-        answers = prompted.answer(units, range(len(prompted.prompts)))
+        with time_limit(machine.REQUEST_SECONDS * len(heard)):
+            units = backbone.listen([waveform for _, waveform in heard])
+            answers = prompted.answer(units, range(len(prompted.prompts)))
         for (at, _), of_clip in zip(heard, answers, strict=True):
             said = zip(prompted.prompts, of_clip, strict=True)
             rows[at][3:] = [x for p, a in said for x in (p.text([p.labels[i] for i in a.labels]), a.score)]

@@ -18,7 +18,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer, make_answer
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import choose_device, memory_guard
+from speechprompt.machine import choose_device
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
@@ -79,7 +79,7 @@ class SpeechPrompt:
 
         Long pauses before and after the speech are not listened to; `starts` count from the recording's start.
         """
-        return self._listen(audio_input.load(audio))
+        return self.backbone.listen([audio_input.load(audio)])[0]
 
     def classify(self, audio: audio_input.AudioInput, tasks: Sequence[str] | None = None) -> list[Answer]:
         """Answer each task (all when None) about one recording, in the order asked.
@@ -91,7 +91,7 @@ class SpeechPrompt:
         waveform = audio_input.load(audio)
         check_heard(waveform, chosen)
         start = time.perf_counter()
-        units = self._listen(waveform)
+        units = self.backbone.listen([waveform])[0]
         encode_s = time.perf_counter() - start
         return self._answer([units], chosen, encode_s)[0]
 
@@ -125,14 +125,9 @@ class SpeechPrompt:
             raise SpeechPromptError(f"Choose at least one task of backbone {self.backbone.name}.")
         return prompts
 
-    def _listen(self, waveform: np.ndarray) -> Units:
-        with memory_guard():
-            return self.backbone.listen([waveform])[0]
-
     def _answer(self, utterances: list[Units], prompts: list[Prompt], encode_s: float) -> list[list[Answer]]:
         start = time.perf_counter()
-        with memory_guard():
-            raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
+        raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
         return [

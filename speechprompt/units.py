@@ -22,6 +22,8 @@ FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE  # from one frame to the next
 SEPARATOR, PAD, EOS, UNKNOWN = 0, 1, 2, 3
 UNIT_OFFSET = 4  # token id = unit id + UNIT_OFFSET
 
+MAX_TEXT = 1 << 16  # characters of units as text: a minute of five-digit ids, one a frame, takes 20,000
+
 
 @dataclass(frozen=True)
 class Units:
@@ -117,7 +119,11 @@ def to_tokens(utterance: Utterance) -> list[int]:
 
 
 def parse_units(text: str) -> list[int]:
-    """Unit ids as people paste them: whole numbers with spaces, commas or brackets between."""
+    """Unit ids as people paste them: whole numbers with spaces, commas or brackets between, at most MAX_TEXT long."""
+    if len(text) > MAX_TEXT:
+        raise SpeechPromptError(
+            f"The units have {len(text)} characters as text; at most {MAX_TEXT} are read: cut them into pieces."
+        )
     words = re.sub(r"[\s,;\[\]()]+", " ", text).split()
     for word in words:
         if not re.fullmatch(r"[0-9]{1,9}", word):

@@ -22,7 +22,7 @@ from speechprompt.decoding.forward import (
     project_prompts,
     to_batch,
 )
-from speechprompt.machine import check_time
+from speechprompt.machine import check_time, memory_guard
 from speechprompt.models.layers import Cache
 from speechprompt.models.packing import packed
 from speechprompt.prompts.prompt import Prompt
@@ -109,9 +109,11 @@ class PromptedLM:
             symbols = (symbols + UNIT_OFFSET).clamp(max=self.lm.config.vocab_size - 1)
             self.fed.append(self.lm.model.embed_tokens(symbols.to(device)))
 
+    @memory_guard()
     @torch.inference_mode()
     def answer(self, utterances: Sequence[Utterance], prompts: Sequence[int]) -> list[list[RawAnswer]]:
         """Utterances, indices of prompts -> per utterance, one answer per prompt in order."""
+        check_time()
         rows = [
             (u, p, piece)
             for u, utterance in enumerate(utterances)

@@ -30,6 +30,7 @@ from torch.nn.utils.parametrize import remove_parametrizations
 from transformers import HubertConfig, HubertModel
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import check_time
 from speechprompt.models.encoder import window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
@@ -126,6 +127,7 @@ class HubertEncoder(Quantizer):
         hidden = self.network.feature_projection(frames.T[None])
         kept = []
         for start, first, end in window_spans(hidden.shape[1], WINDOW_FRAMES, MARGIN_FRAMES):
+            check_time()
             states = self.network.encoder(hidden[:, start : start + WINDOW_FRAMES]).last_hidden_state[0]
             kept.append(states[first - start : end - start].float())
         return torch.cat(kept)
@@ -139,6 +141,7 @@ class HubertEncoder(Quantizer):
         total = torch.zeros(self.sizes.conv_dim, dtype=torch.float64, device=self.device)
         squares = torch.zeros_like(total)
         for start in range(0, n_outputs, piece):
+            check_time()
             end = min(start + piece, n_outputs)
             output = first(waveform[None, None, start * stride : (end - 1) * stride + kernel])[0].double()
             total += output.sum(1)
@@ -155,6 +158,7 @@ class HubertEncoder(Quantizer):
         scale, shift = scale.float()[:, None], shift.float()[:, None]
         pieces, total = [], n_frames(len(waveform))
         for start in range(0, total, PIECE_FRAMES):
+            check_time()
             end = min(start + PIECE_FRAMES, total)
             samples = waveform[
                 None, None, start * FRAME_SAMPLES : (end - 1) * FRAME_SAMPLES + RECEPTIVE_FIELD

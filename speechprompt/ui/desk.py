@@ -16,7 +16,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.comparison import Row, compare
 from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import choose_device
+from speechprompt.machine import check_time, choose_device
 from speechprompt.pipeline import SpeechPrompt, check_heard
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
@@ -170,11 +170,13 @@ class Desk:
         return pipeline.classify_units([parse_units(text)], [task])[0][0], prompt, None
 
 
-def load_recording(path: str | None) -> np.ndarray:
+def load_recording(path: str | None, max_seconds: float = audio.MAX_SECONDS) -> np.ndarray:
     """The waveform (float32 [T], 16 kHz) of a file that was sent to the server."""
     if path is not None and not Path(path).is_file():
         raise SpeechPromptError(EXPIRED)
-    return audio.load(path)  # type: ignore[arg-type]  # None has its own sentence there
+    waveform = audio.load(path, max_seconds)  # type: ignore[arg-type]  # None has its own sentence there
+    check_time()
+    return waveform
 
 
 def units_only(backbone: Backbone) -> str:

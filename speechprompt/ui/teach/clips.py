@@ -16,6 +16,7 @@ import numpy as np
 
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import check_time
 from speechprompt.teaching.clip_archive import (
     BOUNDS,
     LabelledFile,
@@ -27,7 +28,7 @@ from speechprompt.teaching.clip_archive import (
 )
 from speechprompt.teaching.lesson import MAX_CLIP_SECONDS
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.desk import EXPIRED
+from speechprompt.ui.desk import load_recording
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import figures as lesson_figures
 
@@ -88,9 +89,7 @@ def add_recording(session: Session, chosen: str, path: str | None) -> tuple[Any,
 
     def work() -> str:
         session.check_known(chosen)
-        if path is None or not Path(path).is_file():
-            raise SpeechPromptError(EXPIRED)
-        waveform = audio.load(path, MAX_CLIP_SECONDS)
+        waveform = load_recording(path, MAX_CLIP_SECONDS)
         if audio.peak_dbfs(waveform) < audio.SILENCE_DBFS:
             note = " Nothing can be heard in it: check the microphone."
         else:
@@ -137,6 +136,7 @@ def _take(session: Session, chosen: str, paths: list[Path]) -> str:
     decoded: list[tuple[str, str, np.ndarray]] = []
     samples = 0
     for file in files:
+        check_time()
         session.check_room(len(files), samples / audio.SAMPLE_RATE)  # before more is decoded
         try:
             decoded.append((file.label, file.name, audio.load(file.data, MAX_CLIP_SECONDS)))

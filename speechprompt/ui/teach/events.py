@@ -17,7 +17,9 @@ from typing import Any
 
 import gradio as gr
 
+from speechprompt import machine
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import check_time, time_limit
 from speechprompt.prompts import archive as prompt_zip
 from speechprompt.prompts import hub
 from speechprompt.prompts.card import prompt_card
@@ -33,6 +35,9 @@ from speechprompt.ui.teach import figures as lesson_figures
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.4  # between two looks of the page at a tuning
+TEACHING_REQUESTS = (
+    10  # a lesson may take as long as so many requests: 15 minutes of clips are encoded thrice
+)
 MADE = "Taught in the app's Teach tab from the recordings above."
 
 
@@ -77,7 +82,8 @@ class TeachingDesk:
                     if backbone not in self.backbones():
                         raise SpeechPromptError("Choose a backbone that can hear.")
                     here = self.desk.backbones[backbone]
-                    found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
+                    with time_limit(TEACHING_REQUESTS * machine.REQUEST_SECONDS):
+                        found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
                 except Exception as error:
                     complaints.append(sentence(error, "A task could not be taught"))
 
@@ -145,6 +151,7 @@ class TeachingDesk:
             if not Path(path).is_file():
                 raise SpeechPromptError("The file is no longer on the server: choose it again.")
             prompt = prompt_zip.unpack(Path(path))
+            check_time()
             if prompt.backbone not in self.backbones():
                 raise SpeechPromptError(
                     f"The prompt is for the backbone {prompt.backbone!r}, which cannot hear here."
