@@ -179,7 +179,7 @@ def prompt_tuning(lm: UnitLM, n: int, length: int) -> Work:
         loss = prompt.loss(prompt(frozen, utterances, answers), answers)
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step(1.0)
+        optimizer.step()
 
     return work
 

@@ -30,7 +30,7 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS
 from speechprompt.teaching.teacher import TeachConfig, teach
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.loop import Start, tune
+from speechprompt.tuning.loop import tune
 from speechprompt.tuning.trainable import Goal
 
 KEYWORDS = "keyword_spotting"
@@ -75,7 +75,7 @@ def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], 
         if start is not None:
             tensors = {name: getattr(start, name) for name in ("key_prompts", "value_prompts", "separator")}
         found, _ = tune(
-            backbone.lm, data, data[: len(words)], Goal(len(words)), config, start=Start(tensors), keep="last"
+            backbone.lm, data, data[: len(words)], Goal(len(words)), config, start=tensors, keep="last"
         )
         sha256 = backbone.unit_lm_sha256
         return Prompt("benchmark", "Benchmark", words, backbone.name, sha256, **found)

@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tune with N seeds from --seed on, keep the best on valid; Ctrl-C goes on to the next",
     )
-    parser.add_argument("--run", type=Path, help="folder for a checkpoint that a stopped run resumes from")
+    parser.add_argument(
+        "--run", type=Path, help="folder for the log, and for a checkpoint that a stopped run resumes from"
+    )
     for one in fields(TuneConfig):
         add_setting(parser, one)
 

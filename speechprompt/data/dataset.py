@@ -238,25 +238,3 @@ def at_most(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
         turns = sorted((turn, file) for file, own in enumerate(drawn) for turn in range(len(own)))
         kept += [drawn[file][turn] for turn, file in turns[:n]]
     return [examples[i] for i in sorted(kept)]
-
-
-def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | None) -> list[list[int]]:
-    """Index batches of about `tokens` padded tokens, of like length; shuffled when rng is given."""
-    order = list(range(len(lengths)))
-    if rng:
-        rng.shuffle(order)
-    order.sort(key=lambda i: lengths[i] // 2)
-    groups: list[list[int]] = []
-    group: list[int] = []
-    longest = 0
-    for i in order:
-        longest = max(longest, lengths[i])
-        if group and longest * (len(group) + 1) > tokens:
-            groups.append(group)
-            group, longest = [], lengths[i]
-        group.append(i)
-    if group:
-        groups.append(group)
-    if rng:
-        rng.shuffle(groups)
-    return groups

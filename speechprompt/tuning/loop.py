@@ -1,7 +1,7 @@
 """Prompt tuning: labelled units -> a prompt, the language model frozen (SpeechPrompt, section 2.2).
 
-Only the prompts, the separator and a learned verbalizer receive gradients, unless the caller asks for full
-fine-tuning, to compare. Knows no audio; recordings are turned into units beforehand, once.
+Only the prompts, the separator and a learned verbalizer receive gradients, unless the caller hands in more.
+Knows no audio; recordings are turned into units beforehand, once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,13 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
-from speechprompt.data.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer
-from speechprompt.tuning.runs import learning_rate, load_checkpoint, run_folder, save_checkpoint
+from speechprompt.tuning.runs import Run, Schedule, batches_by_length
 from speechprompt.tuning.trainable import Goal, Labelled, TrainablePrompt, fixed_units
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
@@ -46,18 +44,6 @@ class Progress:
     step: int
     loss: float
     valid_accuracy: float
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where tuning begins when not at random numbers.
-
-    tensors: fields of Prompt, of the shapes that the settings ask for. verbalizer_pace: how fast a
-    learned verbalizer moves, relative to the prompts; one that is already good moves slowly.
-    """
-
-    tensors: Mapping[str, Tensor]
-    verbalizer_pace: float = 1.0
 
 
 def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Random) -> Utterance:
@@ -114,127 +100,112 @@ def tune(
     config: TuneConfig,
     run: Path | None = None,
     report: Callable[[Progress], None] | None = None,
-    start: Start | None = None,
+    start: Mapping[str, Tensor] | None = None,
     keep: Literal["best", "last"] = "best",
-    should_stop: Callable[[], bool] | None = None,
-    lm_lr: float | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    extra: Sequence[dict[str, Any]] = (),
 ) -> tuple[dict[str, Tensor], float]:
     """Tune one prompt; return its tensors (fields of Prompt) and their accuracy on valid.
 
-    With `run`, a checkpoint is kept in that folder at every check and a stopped run goes on from it.
+    run: folder of the checkpoint and the log (tune.pt, tune.jsonl); a stopped tuning goes on from it.
+    start: tensors to begin with in place of random ones, of the shapes that the settings ask for.
     keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them.
     Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
-    before every step. lm_lr: fine-tune the LM's own weights too, in place, at this learning rate; only with
-    keep="last", as no weights of an earlier check are kept. Deterministic by config.seed on one machine
+    before every step. extra: parameter groups to move in place beside the prompt (see PromptOptimizer), such as
+    the LM's own weights; they are left as the last step makes them. Deterministic by config.seed on one machine
     and thread count.
     """
-    if lm_lr is not None and keep != "last":
-        raise ValueError("a fine-tuned LM is the last one: keep must be 'last'")
-    if lm_lr is not None and config.average:
-        raise ValueError("a fine-tuned LM is no mean over the steps: average must be False")
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
-    with run_folder(run):
-        return descend(lm, train, valid, goal, config, run, report, start, keep, should_stop, lm_lr)
+
+    def tell(record: dict[str, Any]) -> None:
+        if report is not None:
+            report(Progress(record["step"], record["loss"], record["valid_accuracy"]))
+
+    tuning = Tuning(lm, train, valid, goal, config, run, start or {}, extra)
+    with tuning:
+        try:
+            tuning.train(
+                tuning.rounds(epochs(train, config, tuning.step), config.check_every),
+                tuning.work,
+                tuning.check,
+                after_step=tuning.average,
+                should_stop=lambda: tuning.state["since"] >= config.patience or should_stop(),
+                report=tell,
+                bar=report is None,  # who is told shows it in a way of their own
+            )
+        except KeyboardInterrupt:
+            if not tuning.state["tensors"]:
+                raise
+    if keep == "last" or not tuning.state["tensors"]:
+        return tuning.kept.tensors(), accuracy(tuning.lm, tuning.kept, valid)
+    return tuning.state["tensors"], tuning.state["best"]
 
 
-def descend(
-    lm: UnitLM,
-    train: Sequence[Labelled],
-    valid: Sequence[Labelled],
-    goal: Goal,
-    config: TuneConfig,
-    run: Path | None,
-    report: Callable[[Progress], None] | None,
-    start: Start | None,
-    keep: Literal["best", "last"],
-    should_stop: Callable[[], bool] | None,
-    lm_lr: float | None,
-) -> tuple[dict[str, Tensor], float]:
-    """The steps of `tune`, once its data is known to be sound and its run folder its own."""
-    units = None
-    if config.verbalizer != "learned":
-        units = fixed_units(train, goal.n_labels, config.verbalizer, config.seed)
-    n_units = lm.config.vocab_size - UNIT_OFFSET
-    # Adam's small changes to weights would be lost in bfloat16.
-    used = fast_copy(lm) if lm_lr is None else lm.float().requires_grad_(True)
-    prompt = TrainablePrompt(used, config, units, goal)
-    if start is not None:
-        prompt.load_state_dict({**prompt.state_dict(), **start.tensors})
-    trained: nn.Module = prompt
-    averaged = AveragedModel(prompt, avg_fn=latest_most) if config.average else None
-    kept = prompt if averaged is None else cast(TrainablePrompt, averaged.module)
-    others: list[nn.Parameter] = []
-    if lm_lr is not None:
-        trained = nn.ModuleDict({"prompt": prompt, "lm": used})
-        others = list(used.parameters())
-    pace = start.verbalizer_pace if start is not None else 1.0
-    optimizer = PromptOptimizer(prompt, pace, others, lm_lr or 0.0)
-    state: dict[str, Any] = {"step": 0, "best": -1.0, "tensors": {}, "since": 0}
-    settings = {**asdict(config), **asdict(goal), "n_train": len(train), "n_valid": len(valid)}
-    if lm_lr is not None:
-        settings["lm_lr"] = lm_lr
-    checkpoint = run / "tune.pt" if run else None
-    resumed = load_checkpoint(checkpoint, settings) if checkpoint else None
-    if resumed:
-        trained.load_state_dict(resumed.pop("model"))
-        optimizer.load_state_dict(resumed.pop("optimizer"))
-        if averaged is not None:
-            averaged.load_state_dict(resumed.pop("averaged"))
-        state = resumed
-    warm_up = min(100, config.steps // 5 + 1)
-    losses: list[float] = []
-    try:
-        shown = report is None  # who is told shows it in a way of their own
-        with tqdm(
-            initial=state["step"], total=config.steps, desc="tune", mininterval=2, disable=not shown
-        ) as bar:
-            for group in epochs(train, config, state["step"]):
-                if state["step"] >= config.steps or state["since"] >= config.patience:
-                    break
-                if should_stop is not None and should_stop():
-                    break
-                step = state["step"]
-                rng = random.Random(config.seed * 1_000_003 + step)
-                batch = [with_noise(train[i][0], config.unit_noise, n_units, rng) for i in group]
-                answers = [train[i][1] for i in group]
-                torch.manual_seed(config.seed * 1_000_003 + step)  # for the dropout
-                loss = prompt.loss(prompt(used, batch, answers), answers)
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-                optimizer.step(learning_rate(step, config.steps, 1.0, warm_up))
-                if averaged is not None:
-                    averaged.update_parameters(prompt)
-                losses.append(loss.item())
-                state["step"] += 1
-                bar.update()
-                if state["step"] % config.check_every == 0 or state["step"] == config.steps:
-                    found = accuracy(used, kept, valid)
-                    state["since"] += 1
-                    if found >= state["best"]:
-                        state |= {"best": found, "tensors": kept.tensors(), "since": 0}
-                    progress = Progress(state["step"], sum(losses) / len(losses), found)
-                    bar.set_postfix(loss=round(progress.loss, 3), valid=f"{found:.1%}")
-                    losses = []
-                    if checkpoint:
-                        weights = {"model": trained.state_dict(), "optimizer": optimizer.state_dict()}
-                        if averaged is not None:
-                            weights["averaged"] = averaged.state_dict()
-                        save_checkpoint(checkpoint, settings, {**state, **weights})
-                    if report:
-                        report(progress)
-    except KeyboardInterrupt:
-        if not state["tensors"]:
-            raise
-    if keep == "last" or not state["tensors"]:
-        return kept.tensors(), accuracy(used, kept, valid)
-    return state["tensors"], state["best"]
+class Tuning(Run):
+    """The run that tunes a prompt. state: accuracy and tensors of the best check, checks since."""
+
+    def __init__(
+        self,
+        lm: UnitLM,
+        train: Sequence[Labelled],
+        valid: Sequence[Labelled],
+        goal: Goal,
+        config: TuneConfig,
+        folder: Path | None,
+        start: Mapping[str, Tensor],
+        extra: Sequence[dict[str, Any]],
+    ) -> None:
+        self.examples, self.valid, self.config = train, valid, config
+        # Adam's small changes to weights of the LM would be lost in bfloat16.
+        self.lm = lm if extra else fast_copy(lm)
+        units = None
+        if config.verbalizer != "learned":
+            units = fixed_units(train, goal.n_labels, config.verbalizer, config.seed)
+        self.prompt = TrainablePrompt(self.lm, config, units, goal)
+        self.prompt.load_state_dict({**self.prompt.state_dict(), **start})
+        self.averaged = AveragedModel(self.prompt, avg_fn=latest_most) if config.average else None
+        self.kept = cast(TrainablePrompt, self.averaged.module) if self.averaged else self.prompt
+        others = nn.ParameterList([parameter for group in extra for parameter in group["params"]])
+        parts: dict[str, nn.Module] = {"model": self.prompt}
+        parts |= {"extra": others} if extra else {}
+        parts |= {"averaged": self.averaged} if self.averaged else {}
+        settings = {**asdict(config), **asdict(goal), "n_train": len(train), "n_valid": len(valid)}
+        super().__init__(
+            "tune",
+            folder,
+            settings | {"extra": [group["peak"] for group in extra]},
+            Schedule(config.steps, warm_up=min(100, config.steps // 5 + 1)),
+            [*self.prompt.parameters(), *others],
+            PromptOptimizer(self.prompt, extra),
+            parts,
+            state={"best": -1.0, "tensors": {}, "since": 0},
+        )
+
+    def work(self, group: Sequence[int]) -> dict[str, Tensor]:
+        """The loss of a batch of training examples, disturbed as the step's seed says."""
+        seed = self.config.seed * 1_000_003 + self.step
+        rng, n_units = random.Random(seed), self.lm.config.vocab_size - UNIT_OFFSET
+        batch = [with_noise(self.examples[i][0], self.config.unit_noise, n_units, rng) for i in group]
+        answers = [self.examples[i][1] for i in group]
+        torch.manual_seed(seed)  # for the dropout
+        return {"loss": self.prompt.loss(self.prompt(self.lm, batch, answers), answers)}
+
+    def average(self) -> None:
+        if self.averaged:
+            self.averaged.update_parameters(self.prompt)
+
+    def check(self, means: dict[str, float]) -> dict[str, Any]:
+        found = accuracy(self.lm, self.kept, self.valid)
+        self.state["since"] += 1
+        if found >= self.state["best"]:
+            self.state |= {"best": found, "tensors": self.kept.tensors(), "since": 0}
+        return means | {"valid_accuracy": found}
 
 
-def epochs(train: Sequence[Labelled], config: TuneConfig, done: int):
+def epochs(train: Sequence[Labelled], config: TuneConfig, done: int) -> Iterator[list[int]]:
     """Endless batches of indices, from batch number `done` on."""
     lengths = [len(ids) + len(labels) + 1 for ids, labels in train]
     answers: dict[tuple[int, ...], list[int]] = {}

@@ -15,43 +15,37 @@ from torch.optim import Adam, Muon, Optimizer
 from speechprompt.tuning.trainable import TrainablePrompt
 
 # With Muon the prompts move fast. Separator, label embeddings and verbalizer begin at numbers a thirtieth as large.
-PACE_BESIDE_MUON = 0.03
+SCALE_BESIDE_MUON = 0.03
 
 
 class PromptOptimizer:
-    """Adam, or Muon and Adam, over a prompt and whatever else is to move; resumable.
+    """Adam, or Muon and Adam, over a prompt and what else is to move; resumable.
 
-    verbalizer_pace: of a learned verbalizer, relative to what else Adam moves. others: parameters that are no
-    part of the prompt, with the learning rate that they peak at.
+    extra: parameter groups that are no part of the prompt, as PyTorch takes them, each with its "peak": the
+    learning rate that its steps peak at.
     """
 
-    def __init__(
-        self,
-        prompt: TrainablePrompt,
-        verbalizer_pace: float = 1.0,
-        others: Sequence[nn.Parameter] = (),
-        others_lr: float = 0.0,
-    ) -> None:
+    def __init__(self, prompt: TrainablePrompt, extra: Sequence[dict[str, Any]] = ()) -> None:
         lr, muon = prompt.config.lr, prompt.config.optimizer == "muon"
         self.matrices: list[tuple[nn.Parameter, list[nn.Parameter]]] = []
-        slow: dict[float, list[nn.Parameter]] = {}
+        slow: list[nn.Parameter] = []
         for name, parameter in prompt.named_parameters():
             if muon and name.endswith("_prompts"):
                 # PyTorch's Muon takes single matrices: each layer's, in the memory of them all.
                 stacked = parameter.data.view(-1, *parameter.shape[-2:])
                 self.matrices.append((parameter, [nn.Parameter(matrix) for matrix in stacked]))
             else:
-                peak = lr * (PACE_BESIDE_MUON if muon else 1.0)
-                peak *= verbalizer_pace if name == "verbalizer_weight" else 1.0
-                slow.setdefault(peak, []).append(parameter)
-        if others:
-            slow.setdefault(others_lr, []).extend(others)
-        groups = [{"params": own, "peak": peak} for peak, own in slow.items()]
+                slow.append(parameter)
+        groups = [{"params": slow, "peak": lr * (SCALE_BESIDE_MUON if muon else 1.0)}, *extra]
         self.optimizers: list[Optimizer] = [Adam(groups, lr=lr, betas=(0.9, 0.98))]
         if muon:
-            matrices = [matrix for _, own in self.matrices for matrix in own]
+            matrices = [matrix for _, parts in self.matrices for matrix in parts]
             fast = [{"params": matrices, "peak": lr}]
             self.optimizers.append(Muon(fast, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"))
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def zero_grad(self) -> None:
         for optimizer in self.optimizers:
@@ -59,15 +53,13 @@ class PromptOptimizer:
         for stacked, _ in self.matrices:
             stacked.grad = None
 
-    def step(self, share: float) -> None:
-        """Move everything, at this share of the learning rate that it peaks at."""
-        for stacked, own in self.matrices:
+    def step(self) -> None:
+        """Move everything, each group at its learning rate."""
+        for stacked, parts in self.matrices:
             if stacked.grad is not None:
-                for matrix, gradient in zip(own, stacked.grad.view(-1, *own[0].shape), strict=True):
+                for matrix, gradient in zip(parts, stacked.grad.view(-1, *parts[0].shape), strict=True):
                     matrix.grad = gradient
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = share * group["peak"]
             optimizer.step()
 
     def state_dict(self) -> list[dict[str, Any]]:

@@ -1,26 +1,206 @@
-"""What every training here shares, of a prompt or of a backbone: learning-rate schedule, optimizer and checkpoint."""
+"""What every training here shares, of a prompt or of a backbone: the loop, with schedule, checkpoint and log."""
 
 from __future__ import annotations
 
+import json
 import math
-import os
-import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from tqdm import tqdm
 
-from speechprompt.errors import SpeechPromptError
-from speechprompt.storage.folders import cannot_write, sync, try_lock
+from speechprompt.tuning.checkpoint import load_checkpoint, run_folder, save_checkpoint
+
+RECENT = 50  # steps whose mean loss the progress bar shows
+
+Batch = TypeVar("Batch")
+Self = TypeVar("Self", bound="Run")
 
 
-def learning_rate(step: int, steps: int, peak: float, warm_up: int, floor: float = 0.0) -> float:
-    """Linear warm-up times a cosine from `peak` at step 0 down to `floor` · peak at `steps`."""
-    cosine = (1 + math.cos(math.pi * min(1, step / steps))) / 2
-    return peak * min(1, (step + 1) / warm_up) * (floor + (1 - floor) * cosine)
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate of each step: linear warm-up times a cosine from `peak` down to `floor` · peak at `steps`."""
+
+    steps: int
+    warm_up: int
+    peak: float = 1.0
+    floor: float = 0.0
+
+    def rate(self, step: int) -> float:
+        cosine = (1 + math.cos(math.pi * min(1, step / self.steps))) / 2
+        return self.peak * min(1, (step + 1) / self.warm_up) * (self.floor + (1 - self.floor) * cosine)
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold: a module, an optimizer."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any, /) -> Any: ...
+
+
+class Optimizer(Stateful, Protocol):
+    """PyTorch's optimizers and tuning.optimizer.PromptOptimizer."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+
+    def zero_grad(self) -> None: ...
+
+    def step(self) -> Any: ...
+
+
+class Run:
+    """One training: its steps with their learning rates, a checkpoint and a log, resumed where it was stopped.
+
+    `with Run(...) as run` keeps the folder to this process and goes on from the checkpoint where there is one;
+    SpeechPromptError when another process has the folder, or the checkpoint is damaged or of other settings.
+
+    folder: holds NAME.pt and NAME.jsonl; None: nothing is kept. settings: what makes a run another one.
+    parameters: whose gradients are clipped. optimizer: moves them; a group's learning rate is that of the
+    schedule times group["peak"], where it has one. parts: what else the checkpoint holds, by name.
+    state: plain values and tensors (CPU once loaded) that it holds too; may be changed in place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path | None,
+        settings: Mapping[str, Any],
+        schedule: Schedule,
+        parameters: Iterable[nn.Parameter],
+        optimizer: Optimizer,
+        parts: Mapping[str, Stateful],
+        state: dict[str, Any],
+    ) -> None:
+        self.name, self.folder, self.settings = name, folder, dict(settings)
+        self.schedule, self.parameters, self.optimizer = schedule, list(parameters), optimizer
+        self.parts: dict[str, Stateful] = {**parts, "optimizer": optimizer}
+        self.state = state
+        self.step = 0  # steps made so far
+        self._held = ExitStack()
+
+    def __enter__(self: Self) -> Self:
+        self._held.enter_context(run_folder(self.folder))
+        try:
+            self.resume()
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def resume(self) -> bool:
+        """Load the checkpoint; False when there is none."""
+        found = load_checkpoint(self.folder / f"{self.name}.pt", self.settings) if self.folder else None
+        if found is None:
+            return False
+        for name, part in self.parts.items():
+            part.load_state_dict(found.pop(name))
+        torch.set_rng_state(found.pop("rng"))
+        self.step = found.pop("step")
+        self.state.update(found)
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint, if the run has a folder."""
+        if self.folder:
+            parts = {name: part.state_dict() for name, part in self.parts.items()}
+            kept = {"step": self.step, "rng": torch.get_rng_state(), **self.state, **parts}
+            save_checkpoint(self.folder / f"{self.name}.pt", self.settings, kept)
+
+    def rounds(self, batches: Iterator[Batch], every: int) -> Iterator[Iterable[Batch]]:
+        """Batches from here to the last step, in rounds that end at the multiples of `every` and at the end."""
+        while (left := self.schedule.steps - self.step) > 0:
+            yield islice(batches, min(every - self.step % every, left))
+
+    def train(
+        self,
+        rounds: Iterable[Iterable[Batch]],
+        work: Callable[[Batch], Mapping[str, Tensor]],
+        check: Callable[[dict[str, float]], dict[str, Any]] = lambda means: means,
+        after_step: Callable[[], object] = lambda: None,
+        should_stop: Callable[[], bool] = lambda: False,
+        report: Callable[[dict[str, Any]], object] = lambda record: None,
+        bar: bool = True,
+    ) -> None:
+        """A step on each batch; after each round of them a check, a line of the log and a checkpoint.
+
+        work: a batch -> figures (scalars); "loss" is what the step makes smaller. check: means of the figures
+        over the round -> what the log says. should_stop: asked before every step; True ends all, without
+        another check. report: given each line of the log, once the checkpoint is written.
+        """
+        began = time.perf_counter()
+        with tqdm(
+            initial=self.step, total=self.schedule.steps, desc=self.name, mininterval=2, disable=not bar
+        ) as progress:
+            record: dict[str, Any] = {}
+            for batches in rounds:
+                made: list[dict[str, float]] = []
+                for batch in batches:
+                    if should_stop():
+                        return
+                    figures = work(batch)
+                    self._descend(figures["loss"])
+                    after_step()
+                    made.append({name: value.item() for name, value in figures.items()})
+                    recent = [one["loss"] for one in made[-RECENT:]]
+                    progress.set_postfix({**record, "loss": sum(recent) / len(recent)}, refresh=False)
+                    progress.update(self.step - progress.n)
+                means = {name: sum(one[name] for one in made) / len(made) for name in made[0]}
+                record = {"step": self.step, **check(means)}
+                record["seconds"] = round(time.perf_counter() - began)
+                self._log(record)
+                self.save()
+                report(record)
+
+    def _descend(self, loss: Tensor) -> None:
+        rate = self.schedule.rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("peak", 1.0)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.step += 1
+
+    def _log(self, record: dict[str, Any]) -> None:
+        if self.folder:
+            line = {name: round(v, 4) if isinstance(v, float) else v for name, v in record.items()}
+            with (self.folder / f"{self.name}.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | None) -> list[list[int]]:
+    """Index batches of about `tokens` padded tokens, of like length; shuffled when rng is given."""
+    order = list(range(len(lengths)))
+    if rng:
+        rng.shuffle(order)
+    order.sort(key=lambda i: lengths[i] // 2)
+    groups: list[list[int]] = []
+    group: list[int] = []
+    longest = 0
+    for i in order:
+        longest = max(longest, lengths[i])
+        if group and longest * (len(group) + 1) > tokens:
+            groups.append(group)
+            group, longest = [], lengths[i]
+        group.append(i)
+    if group:
+        groups.append(group)
+    if rng:
+        rng.shuffle(groups)
+    return groups
 
 
 def decayed_adamw(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.AdamW:
@@ -35,62 +215,3 @@ def decayed_adamw(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.
         betas=(0.9, 0.98),
         fused=True,
     )
-
-
-@contextmanager
-def run_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder of a run and keep it to this process; SpeechPromptError when another one has it."""
-    if folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("ab") as file:  # empty, and left there: only holding it means something
-        if not try_lock(file.fileno()):
-            raise SpeechPromptError(
-                "Another tuning or training is at work in the run folder: wait for it, or choose another --run."
-            )
-        yield
-
-
-def save_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write a checkpoint aside, then put it in its place; `settings` say what run it belongs to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    try:
-        torch.save({**state, "settings": settings}, aside)
-        sync(aside)
-    except (OSError, RuntimeError) as error:  # torch has no other name for a full disk
-        aside.unlink(missing_ok=True)
-        raise cannot_write(f"The checkpoint {path.name}", error) from error
-    os.replace(aside, path)
-    sync(path.parent)
-
-
-def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """What save_checkpoint wrote; SpeechPromptError when a byte of it is not as it was written."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                raise ValueError("a checksum is wrong")
-        state = torch.load(path, map_location=device, weights_only=True)
-        state["settings"]
-    except Exception as error:  # zipfile and torch raise many things on damaged files
-        raise SpeechPromptError(
-            f"The checkpoint {path.name} of the run folder is damaged or none of ours: "
-            "delete it to begin again, or choose an empty --run."
-        ) from error
-    return state
-
-
-def load_checkpoint(
-    path: Path, settings: dict[str, Any], device: str | torch.device = "cpu"
-) -> dict[str, Any] | None:
-    """The state of a stopped run, None when there is none; SpeechPromptError when it was another run."""
-    if not path.is_file():
-        return None
-    state = read_checkpoint(path, device)
-    if state.pop("settings") != settings:
-        raise SpeechPromptError(
-            "The run folder holds another tuning or training (other settings or data): choose an empty --run."
-        )
-    return state

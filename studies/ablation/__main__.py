@@ -32,9 +32,9 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.unit_lm import new_lm
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.storage.folders import read_json
+from speechprompt.tuning.checkpoint import run_folder
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy, tune
-from speechprompt.tuning.runs import run_folder
 from speechprompt.tuning.trainable import Goal
 from speechprompt.units import UNIT_OFFSET
 from studies.ablation import page
@@ -86,7 +86,7 @@ def lm_of(row: Row, lm: UnitLM, seed: int) -> UnitLM:
             argparse.Namespace(seed=seed, dropout=0.0, **sizes), lm.config.vocab_size - UNIT_OFFSET
         )
         return start.requires_grad_(False).eval().to(lm.device)
-    return copy.deepcopy(lm) if row.fine_tuning else lm
+    return copy.deepcopy(lm).float().requires_grad_(True) if row.fine_tuning else lm
 
 
 def tuned(
@@ -111,7 +111,7 @@ def tuned(
         report=lambda progress: None,
         keep="last",
         should_stop=lambda: bool(before_step()),
-        lm_lr=args.fine_tuning_lr if row.fine_tuning else None,
+        extra=[{"params": list(used.parameters()), "peak": args.fine_tuning_lr}] if row.fine_tuning else (),
     )
     trained = sum(t.numel() for t in tensors.values() if t.is_floating_point())
     if row.fine_tuning:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 
 import pyarrow as pa
@@ -88,17 +87,6 @@ def test_what_is_wrong_is_named(tmp_path) -> None:
     ):
         with pytest.raises(SpeechPromptError, match=said):
             dataset.read(tmp_path / name, this_rule, split)
-
-
-@pytest.mark.parametrize("rng", [None, random.Random(1)])
-def test_batches_hold_every_index_once_within_the_budget(rng) -> None:
-    lengths = [random.Random(i).randint(1, 90) for i in range(200)]
-    batches = dataset.batches_by_length(lengths, 256, rng)
-    assert sorted(i for batch in batches for i in batch) == list(range(200))
-    assert all(len(b) == 1 or max(lengths[i] for i in b) * len(b) <= 256 for b in batches)
-    # Like lengths lie together, so that little is padding.
-    padded = sum(max(lengths[i] for i in b) * len(b) for b in batches)
-    assert padded < 1.15 * sum(lengths)
 
 
 GENDER = {"cases": [["gender", "f", "female"], ["gender", "m", "male"]], "otherwise": None}

@@ -19,7 +19,7 @@ from speechprompt.machine import memory_guard
 from speechprompt.models import unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage import folders as storage
-from speechprompt.tuning.runs import load_checkpoint, read_checkpoint, run_folder, save_checkpoint
+from speechprompt.tuning.checkpoint import load_checkpoint, read_checkpoint, run_folder, save_checkpoint
 from tests import tiny
 from tests.robustness import accidents
 from tests.robustness.accidents import start, wait_for

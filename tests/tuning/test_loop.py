@@ -101,8 +101,6 @@ def test_a_mean_over_the_steps_is_what_is_kept() -> None:
     expected = latest_most(latest_most(ways[0], ways[1], 1), ways[2], 2)
     torch.testing.assert_close(mean, expected)
     assert (mean - ways[2]).norm() < (mean - ways[0]).norm()
-    with pytest.raises(ValueError, match="average must be False"):
-        tune(make_lm(), TRAIN, VALID, GOAL, replace(QUICK, average=True), keep="last", lm_lr=1e-3)
 
 
 def test_the_latest_steps_count_most_in_a_mean() -> None:
@@ -113,7 +111,7 @@ def test_the_latest_steps_count_most_in_a_mean() -> None:
     assert float(mean[800:].sum()) > 0.6
 
 
-def test_full_fine_tuning_changes_the_lm_and_resumes(tmp_path) -> None:
+def test_the_lm_may_be_fine_tuned_beside_the_prompt_and_resumes(tmp_path) -> None:
     class Stopped(Exception):
         pass
 
@@ -122,21 +120,26 @@ def test_full_fine_tuning_changes_the_lm_and_resumes(tmp_path) -> None:
             raise Stopped
 
     config = replace(QUICK, prompt_length=1, input_prompts=True)
-    lm, before = make_lm(), make_lm().state_dict()
+    before = make_lm().state_dict()
+
+    def fine_tune(*run: Any, report: Any = None) -> tuple[dict[str, torch.Tensor], float, Any]:
+        lm = make_lm().requires_grad_(True)
+        extra = [{"params": list(lm.parameters()), "peak": 3e-3}]
+        return *tune(lm, TRAIN, VALID, GOAL, config, *run, report, keep="last", extra=extra), lm.state_dict()
+
     seen: list[Progress] = []
-    tensors, found = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append, keep="last", lm_lr=3e-3)
-    assert all(not torch.equal(value, before[name]) for name, value in lm.state_dict().items())
+    tensors, found, changed = fine_tune(None, report=seen.append)
+    assert all(not torch.equal(value, before[name]) for name, value in changed.items())
     _, frozen = tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last")
     assert found > frozen and seen[-1].loss < seen[0].loss
-    assert not any(name.startswith("lm") for name in tensors)
+    assert set(tensors) == {"input_prompts", "separator", "verbalizer_weight"}
     with pytest.raises(Stopped):
-        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop, keep="last", lm_lr=3e-3)
-    other = make_lm()
-    tune(other, TRAIN, VALID, GOAL, config, tmp_path, keep="last", lm_lr=3e-3)
-    for name, value in lm.state_dict().items():
-        torch.testing.assert_close(other.state_dict()[name], value, atol=1e-5, rtol=1e-4)
-    with pytest.raises(ValueError, match="keep must be 'last'"):
-        tune(lm, TRAIN, VALID, GOAL, config, lm_lr=3e-3)
+        fine_tune(tmp_path, report=stop)
+    _, _, resumed = fine_tune(tmp_path)
+    for name, value in changed.items():
+        torch.testing.assert_close(resumed[name], value, atol=1e-5, rtol=1e-4)
+    with pytest.raises(SpeechPromptError, match="holds another tuning"):  # of the prompt alone
+        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path)
 
 
 def test_ctrl_c_keeps_the_best_so_far() -> None:

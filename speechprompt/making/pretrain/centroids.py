@@ -19,7 +19,7 @@ from speechprompt.making.pretrain.corpus import read_corpus
 from speechprompt.making.pretrain.kmeans import kmeans
 from speechprompt.making.pretrain.transcripts import BATCH_CLIPS, transcribe, write
 from speechprompt.models.encoder import EncoderConfig, UnitEncoder
-from speechprompt.tuning.runs import read_checkpoint
+from speechprompt.tuning.checkpoint import read_checkpoint
 
 FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets
 

@@ -86,7 +86,7 @@ def ctc(logits: Tensor, targets: Sequence[list[int] | None]) -> Tensor:
 class Run(EncoderRun[Pretrainer]):
     """Both rounds; the second begins with a teacher, the encoder's average so far."""
 
-    name = "encoder"
+    stage = "encoder"
     options = ("steps", "dim", "layers", "lr", "second_round", "seed")
 
     def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
@@ -94,18 +94,15 @@ class Run(EncoderRun[Pretrainer]):
         config = EncoderConfig(dim=args.dim, n_layers=args.layers, ffn_dim=4 * args.dim)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         super().__init__(args, batches, Pretrainer(config, len(batches.phones)).to(device))
+        self.state |= {"teacher": None, "config": vars(config)}
         self.teacher: SpeechEncoder | None = None
 
-    def state(self) -> dict[str, Any]:
-        teacher = self.teacher.state_dict() if self.teacher else None
-        return super().state() | {"teacher": teacher, "config": vars(self.model.encoder.config)}
-
-    def resume(self) -> dict[str, Any] | None:
-        state = super().resume()
-        if state and state["teacher"]:
+    def resume(self) -> bool:
+        resumed = super().resume()
+        if self.state["teacher"]:
             self.teacher = copy.deepcopy(self.average.encoder)
-            self.teacher.load_state_dict(state["teacher"])
-        return state
+            self.teacher.load_state_dict(self.state["teacher"])
+        return resumed
 
     @torch.inference_mode()
     def target_features(self, clean_mel: Tensor) -> Tensor:
@@ -121,13 +118,14 @@ class Run(EncoderRun[Pretrainer]):
                 for i in DRAWS
             ]
         )
-        self.clusters = cluster(features, n_clusters, self.args.seed)
+        self.state["clusters"] = cluster(features, n_clusters, self.args.seed)
 
-    def train_step(self, batch: dict[str, Any]) -> dict[str, float]:
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         if not self.clusters:
             self.fit_clusters(FIRST_CLUSTERS)
         if self.teacher is None and self.step >= self.args.steps * self.args.second_round:
             self.teacher = copy.deepcopy(self.average.encoder)
+            self.state["teacher"] = self.teacher.state_dict()
             self.fit_clusters(SECOND_CLUSTERS)
         mel, mask = batch["mel"].to(self.device), batch["mask"].to(self.device)
         features = self.target_features(batch["clean_mel"].to(self.device))
@@ -138,13 +136,13 @@ class Run(EncoderRun[Pretrainer]):
         masked = F.cross_entropy(clusters[mask], targets[mask])
         heard = F.cross_entropy(clusters[~mask], targets[~mask])
         phone_loss, hubert_loss = ctc(phones, batch["phones"]), ctc(hubert, batch["hubert"])
-        self.descend(masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss)
         return {
-            "masked": masked.item(),
-            "heard": heard.item(),
-            "phone_ctc": phone_loss.item(),
-            "hubert_ctc": hubert_loss.item(),
-            "masked_accuracy": (clusters[mask].argmax(-1) == targets[mask]).float().mean().item(),
+            "loss": masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss,
+            "masked": masked,
+            "heard": heard,
+            "phone_ctc": phone_loss,
+            "hubert_ctc": hubert_loss,
+            "masked_accuracy": (clusters[mask].argmax(-1) == targets[mask]).float().mean(),
         }
 
 

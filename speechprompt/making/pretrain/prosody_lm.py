@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from speechprompt.data.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import prosody_transcripts as transcripts
 from speechprompt.making.pretrain.corpus import read_corpus
@@ -29,7 +28,7 @@ from speechprompt.models.pitch import fit_edges
 from speechprompt.models.prosody_lm import ProsodyConfig, ProsodyLM
 from speechprompt.models.streams import streams, targets
 from speechprompt.models.unit_lm import UnitLM
-from speechprompt.tuning.runs import run_folder
+from speechprompt.tuning.runs import batches_by_length
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, Units, to_tokens
 
 WEIGHTS = (1.0, 0.5, 0.5)  # of the losses of units, durations and F0
@@ -147,8 +146,7 @@ def run(args: argparse.Namespace) -> None:
     lm = from_unit_lm(source, prosody, args.dropout, args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
-    with run_folder(args.run):
-        fit(lm, train, valid, args)
+    fit(lm, train, valid, args)
 
 
 def fit(lm: ProsodyLM, train: list[Units], valid: list[Units], args: argparse.Namespace) -> None:

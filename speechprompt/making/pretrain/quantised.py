@@ -24,7 +24,7 @@ from speechprompt.making.pretrain.encoder import SECOND_CLUSTERS, Pretrainer, cl
 from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments, run_stage
 from speechprompt.making.pretrain.kmeans import nearest
 from speechprompt.models.encoder import EncoderConfig
-from speechprompt.tuning.runs import read_checkpoint
+from speechprompt.tuning.checkpoint import read_checkpoint
 
 FOLLOW = 0.97  # how much of a centroid stays as it was in a step
 FEWEST = 0.05  # of the mean use: a centroid that is chosen less often is drawn anew
@@ -89,7 +89,7 @@ class QuantisedPretrainer(Pretrainer):
 class Run(EncoderRun[QuantisedPretrainer]):
     """Begins with the encoder of --checkpoint, which is also the teacher."""
 
-    name = "quantised"
+    stage = "quantised"
     options = ("steps", "layer", "units", "lr", "seed")
 
     def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
@@ -99,7 +99,7 @@ class Run(EncoderRun[QuantisedPretrainer]):
             raise SpeechPromptError(
                 "There is no encoder to begin with: run `speechprompt pretrain encoder` first."
             )
-        start = read_checkpoint(args.checkpoint, device)
+        start = read_checkpoint(args.checkpoint)
         config = EncoderConfig(**start["config"])
         if not 1 <= args.layer < config.n_layers:
             raise SpeechPromptError(
@@ -108,16 +108,14 @@ class Run(EncoderRun[QuantisedPretrainer]):
         model = QuantisedPretrainer(config, len(batches.phones), args.layer, args.units).to(device)
         model.load_state_dict(start["average"], strict=False)  # all but what the units need
         super().__init__(args, batches, model)
+        self.state["config"] = vars(config)
         self.teacher = copy.deepcopy(model.encoder).eval().requires_grad_(False)
 
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"config": vars(self.model.encoder.config)}
-
-    def resume(self) -> dict[str, Any] | None:
-        state = super().resume()
-        if state is None:
+    def resume(self) -> bool:
+        resumed = super().resume()
+        if not resumed:
             self.fit_centroids()
-        return state
+        return resumed
 
     @torch.inference_mode()
     def fit_centroids(self) -> None:
@@ -129,7 +127,7 @@ class Run(EncoderRun[QuantisedPretrainer]):
             )
             for name in ("mel", "clean_mel")
         )
-        self.clusters = cluster(clean, SECOND_CLUSTERS, self.args.seed)
+        self.state["clusters"] = cluster(clean, SECOND_CLUSTERS, self.args.seed)
         model = self.model
         found = cluster(noisy, self.args.units, self.args.seed)
         for name, value in found.items():
@@ -141,7 +139,7 @@ class Run(EncoderRun[QuantisedPretrainer]):
         model.sums.copy_(model.centroids * model.uses[:, None])
         self.average.load_state_dict(model.state_dict())
 
-    def train_step(self, batch: dict[str, Any]) -> dict[str, float]:
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         mel, mask = batch["mel"].to(self.device), batch["mask"].to(self.device)
         mask[::2] = False  # half of the rows are heard whole
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
@@ -159,13 +157,12 @@ class Run(EncoderRun[QuantisedPretrainer]):
             "mel": F.l1_loss(logits["mel"][~mask], drawn.unflatten(1, (-1, 2)).flatten(2)[~mask]),
             "commitment": F.mse_loss(features, chosen),
         }
-        self.descend(sum((WEIGHTS[name] * value for name, value in losses.items()), torch.zeros(())))
+        loss = sum((WEIGHTS[name] * value for name, value in losses.items()), torch.zeros(()))
         self.model.follow(features.detach(), units)
         self.average.centroids.copy_(self.model.centroids)
         counts = torch.bincount(units.flatten(), minlength=self.args.units).float()
         shares = counts[counts > 0] / counts.sum()
-        report = {name: value.item() for name, value in losses.items()}
-        return report | {"units_used": float((-(shares * shares.log()).sum()).exp())}
+        return {"loss": loss, **losses, "units_used": (-(shares * shares.log()).sum()).exp()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

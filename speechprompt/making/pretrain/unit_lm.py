@@ -10,8 +10,7 @@ import argparse
 import json
 import math
 import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,11 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from speechprompt.data.dataset import batches_by_length
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.models.unit_lm import UnitLM
-from speechprompt.tuning.runs import (
-    decayed_adamw,
-    learning_rate,
-    load_checkpoint,
-    run_folder,
-    save_checkpoint,
-)
+from speechprompt.tuning.runs import Run, Schedule, batches_by_length, decayed_adamw
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
 
 MAX_TOKENS = 256  # longer transcripts are cut into pieces of this many units
@@ -145,11 +136,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    with run_folder(args.run):
-        train_lm(args)
-
-
-def train_lm(args: argparse.Namespace) -> None:
     train, valid = read_transcripts(args.units, "train"), read_transcripts(args.units, "valid")
     if not train or not valid:
         raise SpeechPromptError("The transcripts need a train and a valid split.")
@@ -192,42 +178,41 @@ def train_epochs(
     to become small on the valid split, and what the log says of it. save: called after each epoch that is
     the best so far. settings: what else than the options of add_lm_arguments makes this run another one.
     """
-    parameters = list(lm.parameters())
-    optimizer = decayed_adamw(parameters, args.lr)
     names = ("epochs", "tokens_per_batch", "lr", "dropout", "dim", "layers", "heads", "seed")
     settings = {option: getattr(args, option) for option in names} | {"n_train": len(lengths)} | settings
-    checkpoint, first, best = args.run / f"{name}.pt", 0, math.inf
-    if state := load_checkpoint(checkpoint, settings, lm.device):
-        lm.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, best = state["epoch"], state["best"]
     per_epoch = len(batches_by_length(lengths, args.tokens_per_batch, random.Random(0)))
-    total, began = per_epoch * args.epochs, time.perf_counter()
-    warm_up = min(150, total // 10 + 1)
-    for epoch in range(first, args.epochs):
-        groups = batches_by_length(lengths, args.tokens_per_batch, random.Random(args.seed * 1000 + epoch))
-        torch.manual_seed(args.seed * 1000 + epoch)
-        losses = []
-        with tqdm(groups, desc=f"{name}, epoch {epoch + 1}/{args.epochs}", mininterval=5) as progress:
-            for number, group in enumerate(progress):
-                rate = learning_rate(epoch * per_epoch + number, total, args.lr, warm_up, 0.03)
-                for parameter_group in optimizer.param_groups:
-                    parameter_group["lr"] = rate
-                loss = loss_of(group)
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(parameters, 1.0)
-                optimizer.step()
-                losses.append(loss.item())
-                progress.set_postfix(loss=round(sum(losses[-50:]) / len(losses[-50:]), 3))
+    total = per_epoch * args.epochs
+    run = Run(
+        name,
+        args.run,
+        settings,
+        Schedule(total, min(150, total // 10 + 1), args.lr, floor=0.03),
+        lm.parameters(),
+        decayed_adamw(lm.parameters(), args.lr),
+        {"model": lm},
+        state={"epoch": 0, "best": math.inf},
+    )
+
+    def epochs() -> Iterator[list[list[int]]]:
+        for epoch in range(run.state["epoch"], args.epochs):
+            run.step = epoch * per_epoch  # epochs differ by a batch or so, which the schedule leaves out
+            seed = args.seed * 1000 + epoch
+            groups = batches_by_length(lengths, args.tokens_per_batch, random.Random(seed))
+            torch.manual_seed(seed)
+            yield groups
+
+    def check(means: dict[str, float]) -> dict[str, Any]:
         found, figures = judge()
-        record = {"epoch": epoch + 1, "train_loss": round(sum(losses) / len(losses), 4), **figures}
-        record["seconds"] = round(time.perf_counter() - began)
-        with (args.run / f"{name}.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
-        if found < best:  # the folder always holds the best epoch so far
-            best = found
+        run.state["epoch"] += 1
+        if found < run.state["best"]:  # the folder always holds the best epoch so far
+            run.state["best"] = found
             save()
-        state = {"epoch": epoch + 1, "best": best, "model": lm.state_dict()}
-        save_checkpoint(checkpoint, settings, {**state, "optimizer": optimizer.state_dict()})
+        return {"epoch": run.state["epoch"], "train_loss": round(means["loss"], 4), **figures}
+
+    with run:
+        run.train(
+            epochs(),
+            lambda group: {"loss": loss_of(group)},
+            check,
+            report=lambda record: print(json.dumps(record), flush=True),
+        )
