@@ -18,8 +18,9 @@ from transformers import DynamicCache
 
 from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
-from speechprompt.decoding.forward import project_prompts, to_batch
+from speechprompt.decoding.forward import to_batch
 from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.prefix import project
 from speechprompt.models import unit_lm
 from speechprompt.models.hubert import HubertEncoder, HubertSizes
 from speechprompt.models.quantizer import Quantizer
@@ -54,7 +55,7 @@ class Ours:
         return found if self.true_weights else [made_units(len(clip) / RATE) for clip in clips]
 
     def answer(self, clips: Sequence[np.ndarray], n_tasks: int) -> Work:
-        return lambda: self.prompted.answer(self.units(clips), range(n_tasks))
+        return lambda: self.prompted.answer(self.units(clips), self.prompted.prompts[:n_tasks])
 
 
 def made_units(seconds: float, seed: int = 0) -> Units:
@@ -136,18 +137,16 @@ def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequenc
     transformers' own forward pass, no cache kept, logits of every place; the labels answered.
     """
     said: list[int] = []
-    tokens, _ = to_batch([ids], lm.device)
+    tokens = to_batch(lm, [ids]).tokens
     while len(said) < prompt.n_steps:
         embedded = lm.model.embed_tokens(tokens)
         embedded[:, -1] = prompt.separator.to(lm.device) * lm.embed_scale
         embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in said)], 1)
         length, n_keys = embedded.shape[1], prompt.length
         cache = DynamicCache()
-        keys, values = project_prompts(
-            lm, prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device)
-        )
+        keys, values = project(lm, prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device))
         for i, (key, value) in enumerate(zip(keys, values, strict=True)):
-            cache.update(key[None], value[None], i)
+            cache.update(key, value, i)
         allowed = torch.ones(length, n_keys + length, dtype=torch.bool, device=lm.device).tril(n_keys)
         bias = torch.zeros(allowed.shape, device=lm.device).masked_fill_(~allowed, torch.finfo(lm.dtype).min)
         hidden = lm.model(
@@ -184,11 +183,10 @@ def prompt_tuning(lm: UnitLM, n: int, length: int) -> Work:
     return work
 
 
-def causal_step(model: torch.nn.Module, n: int, length: int) -> Work:
-    """One step of whatever is trainable in a causal LM of transformers, the answer after the units."""
+def causal_step(model: torch.nn.Module, lm: UnitLM, n: int, length: int) -> Work:
+    """One step of whatever is trainable in the model, which is the LM or wraps it, the answer after the units."""
     utterances, answers = train_batch(n, length)
-    device = next(model.parameters()).device
-    tokens, _ = to_batch(utterances, device)
+    tokens, device = to_batch(lm, utterances).tokens, lm.device
     targets = torch.tensor([label[0] + UNIT_OFFSET for label in answers], device=device)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
 
@@ -203,7 +201,7 @@ def causal_step(model: torch.nn.Module, n: int, length: int) -> Work:
 
 
 def full_fine_tuning(lm: UnitLM, n: int, length: int, dtype: torch.dtype) -> Work:
-    return causal_step(copy.deepcopy(lm).to(dtype).requires_grad_(True), n, length)
+    return causal_step(copy.deepcopy(lm).to(dtype).requires_grad_(True), lm, n, length)
 
 
 def peft_model(lm: UnitLM, dtype: torch.dtype) -> torch.nn.Module:

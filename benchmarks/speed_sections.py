@@ -56,7 +56,7 @@ def floor_seconds(model: contenders.Ours, clips: list[np.ndarray], n_tasks: int,
             encoder = type(encoder).load(Backbone.load("mini").encoder_folder, args.device, args.dtype)
             packing.can_pack = can_pack
         encoder.batch(clips)
-        plain.answer(units, range(n_tasks))
+        plain.answer(units, plain.prompts[:n_tasks])
     rows = n_tasks * sum(len(u) + 2 for u in units)
     rate = contenders.gemm_rate(
         min(4096, max(32, rows)), config.d_model, config.ffn_dim, args.device, model.lm.dtype
@@ -104,10 +104,10 @@ def reference(args, threads: int) -> list[Row]:
 
     def one_by_one() -> None:
         found = [contenders.reference_answer(lm, prompt, prompted.fed[0], u) for u in utterances]
-        same.append(found == [row[0].labels for row in prompted.answer(utterances, [0])])
+        same.append(found == [row[0].labels for row in prompted.answer(utterances)])
 
     def batched() -> None:
-        prompted.answer(utterances, [0])
+        prompted.answer(utterances)
 
     found = interleaved({"ours": batched, "reference": one_by_one}, max(3, args.repeats // 3), args.device)
     # The comparison is part of the reference's time; what it took is taken off.
@@ -162,8 +162,8 @@ def tuning(args, threads: int) -> list[Row]:
     row: Row = {"dtype": str(fast).removeprefix("torch."), "threads": threads}
     try:
         peft = contenders.peft_model(lm, torch.float32)
-        works["peft prefix tuning, float32"] = contenders.causal_step(peft, n, places)
-        tokens, _ = contenders.to_batch(contenders.train_batch(n, places)[0], args.device)
+        works["peft prefix tuning, float32"] = contenders.causal_step(peft, lm, n, places)
+        tokens = contenders.to_batch(lm, contenders.train_batch(n, places)[0]).tokens
         prompted = PromptedLM(lm, [contenders.random_prompt(lm, ("yes", "no"))])
         utterances = contenders.train_batch(n, places)[0]
 
@@ -171,7 +171,7 @@ def tuning(args, threads: int) -> list[Row]:
         def forward() -> None:
             peft(input_ids=tokens, attention_mask=torch.ones_like(tokens))
 
-        answers = {"ours": lambda: prompted.answer(utterances, [0]), "peft": forward}
+        answers = {"ours": lambda: prompted.answer(utterances), "peft": forward}
         found = interleaved(answers, args.repeats, args.device)
         row |= {f"answers {name}, utterances/s": n / found[name] for name in answers}
     except ImportError:
@@ -193,7 +193,7 @@ def label(args, threads: int) -> list[Row]:
 
         def models() -> None:
             for at in range(0, count, 128):
-                prompted.answer(backbone.listen(clips[at : at + 128]), range(2))
+                prompted.answer(backbone.listen(clips[at : at + 128]))
 
         def whole() -> None:
             out = Path(folder) / "labels.csv"

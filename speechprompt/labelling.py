@@ -133,7 +133,7 @@ def answer(
     if heard:
         with time_limit(machine.REQUEST_SECONDS * len(heard)):
             units = backbone.listen([waveform for _, waveform in heard])
-            answers = prompted.answer(units, range(len(prompted.prompts)))
+            answers = prompted.answer(units)
         for (at, _), of_clip in zip(heard, answers, strict=True):
             said = zip(prompted.prompts, of_clip, strict=True)
             rows[at][3:] = [x for p, a in said for x in (p.text([p.labels[i] for i in a.labels]), a.score)]

@@ -33,7 +33,6 @@ class SpeechPrompt:
         self.backbone = backbone
         chosen = backbone.prompts.values() if prompts is None else prompts
         self.prompts: dict[str, Prompt] = {prompt.task: prompt for prompt in chosen}
-        self._index = {task: i for i, task in enumerate(self.prompts)}
         self._prompted = PromptedLM(backbone.lm, list(self.prompts.values()))
 
     @classmethod
@@ -127,7 +126,7 @@ class SpeechPrompt:
 
     def _answer(self, utterances: list[Units], prompts: list[Prompt], encode_s: float) -> list[list[Answer]]:
         start = time.perf_counter()
-        raw = self._prompted.answer(utterances, [self._index[p.task] for p in prompts])
+        raw = self._prompted.answer(utterances, prompts)
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
         return [

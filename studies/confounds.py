@@ -36,7 +36,7 @@ from speechprompt.audio.pauses import EDGE, speech_span
 from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
-from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import waveform_of
 from speechprompt.prompts.prompt import Prompt
@@ -218,8 +218,7 @@ def ask_prompt(
 ) -> dict[str, Any]:
     """What a prompt answers to untreated silence: balanced recall, and how often it gives each label."""
     utterances = backbone.listen([as_it_is(clip, np.random.default_rng(0)) for clip in clips])
-    answers = PromptedLM(backbone.lm, [prompt]).answer(utterances, [0])
-    said = [prompt.labels[raw.labels[0]] for (raw,) in answers]
+    said = [prompt.labels[raw.labels[0]] for raw in stream(backbone.lm, prompt, utterances)]
     truth = torch.tensor([labels.index(clip.label) for clip in clips])
     found = torch.tensor([labels.index(label) if label in labels else -1 for label in said])
     recall, half = balanced_accuracy(truth, found, len(labels))

@@ -219,7 +219,7 @@ def test_models_run_in_the_dtype_asked_for(root):
     assert rough.dtype == torch.float32  # centroids are compared in it
     assert 0 < (exact - rough).abs().mean() < 0.05 * exact.abs().mean()
     (answer,), (again,) = (
-        PromptedLM(b.lm, [b.prompt("fruit")]).answer([[1, 2, 3]], [0])[0] for b in (plain, other)
+        PromptedLM(b.lm, [b.prompt("fruit")]).answer([[1, 2, 3]])[0] for b in (plain, other)
     )
     assert 0 < np.abs(answer.probabilities - again.probabilities).max() < 0.05
 

@@ -61,29 +61,27 @@ class Hypothesis:
 
 
 class Search:
-    """The answers of some rows while they grow: row i is asked by prompts[which[i]].
+    """The answers of some rows while they grow; prompts: that of each row.
 
-    label_logits(index of a prompt, vocabulary logits [n, V]) -> [n, C], or [n, C + 1] with the end for a
-    sequence. alive: the hypotheses that go on, whose order is that of the logits to come.
+    label_logits(prompt, vocabulary logits [n, V]) -> [n, C], or [n, C + 1] with the end for a sequence.
+    alive: the hypotheses that go on, whose order is that of the logits to come.
     """
 
-    def __init__(
-        self, prompts: Sequence[Prompt], which: Sequence[int], label_logits: Callable[[int, Tensor], Tensor]
-    ) -> None:
-        self.prompts, self.which, self.label_logits = prompts, which, label_logits
-        self.alive = [Hypothesis(row, row) for row in range(len(which))]
-        self.finished: list[list[Hypothesis]] = [[] for _ in which]
+    def __init__(self, prompts: Sequence[Prompt], label_logits: Callable[[Prompt, Tensor], Tensor]) -> None:
+        self.prompts, self.label_logits = prompts, label_logits
+        self.alive = [Hypothesis(row, row) for row in range(len(prompts))]
+        self.finished: list[list[Hypothesis]] = [[] for _ in prompts]
 
     def extend(self, logits: Tensor) -> None:
         """Choose the next label of every hypothesis that is alive, by its vocabulary logits [n, V]."""
         vocabulary = logits.cpu().numpy()
-        members: dict[int, list[int]] = {}
+        members: dict[Prompt, list[int]] = {}
         for i, hypothesis in enumerate(self.alive):
-            members.setdefault(self.which[hypothesis.row], []).append(i)
+            members.setdefault(self.prompts[hypothesis.row], []).append(i)
         candidates: dict[int, list[Hypothesis]] = {}  # by row
-        for index, own in members.items():
-            prompt, step = self.prompts[index], len(self.alive[own[0]].labels)
-            found = self.label_logits(index, logits[own])
+        for prompt, own in members.items():
+            step = len(self.alive[own[0]].labels)
+            found = self.label_logits(prompt, logits[own])
             if prompt.slots:
                 _, first, end = prompt.slot_spans[step]
                 found[:, :first] = found[:, end:] = -torch.inf
@@ -102,7 +100,7 @@ class Search:
                     candidates.setdefault(hypothesis.row, []).append(longer)
         self.alive = []
         for row, choices in candidates.items():
-            prompt = self.prompts[self.which[row]]
+            prompt = self.prompts[row]
             choices.sort(key=lambda h: -h.log_probability)
             at_end = [h.labels[-1] == END or len(h.labels) == prompt.n_steps for h in choices]
             kept = list(zip(choices, at_end, strict=True))[: prompt.beams]

@@ -20,7 +20,7 @@ import torch
 
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.forward import label_logits
-from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.metrics import rate
 from speechprompt.prompts.prompt import Prompt
@@ -33,7 +33,6 @@ KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
 TEMPERATURES = np.geomspace(0.1, 10, 401)  # those that are looked at, 1.2 % apart
 BINS = 10  # of the expected calibration error
 STEP = 1e-6  # thresholds are rounded down to this
-BATCH = 512
 
 
 def calibrate(
@@ -56,10 +55,7 @@ def calibrate(
         )
     if not len(utterances):
         raise SpeechPromptError(f"Prompt {prompt.task} cannot be calibrated without labelled utterances.")
-    prompted = PromptedLM(lm, [replace(prompt, calibration={})])
-    raw: list[RawAnswer] = []
-    for at in range(0, len(utterances), BATCH):
-        raw += [answer for (answer,) in prompted.answer(utterances[at : at + BATCH], [0])]
+    raw = list(stream(lm, replace(prompt, calibration={}), utterances))
     logits = [step_logits(prompt, answer) for answer in raw]
     right = np.array([answer.labels == list(labels) for answer, labels in zip(raw, truth, strict=True)])
     stacked = [np.stack(step) for step in zip(*logits, strict=True)]

@@ -12,7 +12,7 @@ from speechprompt.audio import load as audio
 from speechprompt.audio.augment import PLAIN
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import Example
-from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.metrics import measure
 from speechprompt.prompts.prompt import Prompt
@@ -106,14 +106,9 @@ def evaluate(
 
 def answers_to(backbone: Backbone, prompt: Prompt, utterances: Sequence[Utterance]) -> list[tuple[str, ...]]:
     """The labels that a prompt answers each utterance with."""
-    prompted = PromptedLM(backbone.lm, [prompt])
-    answers: list[tuple[str, ...]] = []
-    with tqdm(total=len(utterances), desc="answers", unit="clip", mininterval=2) as progress:
-        for at in range(0, len(utterances), 512):
-            found = prompted.answer(utterances[at : at + 512], [0])
-            answers += [tuple(prompt.labels[i] for i in raw.labels) for (raw,) in found]
-            progress.update(len(found))
-    return answers
+    found = stream(backbone.lm, prompt, utterances)
+    shown = tqdm(found, total=len(utterances), desc="answers", unit="clip", mininterval=2)
+    return [tuple(prompt.labels[i] for i in raw.labels) for raw in shown]
 
 
 def check_answers(prompt: Prompt, examples: Sequence[Example]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +32,8 @@ Block = tuple[int, int, Tensor]  # first query, end, bias
 class Cache:
     """Keys and values of every layer, [B, heads, places, d / heads], with room for places to come.
 
-    One may serve many batches, which spares them fresh memory: that takes a fifth as long as the layers do.
+    present: bool [B, places], those that a row has; the others are padding. One cache may serve many batches,
+    which spares them fresh memory: that takes a fifth as long as the layers do.
     """
 
     def __init__(self, lm: UnitLM) -> None:
@@ -41,6 +42,7 @@ class Cache:
         self.memory = torch.empty(0, dtype=lm.dtype, device=lm.device)
         self.held: list[tuple[Tensor, Tensor]] = []
         self.filled: list[int] = []
+        self.present = torch.empty(0, 0, dtype=torch.bool, device=lm.device)
 
     def begin(self, batch: int, places: int) -> None:
         """Forget everything; make ready for so many rows of so many places, and some more."""
@@ -50,19 +52,24 @@ class Cache:
             self.memory = self.memory.new_empty(math.prod(shape))
         self.held = [(keys, values) for keys, values in self.memory[: math.prod(shape)].view(shape)]
         self.filled = [0] * n_layers
+        self.present = self.present.new_zeros(batch, places)
 
     def part(self, start: int, end: int) -> Cache:
-        """The rows from start to end, empty, for a pass of their own (see `join`)."""
+        """The rows from start to end, empty, for a pass of their own: when all have had theirs, all go on."""
         part = copy.copy(self)
         part.held = [(keys[start:end], values[start:end]) for keys, values in self.held]
         part.filled = [0] * len(self.held)
+        part.present = self.present[start:end]
+        self.filled = [self.present.shape[1]] * len(self.held)
         return part
 
-    def join(self, part: Cache, places: int) -> None:
-        """Take the pass of a part for done; what it left of so many places is padding, after which all go on."""
-        for (keys, values), filled in zip(part.held, part.filled, strict=True):
+    def settle(self, present: Tensor) -> None:
+        """End a first pass: its places, bool [B, K], of which the rows have some; what is left is padding."""
+        n, places = present.shape[1], self.present.shape[1]
+        for keys, values in self.held:
             # Nothing looks at padding, but a number that is not finite would be seen even so.
-            keys[:, :, filled:places] = values[:, :, filled:places] = 0
+            keys[:, :, n:places] = values[:, :, n:places] = 0
+        self.present[:, :n] = present
         self.filled = [places] * len(self.held)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,9 +84,13 @@ class Cache:
             held[:, :, start:end] = new
         return self.held[layer][0][:, :, :end], self.held[layer][1][:, :, :end]
 
-    def reorder(self, rows: Tensor) -> None:
-        """Keep these rows, int64 [B'], in this order; one may come more than once."""
-        self.held = [(keys[rows], values[rows]) for keys, values in self.held]
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows in this order; one may come more than once."""
+        if list(rows) == list(range(len(self.present))):
+            return
+        index = torch.tensor(rows, device=self.present.device)
+        self.held = [(keys[index], values[index]) for keys, values in self.held]
+        self.present = self.present[index]
 
 
 class Places:

@@ -17,7 +17,7 @@ import torch
 
 from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
-from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.metrics import measure
 from speechprompt.prompts.prompt import Prompt
@@ -151,13 +151,11 @@ class Teacher:
 
     def _logits(self, prompt: Prompt, rows: Sequence[int]) -> np.ndarray:
         """The LM's logits at the separator of a prompt, float64 [len(rows), V]."""
-        prompted = PromptedLM(self.backbone.lm, [prompt])
         found = []
-        for at in range(0, len(rows), 128):
+        for raw in stream(self.backbone.lm, prompt, [self.rows.utterances[i] for i in rows]):
             if self.should_stop():
                 raise Stopped
-            answers = prompted.answer([self.rows.utterances[i] for i in rows[at : at + 128]], [0])
-            found += [raw.vocabulary_logits[0] for (raw,) in answers]
+            found.append(raw.vocabulary_logits[0])
         return np.stack(found).astype(np.float64)
 
     def _prompt(self, title: str, tensors: Tensors) -> Prompt:

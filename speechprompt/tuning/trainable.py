@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -18,12 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from speechprompt.decoding.forward import (
-    forward_prompted,
-    label_logits,
-    project_prompts,
-    to_batch,
-)
+from speechprompt.decoding.forward import forward_prompted, label_logits, to_batch
+from speechprompt.decoding.prefix import Prefix, project
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
@@ -108,28 +104,19 @@ class TrainablePrompt(nn.Module):
         beyond a shorter answer means nothing.
         """
         fed = [self.fed(labels if self.reads_end else labels[:-1]) for labels in answers]
-        tokens, lengths = to_batch(utterances, lm.device, fed, lm.start_token)
-        keys = values = inputs = None
-        dropped = partial(F.dropout, p=self.config.prompt_dropout, training=self.training)
-        if hasattr(self, "key_prompts"):
-            keys, values = project_prompts(lm, dropped(self.key_prompts), dropped(self.value_prompts))
-            keys, values = keys[:, None], values[:, None]
-        else:
-            inputs = dropped(self.input_prompts)
+        batch = to_batch(lm, utterances, [self.config.absolute_pitch] * len(utterances), fed)
         steps = torch.arange(-self.lead, 1 + max(map(len, fed)), device=lm.device)
-        at = (lengths[:, None] - 1 + steps).clamp(max=tokens.shape[1] - 1)
-        return forward_prompted(
-            lm,
-            tokens,
-            lengths,
-            keys,
-            values,
-            self.separator,
-            inputs=inputs,
-            positions=at,
-            label_embeddings=getattr(self, "label_embeddings", None),
-            prosody=lm.beside(utterances, tokens.shape[1], [self.config.absolute_pitch] * len(utterances)),
-        )
+        at = (batch.lengths[:, None] - 1 + steps).clamp(max=batch.tokens.shape[1] - 1)
+        return forward_prompted(lm, batch, self.prefix(lm), at)
+
+    def prefix(self, lm: UnitLM) -> Prefix:
+        """The prompt as every row has it, some of its values dropped in training."""
+        dropped = partial(F.dropout, p=self.config.prompt_dropout, training=self.training)
+        prefix = Prefix(self.separator[None], label_embeddings=getattr(self, "label_embeddings", None))
+        if hasattr(self, "input_prompts"):
+            return replace(prefix, inputs=dropped(self.input_prompts)[None])
+        keys, values = project(lm, dropped(self.key_prompts), dropped(self.value_prompts))
+        return replace(prefix, keys=keys, values=values)
 
     @property
     def lead(self) -> int:

@@ -11,8 +11,9 @@ import torch
 from tiny import N_UNITS, make_lm, make_prompt
 
 from speechprompt.decoding import generation
-from speechprompt.decoding.forward import forward_prompted, label_logits, project_prompts, to_batch
-from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.forward import forward_prompted, label_logits, to_batch
+from speechprompt.decoding.generation import PromptedLM, stream
+from speechprompt.decoding.prefix import Prefix
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import UNIT_OFFSET, Units, stretches
 
@@ -57,15 +58,16 @@ def assert_same(one, other):
 
 
 def test_one_batch_answers_as_single_rows(lm, prompts):
-    together = PromptedLM(lm, prompts).answer(UTTERANCES, [0, 1, 2, 3])
+    together = PromptedLM(lm, prompts).answer(UTTERANCES)
     for ids, per_prompt in zip(UTTERANCES, together, strict=True):
         for prompt, answer in zip(prompts, per_prompt, strict=True):
-            assert_same(answer, PromptedLM(lm, [prompt]).answer([ids], [0])[0][0])
+            assert_same(answer, PromptedLM(lm, [prompt]).answer([ids])[0][0])
 
 
 def test_answers_come_in_the_order_asked(lm, prompts):
     prompted = PromptedLM(lm, prompts)
-    straight, turned = prompted.answer(UTTERANCES, [0, 1, 3]), prompted.answer(UTTERANCES[::-1], [3, 1, 0])
+    asked = [prompts[0], prompts[1], prompts[3]]
+    straight, turned = prompted.answer(UTTERANCES, asked), prompted.answer(UTTERANCES[::-1], asked[::-1])
     for row, other in zip(straight, turned[::-1], strict=True):
         for answer, same in zip(row, other[::-1], strict=True):
             assert_same(answer, same)
@@ -88,7 +90,7 @@ def test_small_passes_give_the_same_answers(lm, prompts, long_answers, monkeypat
     asked = [*prompts, *long_answers]
     prompted = PromptedLM(lm, asked)
     steps = watched_steps(monkeypatch)
-    whole = prompted.answer(UTTERANCES, range(len(asked)))
+    whole = prompted.answer(UTTERANCES)
     together = steps.copy()
     sizes = []
     forward = generation.forward_prompted
@@ -96,23 +98,22 @@ def test_small_passes_give_the_same_answers(lm, prompts, long_answers, monkeypat
     monkeypatch.setattr(
         generation,
         "forward_prompted",
-        lambda *args, **more: sizes.append(args[1].numel()) or forward(*args, **more),
+        lambda *args, **more: sizes.append(args[1].tokens.numel()) or forward(*args, **more),
     )
-    assert_all_same(whole, prompted.answer(UTTERANCES, range(len(asked))))
+    assert_all_same(whole, prompted.answer(UTTERANCES))
     assert len(sizes) > 5
     assert max(sizes) <= 40
     assert steps == [*together, *together]  # all rows go on together, however many passes they came in
 
 
 def test_small_caches_give_the_same_answers(lm, long_answers, monkeypatch):
-    asked = range(len(long_answers))
     steps = watched_steps(monkeypatch)
-    whole = PromptedLM(lm, long_answers).answer(UTTERANCES, asked)
+    whole = PromptedLM(lm, long_answers).answer(UTTERANCES)
     largest = max(steps)
     steps.clear()
     monkeypatch.setattr(generation, "MAX_TOKENS", 40)
     monkeypatch.setattr(generation, "CACHE_BYTES", 1)
-    assert_all_same(whole, PromptedLM(lm, long_answers).answer(UTTERANCES, asked))
+    assert_all_same(whole, PromptedLM(lm, long_answers).answer(UTTERANCES))
     assert max(steps) < largest
 
 
@@ -121,11 +122,11 @@ def test_nothing_of_an_earlier_answer_is_left_in_the_cache(lm, prompts, long_ans
     monkeypatch.setattr(generation, "MAX_TOKENS", 40)  # passes of several lengths
     asked = [*prompts, *long_answers]
     prompted = PromptedLM(lm, asked)
-    first = prompted.answer(UTTERANCES, range(len(asked)))
+    first = prompted.answer(UTTERANCES)
     (cache,) = prompted.caches
     with torch.inference_mode():
         cache.memory.fill_(torch.nan)
-    assert_all_same(first, prompted.answer(UTTERANCES, range(len(asked))))
+    assert_all_same(first, prompted.answer(UTTERANCES))
     assert prompted.caches == [cache]
 
 
@@ -133,18 +134,20 @@ def test_more_units_than_the_position_table_holds():
     lm = make_lm()
     long = [i % N_UNITS for i in range(3000)]  # 60 s of units that all differ from their neighbours
     prompted = PromptedLM(lm, [make_prompt()])
-    answer = prompted.answer([long], [0])[0][0]
+    answer = prompted.answer([long])[0][0]
     assert np.isfinite(answer.vocabulary_logits).all()
     assert answer.probabilities.sum() == pytest.approx(1)
     separator = prompted.prompts[0].separator.clone().requires_grad_()
-    forward_prompted(lm, *to_batch([[1]]), None, None, separator).sum().backward()  # training still works
+    forward_prompted(
+        lm, to_batch(lm, [[1]]), Prefix(separator[None])
+    ).sum().backward()  # training still works
     assert separator.grad is not None
 
 
 def test_probabilities_cover_the_labels_only(lm):
     prompt = make_prompt(labels=("yes", "no"))
     prompt.verbalizer_weight[:UNIT_OFFSET] += 1e3  # the specials' outputs would win any argmax
-    (answer,) = PromptedLM(lm, [prompt]).answer([[1, 2, 3]], [0])[0]
+    (answer,) = PromptedLM(lm, [prompt]).answer([[1, 2, 3]])[0]
     assert answer.probabilities.shape == (1, 2)
     assert answer.probabilities.sum() == pytest.approx(1)
     assert answer.vocabulary_logits.shape == (1, N_UNITS + UNIT_OFFSET)
@@ -156,24 +159,34 @@ def test_long_recordings_are_answered_in_stretches(lm, prompts):
     long, short = (Units.from_frames(rng.integers(0, N_UNITS, n)) for n in (70, 20))
     windowed = [replace(p, window=0.6, calibration={"temperature": 2.0, **FLAGS}) for p in prompts]
     for row, prompt in enumerate(windowed):
-        (found,), (brief,) = PromptedLM(lm, [prompt]).answer([long, short], [0])
+        (found,), (brief,) = PromptedLM(lm, [prompt]).answer([long, short])
         cut = stretches(long, 30)
         assert len(cut) > 2
         plain = PromptedLM(lm, [replace(prompt, window=None)])
-        logits = np.mean([raw.vocabulary_logits for (raw,) in plain.answer(cut, [0])], 0)
+        logits = np.mean([raw.vocabulary_logits for (raw,) in plain.answer(cut)], 0)
         np.testing.assert_allclose(found.vocabulary_logits, logits, atol=1e-5)
         labels = label_logits(torch.from_numpy(logits), prompt.verbalizer_weight, prompt.verbalizer_units)
         expected = (labels / prompt.temperature).softmax(-1)
         np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
         assert found.labels == [int(expected.argmax())]
-        assert_same(brief, plain.answer([short], [0])[0][0])
-        together = PromptedLM(lm, [*windowed, *prompts]).answer([short, long], range(8))[1]
+        assert_same(brief, plain.answer([short])[0][0])
+        together = PromptedLM(lm, [*windowed, *prompts]).answer([short, long])[1]
         assert_same(together[row], found)
-        assert_same(together[4 + row], PromptedLM(lm, [prompts[row]]).answer([long], [0])[0][0])
+        assert_same(together[4 + row], PromptedLM(lm, [prompts[row]]).answer([long])[0][0])
+
+
+def test_a_stream_answers_in_order_however_many_at_a_time(lm, long_answers, monkeypatch):
+    for prompt in long_answers[1:3]:
+        whole = [raw for (raw,) in PromptedLM(lm, [prompt]).answer(UTTERANCES)]
+        monkeypatch.setattr(generation, "STREAMED", 2)
+        for raw, expected in zip(stream(lm, prompt, UTTERANCES), whole, strict=True):
+            assert raw.labels == expected.labels
+            assert_same(raw, expected)
 
 
 def test_no_utterances_give_no_answers(lm, prompts):
-    assert PromptedLM(lm, prompts).answer([], [0]) == []
+    assert list(stream(lm, prompts[0], [])) == []
+    assert PromptedLM(lm, prompts).answer([]) == []
 
 
 def log_probabilities(lm, prompt: Prompt, ids: list[int], labels: list[int]) -> torch.Tensor:
@@ -182,22 +195,10 @@ def log_probabilities(lm, prompt: Prompt, ids: list[int], labels: list[int]) -> 
     fed = [UNIT_OFFSET + (c if units is None else int(units[c])) for c in labels]
     if prompt.label_embeddings is not None:
         fed = [lm.config.vocab_size + c for c in labels]
-    tokens, lengths = to_batch([ids], answers=[fed])
-    keys = values = None
-    if prompt.deep:
-        keys, values = (t[:, None] for t in project_prompts(lm, prompt.key_prompts, prompt.value_prompts))
-    at = lengths[:, None] - 1 + torch.arange(len(labels) + 1)
-    logits = forward_prompted(
-        lm,
-        tokens,
-        lengths,
-        keys,
-        values,
-        prompt.separator,
-        inputs=prompt.input_prompts,
-        positions=at,
-        label_embeddings=prompt.label_embeddings,
-    )[0]
+    batch = to_batch(lm, [ids], answers=[fed])
+    at = batch.lengths[:, None] - 1 + torch.arange(len(labels) + 1)
+    prefix = replace(Prefix.of(lm, [prompt]), label_embeddings=prompt.label_embeddings)
+    logits = forward_prompted(lm, batch, prefix, at)[0]
     found = label_logits(logits, prompt.verbalizer_weight, units, end=prompt.answer == "sequence")
     for row, (_, first, end) in zip(found, prompt.slot_spans, strict=False):
         row[:first] = row[end:] = -torch.inf
@@ -207,7 +208,7 @@ def log_probabilities(lm, prompt: Prompt, ids: list[int], labels: list[int]) -> 
 def test_answers_equal_a_full_pass_for_every_label(lm, prompts, long_answers):
     """As the reference answers: no cache, batch of one, the whole row again for every label."""
     mixed = [*prompts, *long_answers[:4]]
-    together = PromptedLM(lm, mixed).answer(UTTERANCES, list(range(len(mixed))))
+    together = PromptedLM(lm, mixed).answer(UTTERANCES)
     lengths = set()
     for ids, per_prompt in zip(UTTERANCES, together, strict=True):
         for prompt, answer in zip(mixed, per_prompt, strict=True):
@@ -226,7 +227,7 @@ def test_answers_equal_a_full_pass_for_every_label(lm, prompts, long_answers):
 
 
 def test_every_slot_gets_one_of_its_own_labels(lm, long_answers):
-    for (answer,) in PromptedLM(lm, long_answers[:1]).answer(UTTERANCES, [0]):
+    for (answer,) in PromptedLM(lm, long_answers[:1]).answer(UTTERANCES):
         colour, fruit = answer.labels
         assert colour < 3 <= fruit
         np.testing.assert_allclose(answer.probabilities.sum(-1), 1, atol=1e-5)
@@ -237,7 +238,7 @@ def test_every_slot_gets_one_of_its_own_labels(lm, long_answers):
 
 def test_a_beam_as_wide_as_everything_finds_the_likeliest_answer(lm):
     prompt = make_prompt("b", labels=("x", "y"), answer="sequence", max_steps=2, beams=9, seed=11)
-    (answer,) = PromptedLM(lm, [prompt]).answer([UTTERANCES[1]], [0])[0]
+    (answer,) = PromptedLM(lm, [prompt]).answer([UTTERANCES[1]])[0]
     best = {}
     for labels in [(), *itertools.product(range(2)), *itertools.product(range(2), repeat=2)]:
         table = log_probabilities(lm, prompt, UTTERANCES[1], list(labels))
@@ -257,7 +258,7 @@ def test_an_answer_all_but_certain_is_not_crowded_out_by_short_ones(lm):
         )
         prompt.verbalizer_weight *= 40
         prompts = [prompt, replace(prompt, beams=4)]
-        for greedy, beam in PromptedLM(lm, prompts).answer(UTTERANCES, [0, 1]):
+        for greedy, beam in PromptedLM(lm, prompts).answer(UTTERANCES):
             if greedy.score > 0.9:
                 long_ones += len(greedy.labels) > 4
                 assert beam.labels == greedy.labels
@@ -265,10 +266,10 @@ def test_an_answer_all_but_certain_is_not_crowded_out_by_short_ones(lm):
 
 
 def test_beams_do_not_mix_rows(lm, long_answers):
-    together = PromptedLM(lm, long_answers).answer(UTTERANCES, [0, 1, 2, 3, 4])
+    together = PromptedLM(lm, long_answers).answer(UTTERANCES)
     for ids, per_prompt in zip(UTTERANCES, together, strict=True):
         for prompt, answer in zip(long_answers, per_prompt, strict=True):
-            alone = PromptedLM(lm, [prompt]).answer([ids], [0])[0][0]
+            alone = PromptedLM(lm, [prompt]).answer([ids])[0][0]
             assert alone.labels == answer.labels
             assert_same(alone, answer)
 
@@ -276,9 +277,9 @@ def test_beams_do_not_mix_rows(lm, long_answers):
 def test_specials_are_never_answered(lm):
     prompt = make_prompt("s", labels=("a", "b"), answer="sequence", max_steps=5)
     prompt.verbalizer_weight[[0, 1, 3]] += 1e3  # separator, pad, unknown
-    for (answer,) in PromptedLM(lm, [prompt]).answer(UTTERANCES, [0]):
+    for (answer,) in PromptedLM(lm, [prompt]).answer(UTTERANCES):
         assert set(answer.labels) <= {0, 1} and answer.probabilities.shape[1] == 3
     prompt.verbalizer_weight[2] = 1e3 * lm.model.embed_tokens.weight.sum(1).sign()
     prompt.verbalizer_weight[2, :] = 0.0
     prompt.verbalizer_weight[UNIT_OFFSET:] = -1.0
-    assert all(len(a.labels) <= 5 for (a,) in PromptedLM(lm, [prompt]).answer(UTTERANCES, [0]))
+    assert all(len(a.labels) <= 5 for (a,) in PromptedLM(lm, [prompt]).answer(UTTERANCES))

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechprompt.decoding.forward import forward_prompted, label_logits, project_prompts
+from speechprompt.decoding.forward import Batch, forward_prompted, label_logits
 from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.prefix import Prefix, project
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tuning.config import TuneConfig
@@ -82,9 +83,9 @@ def test_answers_equal_the_reference(lm, variant, alone):
     prompt = reference_prompt(variant, io)
     prompted, utterances = PromptedLM(lm, [prompt]), queries(io)
     if alone:
-        answers = [prompted.answer([ids], [0])[0][0] for ids in utterances]
+        answers = [prompted.answer([ids])[0][0] for ids in utterances]
     else:
-        answers = [row[0] for row in prompted.answer(utterances, [0])]
+        answers = [row[0] for row in prompted.answer(utterances)]
     for answer, expected in zip(answers, io["query.logits"], strict=True):
         logits = torch.from_numpy(answer.vocabulary_logits[0])
         if prompt.verbalizer_weight is not None:  # the reference records the verbalizer's output
@@ -97,7 +98,7 @@ def test_answers_equal_the_reference(lm, variant, alone):
 def test_deep_and_input_prompts_share_one_batch(lm):
     ios = [load_file(FOLDER / f"{variant}.safetensors") for variant in VARIANTS]
     prompts = [reference_prompt(v, io) for v, io in zip(VARIANTS, ios, strict=True)]
-    answers = PromptedLM(lm, prompts).answer(queries(ios[0]), [0, 1, 2, 3])
+    answers = PromptedLM(lm, prompts).answer(queries(ios[0]))
     for row, per_prompt in enumerate(answers):
         for answer, io, prompt in zip(per_prompt, ios, prompts, strict=True):
             expected = expected_probabilities(prompt, io["query.logits"][row])
@@ -109,20 +110,15 @@ def test_training_loss_and_gradients_equal_the_reference(lm, variant):
     io = load_file(FOLDER / f"{variant}.safetensors")
     names = [name.removeprefix("grad.") for name in io if name.startswith("grad.")]
     trained = {name: io[name].clone().requires_grad_() for name in names}
-    keys = values = None
+    prefix = Prefix(trained["separator"][None])
     if "key_prompts" in trained:
-        keys, values = project_prompts(lm, trained["key_prompts"], trained["value_prompts"])
-    tokens = io["train.src_tokens"]
-    logits = forward_prompted(
-        lm,
-        tokens,
-        io["train.src_lengths"],
-        keys,
-        values,
-        trained["separator"],
-        inputs=trained["input_prompts"][None] if "input_prompts" in trained else None,
-        positions=torch.arange(tokens.shape[1]).expand(len(tokens), -1),
-    )
+        keys, values = project(lm, trained["key_prompts"], trained["value_prompts"])
+        prefix = replace(prefix, keys=keys, values=values)
+    else:
+        prefix = replace(prefix, inputs=trained["input_prompts"][None])
+    batch = Batch(io["train.src_tokens"], io["train.src_lengths"])
+    positions = torch.arange(batch.tokens.shape[1]).expand(len(batch.tokens), -1)
+    logits = forward_prompted(lm, batch, prefix, positions)
     if "verbalizer.weight" in trained:
         logits = logits @ trained["verbalizer.weight"].T
     real = int(io["train.src_lengths"][0])
@@ -179,7 +175,7 @@ def test_greedy_steps_with_a_cache_equal_the_reference_without(lm, variant):
     io = load_file(FOLDER / f"{variant}.safetensors")
     recorded = [io[f"greedy.step_logits.{row}"] for row in range(4)]
     prompt = as_sequence(variant, io, max(map(len, recorded)))
-    answers = PromptedLM(lm, [prompt]).answer(queries(io), [0])
+    answers = PromptedLM(lm, [prompt]).answer(queries(io))
     for (answer,), expected in zip(answers, recorded, strict=True):
         logits = torch.from_numpy(answer.vocabulary_logits)
         if prompt.verbalizer_weight is not None:
@@ -196,7 +192,7 @@ def test_sampled_answers_equal_the_reference(lm, variant):
     rows = json.loads((FOLDER / "sampled.json").read_text())[variant]
     steps = max(len(row["answered"]) for row in rows)
     prompt = as_sequence(variant, io, steps + 1)
-    answers = PromptedLM(lm, [prompt]).answer([row["units"] for row in rows], [0])
+    answers = PromptedLM(lm, [prompt]).answer([row["units"] for row in rows])
     compared = 0
     for (answer,), row in zip(answers, rows, strict=True):
         expected = row["answered"]

@@ -84,8 +84,8 @@ def test_a_temperature_changes_scores_and_no_label(verbalizer: str, answer: Any)
     )  # fmt: skip
     hot = replace(plain, calibration=FITTED)
     for (one,), (other,) in zip(
-        PromptedLM(lm, [plain]).answer(UTTERANCES, [0]),
-        PromptedLM(lm, [hot]).answer(UTTERANCES, [0]),
+        PromptedLM(lm, [plain]).answer(UTTERANCES),
+        PromptedLM(lm, [hot]).answer(UTTERANCES),
         strict=True,
     ):
         assert one.labels == other.labels and one.score > other.score
@@ -105,7 +105,7 @@ def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, answer: 
     prompt = backbone.prompt("t")
     rng = np.random.default_rng(1)
     utterances = [rng.integers(0, tiny.N_UNITS, 6) for _ in range(60)]
-    said = [raw.labels for (raw,) in PromptedLM(backbone.lm, [prompt]).answer(utterances, [0])]
+    said = [raw.labels for (raw,) in PromptedLM(backbone.lm, [prompt]).answer(utterances)]
     truth = [[1 - labels[0], *labels[1:]] if i % 4 == 0 else labels for i, labels in enumerate(said)]
     right = np.array([a == b for a, b in zip(said, truth, strict=True)])
     prompt.calibration = calibration.calibrate(backbone.lm, prompt, utterances, truth, "valid")

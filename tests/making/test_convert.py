@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import make_lm
 
-from speechprompt.decoding.forward import forward_prompted, project_prompts
+from speechprompt.decoding.forward import Batch, forward_prompted
+from speechprompt.decoding.prefix import Prefix
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint, kmeans
 from speechprompt.making.convert import prompt as prompts
@@ -418,12 +419,8 @@ def refuses_prompt(path, lm_folder, out, match, **options):
 
 def answer_logits(lm, prompt, io):
     """The logits that the reference records at the separator: of the vocabulary or of its verbalizer."""
-    keys = values = None
-    if prompt.deep:
-        keys, values = project_prompts(lm, prompt.key_prompts, prompt.value_prompts)
-    inputs = None if prompt.deep else prompt.input_prompts
-    tokens, lengths, separator = io["query.tokens"], io["query.lengths"], prompt.separator
-    logits = forward_prompted(lm, tokens, lengths, keys, values, separator, inputs=inputs)[:, 0]
+    batch = Batch(io["query.tokens"], io["query.lengths"])
+    logits = forward_prompted(lm, batch, Prefix.of(lm, [prompt]))[:, 0]
     return logits if prompt.verbalizer_weight is None else logits @ prompt.verbalizer_weight.T
 
 

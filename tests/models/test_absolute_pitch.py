@@ -54,19 +54,17 @@ def test_the_pitch_is_set_against_one_for_all() -> None:
 def test_units_without_hertz_are_refused(lm) -> None:
     absolute = make_prompt(labels=LABELS, lm=lm, absolute_pitch=True)
     with pytest.raises(SpeechPromptError, match="hears how high a voice is"):
-        PromptedLM(lm, [absolute]).answer([replace(said(100.0), f0=None)], [0])
+        PromptedLM(lm, [absolute]).answer([replace(said(100.0), f0=None)])
 
 
 def test_each_prompt_of_a_batch_hears_in_its_own_way(lm) -> None:
     prompts = [make_prompt(labels=LABELS, lm=lm, absolute_pitch=flag) for flag in (False, True)]
     deep, high = said(85.0), said(340.0)
-    (own_deep, absolute_deep), (own_high, absolute_high) = PromptedLM(lm, prompts).answer(
-        [deep, high], [0, 1]
-    )
+    (own_deep, absolute_deep), (own_high, absolute_high) = PromptedLM(lm, prompts).answer([deep, high])
     np.testing.assert_allclose(own_deep.probabilities, own_high.probabilities, atol=1e-4)
     assert np.abs(absolute_deep.probabilities - absolute_high.probabilities).max() > 1e-3
     for units, found in ((deep, absolute_deep), (high, absolute_high)):
-        (expected,) = PromptedLM(lm, prompts[:1]).answer([prosody.at_absolute_pitch(units)], [0])[0]
+        (expected,) = PromptedLM(lm, prompts[:1]).answer([prosody.at_absolute_pitch(units)])[0]
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
 
 
@@ -85,7 +83,7 @@ def test_what_is_tuned_is_what_answers(lm) -> None:
         unit_lm_sha256="0" * 64,
         absolute_pitch=True,
     )
-    for row, (answer,) in zip(logits, PromptedLM(lm, [prompt]).answer(utterances, [0]), strict=True):
+    for row, (answer,) in zip(logits, PromptedLM(lm, [prompt]).answer(utterances), strict=True):
         np.testing.assert_allclose(answer.probabilities[0], row.softmax(-1), atol=1e-4)
 
 

@@ -9,24 +9,29 @@ import torch
 from tiny import N_UNITS, make_encoder, make_lm, make_prompt, make_waveform
 from torch import nn
 
-from speechprompt.decoding.forward import forward_prompted, project_prompts, to_batch
+from speechprompt.decoding.forward import forward_prompted, to_batch
+from speechprompt.decoding.prefix import Prefix
 from speechprompt.models import layers, packing
 from speechprompt.models.packing import PackedLinear, packed
-from speechprompt.units import EOS, SEPARATOR
+from speechprompt.models.unit_lm import UnitLM
+from speechprompt.units import SEPARATOR
 
 UTTERANCES = [[i * 7 % N_UNITS for i in range(n)] for n in (40, 3, 17)]
+
+
+def unprompted(lm: UnitLM) -> Prefix:
+    return Prefix(lm.model.embed_tokens.weight[SEPARATOR][None])
 
 
 @pytest.mark.parametrize("block", [1, 5, 64])
 def test_blocks_of_queries_equal_transformers(block, monkeypatch):
     monkeypatch.setattr(layers, "BLOCK_CPU", block)
     lm = make_lm()
-    tokens, lengths = to_batch(UTTERANCES)
-    places = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
-    separator = lm.model.embed_tokens.weight[SEPARATOR]
-    found = forward_prompted(lm, tokens, lengths, None, None, separator, positions=places)
-    expected = lm(input_ids=tokens).logits
-    for row, other, n in zip(found, expected, lengths.tolist(), strict=True):
+    batch = to_batch(lm, UTTERANCES)
+    places = torch.arange(batch.tokens.shape[1]).expand(len(UTTERANCES), -1)
+    found = forward_prompted(lm, batch, unprompted(lm), places)
+    expected = lm(input_ids=batch.tokens).logits
+    for row, other, n in zip(found, expected, batch.lengths.tolist(), strict=True):
         torch.testing.assert_close(row[:n], other[:n], atol=2e-5, rtol=1e-5)
 
 
@@ -36,9 +41,9 @@ def test_a_place_that_may_look_nowhere_stays_finite():
         lm = make_lm().to(dtype)
         mask = torch.tensor([[False, False, True]] * 3)
         inputs = torch.randn(3, 3, lm.config.d_model, generator=torch.Generator().manual_seed(0))
-        tokens, lengths = to_batch(UTTERANCES)
+        batch = to_batch(lm, UTTERANCES)
         one, other = (
-            forward_prompted(lm, tokens, lengths, None, None, inputs[0, 0], inputs=x, input_mask=mask)
+            forward_prompted(lm, batch, Prefix(inputs[0, :1], inputs=x, input_mask=mask))
             for x in (inputs, inputs * torch.tensor([1e3, -1e3, 1.0])[None, :, None])
         )
         assert torch.isfinite(one).all()
@@ -47,11 +52,11 @@ def test_a_place_that_may_look_nowhere_stays_finite():
 
 def test_no_work_goes_into_padding():
     lm = make_lm()
-    tokens, lengths = to_batch(UTTERANCES)
+    batch = to_batch(lm, UTTERANCES)
     rows = []
     lm.model.layers[0].fc1.register_forward_hook(lambda layer, given, out: rows.append(len(given[0])))
-    forward_prompted(lm, tokens, lengths, None, None, lm.model.embed_tokens.weight[SEPARATOR])
-    assert rows == [int(lengths.sum())]
+    forward_prompted(lm, batch, unprompted(lm))
+    assert rows == [int(batch.lengths.sum())]
 
 
 def test_packed_layers_give_the_same_logits():
@@ -66,14 +71,8 @@ def test_packed_layers_give_the_same_logits():
     prompt = make_prompt()
     with torch.no_grad():
         for n in (1, 2, 5):  # few rows, filled up to one multiple, to several
-            batch = [*to_batch((UTTERANCES * 2)[:n])]
             own = [
-                forward_prompted(
-                    model,
-                    *batch,
-                    *project_prompts(model, prompt.key_prompts, prompt.value_prompts),
-                    prompt.separator,
-                )
+                forward_prompted(model, to_batch(model, (UTTERANCES * 2)[:n]), Prefix.of(model, [prompt]))
                 for model in (lm, twin)
             ]
             torch.testing.assert_close(own[0], own[1], atol=2e-5, rtol=1e-5)
@@ -110,8 +109,7 @@ def test_the_memory_of_an_answer_grows_with_length_not_its_square():
     layers.attend, before = watched, layers.attend
     try:
         with torch.no_grad():
-            separator = lm.model.embed_tokens.weight[EOS]
-            forward_prompted(lm, *to_batch([[0, 1] * 500]), None, None, separator)
+            forward_prompted(lm, to_batch(lm, [[0, 1] * 500]), unprompted(lm))
     finally:
         layers.attend = before
     assert max(sizes) <= layers.BLOCK_CPU * 1002

@@ -248,7 +248,7 @@ def test_accuracy_is_that_of_greedy_answers() -> None:
     prompt = Prompt(
         "t", "T", list("abcde"), "tiny", "0" * 64, answer="slots", slots={"x": 3, "y": 2}, **trained.tensors()
     )
-    answers = PromptedLM(lm, [prompt]).answer([ids for ids, _ in data], [0])
+    answers = PromptedLM(lm, [prompt]).answer([ids for ids, _ in data])
     right = sum(tuple(a.labels) == labels for (a,), (_, labels) in zip(answers, data, strict=True))
     assert accuracy(lm, trained, data) == pytest.approx(right / 60)
     assert 0 < right < 60

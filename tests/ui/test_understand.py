@@ -53,7 +53,7 @@ def test_contributions_sum_to_the_logit_above_the_mean_of_the_labels(kind: str, 
     prompt = tiny.make_prompt("t", ("a", "b", "c", "d"), verbalizer=verbalizer, **KINDS[kind])
     units = Units.from_frames([1, 2, 3, 9])
     prompted = PromptedLM(tiny.make_lm(), [prompt])
-    ((raw,),) = prompted.answer([units], [0])
+    ((raw,),) = prompted.answer([units])
     found = label_logits(
         prompted.lm.lm_head.weight.new_tensor(raw.vocabulary_logits),
         prompt.verbalizer_weight,
