@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.forward import to_batch
@@ -29,7 +30,7 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy
 from speechprompt.tuning.optimizer import PromptOptimizer
-from speechprompt.tuning.trainable import Goal, TrainablePrompt
+from speechprompt.tuning.trainable import TrainablePrompt
 from speechprompt.units import UNIT_OFFSET, Units
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +88,7 @@ def random_prompt(lm: UnitLM, labels: tuple[str, ...], length: int = 20) -> Prom
     return Prompt(
         task="random",
         title="Random",
-        labels=list(labels),
+        form=AnswerForm(labels),
         backbone="gslm",
         unit_lm_sha256="0" * 64,
         separator=torch.randn(lm.config.d_model) / 32,
@@ -138,7 +139,7 @@ def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequenc
     """
     said: list[int] = []
     tokens = to_batch(lm, [ids]).tokens
-    while len(said) < prompt.n_steps:
+    while len(said) < prompt.form.n_steps:
         embedded = lm.model.embed_tokens(tokens)
         embedded[:, -1] = prompt.separator.to(lm.device) * lm.embed_scale
         embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in said)], 1)
@@ -157,7 +158,7 @@ def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequenc
             use_cache=True,
         ).last_hidden_state
         logits = (lm.lm_head(hidden).float() @ prompt.verbalizer_weight.to(lm.device).T)[0, -1, UNIT_OFFSET:]
-        _, first, end = prompt.slot_spans[len(said)]
+        _, first, end = prompt.form.span(len(said))
         said.append(first + int(logits[first:end].argmax()))
     return said
 
@@ -171,7 +172,7 @@ def prompt_tuning(lm: UnitLM, n: int, length: int) -> Work:
     """One step of our tuning, with the copy of the LM that tuning uses."""
     utterances, answers = train_batch(n, length)
     frozen = fast_copy(lm)
-    prompt = TrainablePrompt(frozen, TuneConfig(), None, Goal(12))
+    prompt = TrainablePrompt(frozen, TuneConfig(), None, AnswerForm(tuple(map(str, range(12)))))
     optimizer = PromptOptimizer(prompt)
 
     def work() -> None:

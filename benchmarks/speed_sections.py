@@ -114,7 +114,7 @@ def reference(args, threads: int) -> list[Row]:
     theirs = found["reference"] - found["ours"]
     row = {
         "utterances": 64,
-        "labels": prompt.n_steps,
+        "labels": prompt.form.n_steps,
         "ms": 1e3 * found["ours"],
         "reference ms": 1e3 * theirs,
     }

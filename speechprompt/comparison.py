@@ -49,7 +49,7 @@ def compare(waveform: np.ndarray, asked: Sequence[tuple[SpeechPrompt, str]]) -> 
     for pipeline in dict.fromkeys(pipeline for pipeline, _ in asked):
         backbone = pipeline.backbone
         at = [i for i, (other, _) in enumerate(asked) if other is pipeline]
-        without = {i for i in at if silent and prompts[i].silence_label is None}
+        without = {i for i in at if silent and prompts[i].form.silence_label is None}
         rows |= {i: Row(backbone, prompts[i], None, NO_SILENCE) for i in without}
         at = [i for i in at if i not in without]
         if not at:

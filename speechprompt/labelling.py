@@ -136,7 +136,9 @@ def answer(
             answers = prompted.answer(units)
         for (at, _), of_clip in zip(heard, answers, strict=True):
             said = zip(prompted.prompts, of_clip, strict=True)
-            rows[at][3:] = [x for p, a in said for x in (p.text([p.labels[i] for i in a.labels]), a.score)]
+            rows[at][3:] = [
+                x for p, a in said for x in (p.form.text([p.labels[i] for i in a.labels]), a.score)
+            ]
     return rows
 
 

@@ -232,7 +232,7 @@ class Listener:
 
     def _is_silence(self, label: str) -> bool:
         """A task that knows silence says itself that nothing was said."""
-        return label == self._prompt.silence_label
+        return label == self._prompt.form.silence_label
 
     def _ask(self, until: float) -> Asked:
         """The task, about the segment up to that second."""

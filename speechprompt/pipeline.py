@@ -138,7 +138,7 @@ class SpeechPrompt:
 def check_heard(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
     """Raise SpeechPromptError when the recording holds nothing and a prompt has no label for that."""
     if audio_input.peak_dbfs(waveform) < audio_input.SILENCE_DBFS:
-        deaf = [prompt.title for prompt in prompts if prompt.silence_label is None]
+        deaf = [prompt.title for prompt in prompts if prompt.form.silence_label is None]
         if deaf:
             raise SpeechPromptError(
                 f"Nothing was recorded, and {deaf[0]} has no answer for silence: "

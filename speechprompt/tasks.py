@@ -8,20 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from speechprompt.answer_form import AnswerForm
+
 Channel = Literal["any", "controlled"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a prompt of this task is told; see Prompt for answer, slots, max_steps, beams and joiner.
+    """What a prompt of this task is told.
 
-    label_rule says how a row of data gets its labels (dataset.labels_of); labels lists them in order,
-    where the data alone would not; silence_label is what a recording of nothing gets. files: the packed
+    form: what is answered, with the labels in their order where the data alone would not have it. label_rule
+    says how a row of data gets its labels (dataset.labels_of). files: the packed
     parquet files, without their ending, that it is tuned and measured on; unit_files: those that stand
     in their place for a backbone whose encoder is not here. channel: "controlled" where the data's labels
     differ in microphone, bandwidth, noise or length too, so that a prompt could answer by those; it is
-    then tuned on augment.controlled recordings alone, of which the share `close` is cut closely. window: see
-    Prompt.
+    then tuned on augment.controlled recordings alone, of which the share `close` is cut closely.
     """
 
     name: str
@@ -30,19 +31,12 @@ class Task:
     data: str
     licence: str
     label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
-    silence_label: str | None = None
-    answer: Literal["label", "slots", "sequence"] = "label"
-    labels: tuple[str, ...] = ()
-    slots: dict[str, int] = field(default_factory=dict)
-    max_steps: int = 1
-    beams: int = 1
-    joiner: str = ", "
+    form: AnswerForm = field(default_factory=AnswerForm)
     limits: str = "Sounds that are none of the labels are still answered with one of them."
     files: tuple[str, ...] = ()
     unit_files: tuple[str, ...] = ()
     channel: Channel = "any"
     close: float = 0.0
-    window: float | None = None
 
 
 KEYWORDS = "Keywords and commands"
@@ -92,7 +86,7 @@ TASKS = {
             KEYWORDS,
             "Google Speech Commands (P. Warden), 12 classes: ten English words, unknown, silence",
             "CC BY 4.0",
-            silence_label="silence",
+            form=AnswerForm(silence_label="silence"),
             files=("speech_commands",),
             unit_files=("hubert100_units_speech_commands",),
         ),
@@ -121,9 +115,11 @@ TASKS = {
             "three slots: action, object, location",
             "academic licence of Fluent.ai; none of the recordings is included",
             {"ids": "label_ids", "names": list(INTENTS)},
-            answer="slots",
-            labels=INTENTS,
-            slots={"action": len(ACTIONS), "object": len(OBJECTS), "location": len(LOCATIONS)},
+            form=AnswerForm(
+                INTENTS,
+                "slots",
+                {"action": len(ACTIONS), "object": len(OBJECTS), "location": len(LOCATIONS)},
+            ),
             files=("hubert100_units_fluent_commands",),
         ),
         Task(
@@ -133,8 +129,7 @@ TASKS = {
             "Picovoice's spoken coffee orders, English, six slots; speakers are not known",
             "Apache 2.0",
             {"slots": "label", "order": COFFEE_SLOTS, "amounts": AMOUNTS},
-            answer="sequence",
-            max_steps=2 * len(COFFEE_SLOTS),
+            form=AnswerForm(kind="sequence", max_steps=2 * len(COFFEE_SLOTS)),
             files=("coffee_orders",),
         ),
         Task(
@@ -144,10 +139,7 @@ TASKS = {
             "Google Speech Commands (P. Warden): 35 English words, spelled letter by letter",
             "CC BY 4.0",
             {"keyword": "id"},
-            answer="sequence",
-            max_steps=16,
-            beams=4,
-            joiner="",
+            form=AnswerForm(kind="sequence", max_steps=16, beams=4, joiner=""),
             limits="It knows 35 words by heart: another one comes out as one of them, or as a mix of their letters.",
             files=("speech_commands",),
         ),
@@ -197,7 +189,7 @@ TASKS = {
             KEYWORDS,
             "LT Speech Commands, 15 classes: thirteen Lithuanian words of about 20 recordings each, unknown, silence",
             "academic use; none of the recordings is included",
-            silence_label="silence",
+            form=AnswerForm(silence_label="silence"),
             files=("lithuanian_commands",),
         ),
         Task(
@@ -223,7 +215,7 @@ TASKS = {
             files=(*SPOKEN, "speech_commands_extra", "spoken_digits", "arabic_commands", "librispeech_clips"),
             channel="controlled",
             close=0.35,
-            window=2.4,  # about the longest that a controlled channel gives
+            form=AnswerForm(window=2.4),  # s: about the longest that a controlled channel gives
         ),
         Task(
             "gender",
@@ -254,7 +246,7 @@ TASKS = {
             "ESC-10 for noise",
             "of each set; some of them for research alone, and none of those recordings is included",
             {"cases": [["label", "silence", "silence"], ["language", "", "noise"]], "otherwise": "speech"},
-            silence_label="silence",
+            form=AnswerForm(silence_label="silence"),
             limits="Silence means the background of a room, steady noise in it; noise means ten kinds of loud events. "
             "It answers once for the whole clip.",
             files=(*SPOKEN, "sound_events"),

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from speechprompt.answer_form import slot_values
 from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example, at_most
@@ -39,7 +40,6 @@ from speechprompt.evaluation.evaluate import check_answers, evaluate, to_units, 
 from speechprompt.evaluation.metrics import slot_figures, wilson_interval
 from speechprompt.models.encoder import LogMel
 from speechprompt.prompts.card import percent
-from speechprompt.prompts.prompt import slot_values
 from speechprompt.tasks import TASKS
 from speechprompt.tuning.recipe import labels_in_order, simulation_for
 from speechprompt.units import Units
@@ -104,11 +104,11 @@ def bounds(
     as tuning makes them but for pauses. per_label: at most so many train examples of each answer, 0 for all.
     """
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
-    if task not in TASKS or (TASKS[task].answer == "sequence" and "slots" not in TASKS[task].label_rule):
+    if task not in TASKS or (TASKS[task].form.kind == "sequence" and "slots" not in TASKS[task].label_rule):
         raise SpeechPromptError(
             f"{task} is not a task of one label or of slots in speechprompt/tasks.py: bounds are for those alone."
         )
-    many = TASKS[task].answer != "label"
+    many = TASKS[task].form.kind != "label"
     prompt = backbone.prompts.get(task)
     rule = prompt.label_rule if prompt else TASKS[task].label_rule
     examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
@@ -31,7 +32,6 @@ from speechprompt.tasks import TASKS
 from speechprompt.teaching.teacher import TeachConfig, teach
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune
-from speechprompt.tuning.trainable import Goal
 
 KEYWORDS = "keyword_spotting"
 STEPS, TOKENS_PER_BATCH = 240, 1024  # of tuning with gradient steps
@@ -71,14 +71,12 @@ def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], 
             check_every=STEPS,
             seed=seed,
         )
-        tensors = {}
+        form, tensors = AnswerForm(tuple(words)), {}
         if start is not None:
             tensors = {name: getattr(start, name) for name in ("key_prompts", "value_prompts", "separator")}
-        found, _ = tune(
-            backbone.lm, data, data[: len(words)], Goal(len(words)), config, start=tensors, keep="last"
-        )
+        found, _ = tune(backbone.lm, data, data[: len(words)], form, config, start=tensors, keep="last")
         sha256 = backbone.unit_lm_sha256
-        return Prompt("benchmark", "Benchmark", words, backbone.name, sha256, **found)
+        return Prompt("benchmark", "Benchmark", form, backbone.name, sha256, **found)
 
     return learn
 

@@ -40,7 +40,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """`tiny` hears; `twin` hears with the encoder of tiny and has two of its tasks and one more; `deaf` does not."""
     root = tmp_path_factory.mktemp("root")
     fruit = ("apple", "pear", "plum", "nothing")
-    steps = tiny.make_prompt("steps", ("a", "b", "c"), answer="sequence", max_steps=3, group="Said", seed=5)
+    steps = tiny.make_prompt("steps", ("a", "b", "c"), kind="sequence", max_steps=3, group="Said", seed=5)
     desk = Desk(
         tiny.make_backbone(
             root,

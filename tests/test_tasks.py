@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,23 +17,15 @@ from tests.tiny import NO_SHA256
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_every_task_has_a_rule_that_is_known_and_facts_that_a_prompt_may_have(task: Task, tmp_path) -> None:
     dataset.check_rule(task.label_rule)
-    labels = (
-        list(task.labels) or dataset.labels_of_rule(task.label_rule) or ["a", "b", task.silence_label or "c"]
-    )
+    labels = task.form.labels or dataset.labels_of_rule(task.label_rule) or ["a", "b", "silence"]
     prompt = Prompt(
         task.name,
         task.title,
-        labels,
+        replace(task.form, labels=tuple(labels)),
         "tiny",
         NO_SHA256,
-        answer=task.answer,
-        slots=task.slots,
-        max_steps=task.max_steps,
-        beams=task.beams,
-        joiner=task.joiner,
         group=task.group,
         label_rule=task.label_rule,
-        silence_label=task.silence_label,
         data=task.data,
         licence=task.licence,
         separator=torch.zeros(4),

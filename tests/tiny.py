@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.models import lm_config, prosody_lm, unit_lm
 from speechprompt.models.encoder import EncoderConfig, UnitEncoder
 from speechprompt.models.prosody_lm import ProsodyLM
@@ -55,7 +57,8 @@ def make_prompt(
     own_embeddings: bool = False,
     **facts: Any,
 ) -> Prompt:
-    """A random prompt that fits make_lm() (or the given lm); `facts` are further fields of Prompt."""
+    """A random prompt that fits make_lm() (or the given lm); `facts` are further fields of Prompt or of its form."""
+    of_form = {f.name: facts.pop(f.name) for f in fields(AnswerForm) if f.name in facts}
     generator = torch.Generator().manual_seed(seed)
     d, n_layers = (lm.config.d_model, lm.config.num_layers) if lm else (WIDTH, LAYERS)
     vocab_size = lm.config.vocab_size if lm else N_UNITS + UNIT_OFFSET
@@ -76,7 +79,8 @@ def make_prompt(
         units = torch.randperm(vocab_size - UNIT_OFFSET, generator=generator)
         tensors["verbalizer_units"] = units[: len(labels)]
     facts = {"title": task.title(), "backbone": "tiny", "licence": "CC0-1.0", "data": "random"} | facts
-    return Prompt(task=task, labels=list(labels), unit_lm_sha256=sha256, **facts, **tensors)
+    form = AnswerForm(labels, **of_form)
+    return Prompt(task=task, form=form, unit_lm_sha256=sha256, **facts, **tensors)
 
 
 def make_word(seconds: float = 0.6, before: float = 0.5, after: float = 0.4, room: float = 0.0) -> np.ndarray:
@@ -127,6 +131,6 @@ def make_backbone(
             make_prompt("fruit", fruit, 2, verbalizer="fixed", seed=1, silence_label="nothing"),
         )
     for prompt in prompts:
-        prompt.unit_lm_sha256 = lm_config.sha256(folder / "unit_lm")
+        prompt = replace(prompt, unit_lm_sha256=lm_config.sha256(folder / "unit_lm"))
         prompt.save(root / "prompts" / name / prompt.task)
     return folder

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 
 from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
 
@@ -31,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     prompt = backbone.prompt(args.task)
     examples = dataset.read(args.data, prompt.label_rule, args.split)
     check_answers(prompt, examples)
-    truth = [prompt.indices(example.labels) for example in examples]
+    truth = [prompt.form.indices(example.labels) for example in examples]
     utterances = to_units(backbone, examples)
-    prompt.calibration = calibrate(backbone.lm, prompt, utterances, truth, args.split)
+    prompt = replace(prompt, calibration=calibrate(backbone.lm, prompt, utterances, truth, args.split))
     folder = backbone.prompt_folder(args.task)
     prompt.save(folder, prompt_card(prompt, how_made(folder, "calibrated", spoken_command(args.argv))))
     print(json.dumps(prompt.calibration) if args.json else f"{prompt.title}: {calibration_text(prompt)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 
 from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
 
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     if args.record:
         folder = backbone.prompt_folder(args.task)
         tuning = {name: value for name, value in prompt.metrics.items() if name == "tuning"}  # stays true
-        prompt.metrics = {name: value for name, value in figures.items() if name != "task"} | tuning
+        metrics = {name: value for name, value in figures.items() if name != "task"} | tuning
+        prompt = replace(prompt, metrics=metrics)
         prompt.save(folder, prompt_card(prompt, how_made(folder, "measured", spoken_command(args.argv))))
     if args.json:
         print(json.dumps(figures))

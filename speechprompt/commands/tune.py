@@ -93,13 +93,14 @@ def task_of(args: argparse.Namespace) -> Task:
     """The task of this name, or a new one, with what the options change of it."""
     own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
     task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
-    changes: dict[str, Any] = {"title": args.title, "group": args.group, "silence_label": args.silence_label}
-    changes |= {"channel": args.channel, "window": args.window}
+    changes: dict[str, Any] = {"title": args.title, "group": args.group, "channel": args.channel}
+    form: dict[str, Any] = {"silence_label": args.silence_label, "window": args.window}
     if args.label_column:
         changes["label_rule"] = {"column": args.label_column}
     elif args.text_column:
-        changes |= {"label_rule": {"text": args.text_column}, "answer": "sequence", "joiner": ""}
-        changes["max_steps"] = MAX_LETTERS
+        changes["label_rule"] = {"text": args.text_column}
+        form |= {"kind": "sequence", "joiner": "", "max_steps": MAX_LETTERS}
+    changes["form"] = replace(task.form, **{name: value for name, value in form.items() if value is not None})
     return replace(task, **{name: value for name, value in changes.items() if value})
 
 

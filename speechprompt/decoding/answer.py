@@ -120,10 +120,10 @@ def make_answer(prompt: Prompt, raw: RawAnswer, units: Units, timing: dict[str, 
     return Answer(
         task=prompt.task,
         title=prompt.title,
-        label=prompt.text(labels),
+        label=prompt.form.text(labels),
         score=raw.score,
         steps=[make_step(prompt, raw, unit_probabilities, at) for at in range(len(raw.probabilities))],
-        slots=prompt.fill_slots(labels),
+        slots=prompt.form.fill_slots(labels),
         units=units,
         unit_probabilities=unit_probabilities,
         verbalizer=prompt.verbalizer,
@@ -134,9 +134,9 @@ def make_answer(prompt: Prompt, raw: RawAnswer, units: Units, timing: dict[str, 
 
 def make_step(prompt: Prompt, raw: RawAnswer, unit_probabilities: np.ndarray, at: int) -> Step:
     """Step number `at` of a raw answer."""
-    names, slot, first, end = [*prompt.labels, ""], "", 0, raw.probabilities.shape[1]
-    if prompt.slots:
-        slot, first, end = prompt.slot_spans[at]
+    names, (slot, first, end) = [*prompt.labels, ""], prompt.form.span(at)
+    if prompt.form.kind == "sequence":
+        end += 1  # what ends it may be answered too
     index = raw.labels[at] if at < len(raw.labels) else END
     own = raw.probabilities[at, first:end]
     scores = {names[first + i]: float(own[i]) for i in np.argsort(-own, kind="stable")}

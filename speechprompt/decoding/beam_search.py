@@ -82,13 +82,13 @@ class Search:
         for prompt, own in members.items():
             step = len(self.alive[own[0]].labels)
             found = self.label_logits(prompt, logits[own])
-            if prompt.slots:
-                _, first, end = prompt.slot_spans[step]
+            if prompt.form.slots:
+                _, first, end = prompt.form.span(step)
                 found[:, :first] = found[:, end:] = -torch.inf
             scores = (found / prompt.temperature).log_softmax(-1).cpu().numpy()
             for i, row in zip(own, scores, strict=True):
                 hypothesis, steps = self.alive[i], (np.exp(row), vocabulary[i])
-                for choice in np.argsort(-row, kind="stable")[: prompt.beams].tolist():
+                for choice in np.argsort(-row, kind="stable")[: prompt.form.beams].tolist():
                     label = END if choice == len(prompt.labels) else choice
                     longer = replace(
                         hypothesis,
@@ -102,11 +102,11 @@ class Search:
         for row, choices in candidates.items():
             prompt = self.prompts[row]
             choices.sort(key=lambda h: -h.log_probability)
-            at_end = [h.labels[-1] == END or len(h.labels) == prompt.n_steps for h in choices]
-            kept = list(zip(choices, at_end, strict=True))[: prompt.beams]
+            at_end = [h.labels[-1] == END or len(h.labels) == prompt.form.n_steps for h in choices]
+            kept = list(zip(choices, at_end, strict=True))[: prompt.form.beams]
             self.finished[row] += [h for h, ended in kept if ended]
             going = [h for h, ended in kept if not ended]
-            if len(self.finished[row]) >= prompt.beams:
+            if len(self.finished[row]) >= prompt.form.beams:
                 # Where one label is all but certain, short answers of no account fill the beam before the
                 # likely one has ended.
                 best = max(h.rank for h in self.finished[row])

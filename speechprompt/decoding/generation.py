@@ -39,9 +39,9 @@ STREAMED = 256  # utterances of a stream that are answered at a time
 
 def pieces(utterance: Utterance, prompt: Prompt) -> list[Utterance]:
     """What a prompt is asked about at once: the utterance, or stretches of its window's length."""
-    if prompt.window is None or not isinstance(utterance, Units):
+    if prompt.form.window is None or not isinstance(utterance, Units):
         return [utterance]
-    return [*stretches(utterance, round(prompt.window * FRAME_RATE))]
+    return [*stretches(utterance, round(prompt.form.window * FRAME_RATE))]
 
 
 def together(parts: list[RawAnswer]) -> RawAnswer:
@@ -146,7 +146,7 @@ class PromptedLM:
     def _label_logits(self, prompt: Prompt, logits: Tensor) -> Tensor:
         """Vocabulary logits [n, V] -> those of the prompt's labels, [n, C], or [n, C + 1] with a sequence's end."""
         weight, units = self.verbalizers[self.numbers[prompt]]
-        return label_logits(logits, weight, units, end=prompt.answer == "sequence")
+        return label_logits(logits, weight, units, end=prompt.form.kind == "sequence")
 
     def _spans(self, utterances: Sequence[Utterance], cached: bool = False) -> Iterator[tuple[int, int]]:
         """Cut utterances, the short ones first, into first and end of what is passed through the LM at once.
@@ -177,7 +177,7 @@ def stream(lm: UnitLM, prompt: Prompt, utterances: Sequence[Utterance]) -> Itera
 
 def several_labels(prompts: Sequence[Prompt]) -> bool:
     """Whether any of these prompts may answer with more than one label."""
-    return any(prompt.answer != "label" for prompt in prompts)
+    return any(prompt.form.kind != "label" for prompt in prompts)
 
 
 def to_device(prompt: Prompt, device: torch.device) -> tuple[Tensor | None, Tensor | None]:

@@ -49,7 +49,7 @@ def calibrate(
     temperature), right_flagged and wrong_flagged (share of the right and of the wrong answers below
     the threshold, None where there are none). SpeechPromptError for sequences and without data.
     """
-    if prompt.answer == "sequence":
+    if prompt.form.kind == "sequence":
         raise SpeechPromptError(
             f"Prompt {prompt.task} answers with sequences, whose scores are not calibrated."
         )
@@ -80,8 +80,7 @@ def step_logits(prompt: Prompt, raw: RawAnswer) -> list[np.ndarray]:
     vocabulary = torch.from_numpy(raw.vocabulary_logits).double()
     weight = None if prompt.verbalizer_weight is None else prompt.verbalizer_weight.double()
     found = label_logits(vocabulary, weight, prompt.verbalizer_units).numpy()
-    spans = prompt.slot_spans or [("", 0, found.shape[1])]
-    return [row[first:end] for row, (_, first, end) in zip(found, spans, strict=True)]
+    return [row[first:end] for row, (_, first, end) in zip(found, prompt.form.spans, strict=True)]
 
 
 def fit_temperature(logits: Sequence[np.ndarray], right: np.ndarray) -> float:

@@ -119,7 +119,7 @@ def check_answers(prompt: Prompt, examples: Sequence[Example]) -> None:
             f"The data has the label {unknown[0]!r}, which the prompt {prompt.task} cannot answer; "
             f"its labels are {', '.join(prompt.labels[:20])}."
         )
-    if prompt.answer != "sequence" and any(len(e.labels) != prompt.n_steps for e in examples):
+    if prompt.form.kind != "sequence" and any(len(e.labels) != prompt.form.n_steps for e in examples):
         raise SpeechPromptError(
-            f"The prompt {prompt.task} answers with {prompt.n_steps} labels, the data with others."
+            f"The prompt {prompt.task} answers with {prompt.form.n_steps} labels, the data with others."
         )

@@ -37,37 +37,39 @@ def measure(prompt: Prompt, truth: Sequence[Labels], answers: Sequence[Labels]) 
     n = len(truth)
     correct = sum(t == a for t, a in zip(truth, answers, strict=True))
     mistakes = Counter(
-        (prompt.text(t), prompt.text(a)) for t, a in zip(truth, answers, strict=True) if t != a
+        (prompt.form.text(t), prompt.form.text(a)) for t, a in zip(truth, answers, strict=True) if t != a
     )
     figures: dict[str, Any] = {
         "n": n,
         "accuracy": rate(correct, n),
         "interval95": [round(end, 4) for end in wilson_interval(correct, n)],
     }
-    if prompt.answer == "label":
+    if prompt.form.kind == "label":
         figures["per_class"] = per_class(truth, answers, prompt.labels)
         recalls = [c["recall"] for c in figures["per_class"].values() if c["recall"] is not None]
         figures["unweighted_recall"] = round(sum(recalls) / len(recalls), 4) if recalls else 0.0
-    elif prompt.answer == "slots":
-        filled = [[f"{s}: {v}" for s, v in prompt.fill_slots(t).items()] for t in truth]
-        found = [[f"{s}: {v}" for s, v in prompt.fill_slots(a).items()] for a in answers]
-        classes = [f"{s}: {v}" for s, first, end in prompt.slot_spans for v in prompt.labels[first:end]]
+    elif prompt.form.kind == "slots":
+        filled = [[f"{s}: {v}" for s, v in prompt.form.fill_slots(t).items()] for t in truth]
+        found = [[f"{s}: {v}" for s, v in prompt.form.fill_slots(a).items()] for a in answers]
+        classes = [f"{s}: {v}" for s, first, end in prompt.form.spans for v in prompt.labels[first:end]]
         figures["per_class"] = per_class(filled, found, classes)
         figures["slot_accuracy"] = {
             slot: rate(sum(t[i] == a[i] for t, a in zip(truth, answers, strict=True)), n)
-            for i, slot in enumerate(prompt.slots)
+            for i, slot in enumerate(prompt.form.slots)
         }
     elif any("=" in label for label in prompt.labels):
         figures |= slot_figures(
-            [prompt.fill_slots(t) for t in truth], [prompt.fill_slots(a) for a in answers]
+            [prompt.form.fill_slots(t) for t in truth], [prompt.form.fill_slots(a) for a in answers]
         )
     else:
         pairs = [("".join(t), "".join(a)) for t, a in zip(truth, answers, strict=True)]
         figures["character_error_rate"] = error_rate(pairs)
         figures["word_error_rate"] = error_rate([(t.split(), a.split()) for t, a in pairs])
         figures["per_class"] = {}
-    if prompt.answer != "sequence" and len(prompt.labels) <= confusion.MAX_SHOWN:
-        figures["confusion"] = confusion.count(map(prompt.indices, truth), map(prompt.indices, answers))
+    if prompt.form.kind != "sequence" and len(prompt.labels) <= confusion.MAX_SHOWN:
+        figures["confusion"] = confusion.count(
+            map(prompt.form.indices, truth), map(prompt.form.indices, answers)
+        )
     return figures | {"confusions": [(t, a, count) for (t, a), count in mistakes.most_common(10)]}
 
 

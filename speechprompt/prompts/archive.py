@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from speechprompt.errors import SpeechPromptError
@@ -64,5 +65,5 @@ def unpack(source: Path | bytes) -> Prompt:
     try:
         prompt_card(prompt, "")
     except (KeyError, TypeError, ValueError, AttributeError):
-        prompt.metrics = {}  # whatever is there is not what this package measures
+        return replace(prompt, metrics={})  # whatever is there is not what this package measures
     return prompt

@@ -48,12 +48,12 @@ def seeds_line(tuning: dict[str, Any]) -> str:
 
 def answer_text(prompt: Prompt) -> str:
     """What the LM is made to answer with."""
-    if prompt.answer == "slots":
-        slots = ", ".join(f"{slot} ({n})" for slot, n in prompt.slots.items())
-        return f"one label for each of {len(prompt.slots)} slots: {slots}"
-    if prompt.answer == "sequence":
-        search = f"beam search, {prompt.beams} hypotheses" if prompt.beams > 1 else "greedy"
-        return f"a sequence of up to {prompt.max_steps} of {len(prompt.labels)} labels ({search})"
+    if prompt.form.kind == "slots":
+        slots = ", ".join(f"{slot} ({n})" for slot, n in prompt.form.slots.items())
+        return f"one label for each of {len(prompt.form.slots)} slots: {slots}"
+    if prompt.form.kind == "sequence":
+        search = f"beam search, {prompt.form.beams} hypotheses" if prompt.form.beams > 1 else "greedy"
+        return f"a sequence of up to {prompt.form.max_steps} of {len(prompt.labels)} labels ({search})"
     return f"one of {len(prompt.labels)} labels"
 
 
@@ -61,7 +61,7 @@ def calibration_text(prompt: Prompt) -> str:
     """How far scores can be believed, and how well the flag tells right answers from wrong ones."""
     found = prompt.calibration
     if not found:
-        kind = ": those of sequences are not" if prompt.answer == "sequence" else ""
+        kind = ": those of sequences are not" if prompt.form.kind == "sequence" else ""
         return f"The scores of this prompt are not calibrated{kind}, and no answer is flagged."
     flatters = " The same split chose the step of the tuning, which flatters a little."
     shares = [
@@ -112,7 +112,9 @@ def prompt_card(prompt: Prompt, command: str) -> str:
     )
     seeds = f" {seeds_line(metrics['tuning'])}." if "tuning" in metrics else ""
     window = (
-        f"- Longer recordings are answered in stretches of {prompt.window:g} s\n" if prompt.window else ""
+        f"- Longer recordings are answered in stretches of {prompt.form.window:g} s\n"
+        if prompt.form.window
+        else ""
     )
     picture = f"\n![{PICTURE_TEXT}]({PICTURE_NAME})\n" if metrics.get("confusion") else ""
     return f"""---

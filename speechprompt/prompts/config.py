@@ -6,11 +6,10 @@ A prompt folder comes from anyone, so all that is shown to people or decides on 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import Any
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts import confusion
 
@@ -48,6 +47,10 @@ FACTS = (
     "example",
     "calibration",
 )
+# Entries that make the answer form -> its fields.
+FORM_FACTS = {"answer": "kind"} | {
+    name: name for name in ("labels", "slots", "max_steps", "beams", "joiner", "window", "silence_label")
+}
 # What a calibration holds (calibration.py): bounds of its numbers; those that may be null end in "flagged".
 CALIBRATION_BOUNDS = {
     "temperature": (0.01, 100.0),
@@ -130,20 +133,15 @@ def _check_labels(config: dict[str, Any], what: str) -> None:
         raise SpeechPromptError(f"{what}: slots must map each slot's name to the number of its labels.")
     if slots and sum(slots.values()) != len(labels):
         raise SpeechPromptError(f"{what}: the slots hold {sum(slots.values())} of {len(labels)} labels.")
-    for _, first, end in label_spans(labels, slots):  # slots may share a label such as "none"
+    for _, first, end in AnswerForm(
+        tuple(labels), slots=slots
+    ).spans:  # slots may share a label such as "none"
         own = labels[first:end]
         if len(set(own)) != len(own):
             twice = next(label for label in own if own.count(label) > 1)
             raise SpeechPromptError(f"{what}: the label {twice!r} is there twice.")
     if config["silence_label"] is not None and config["silence_label"] not in labels:
         raise SpeechPromptError(f"{what}: silence_label must be one of the labels, or null.")
-
-
-def label_spans(labels: Sequence[str], slots: Mapping[str, int]) -> list[confusion.Span]:
-    """(slot, index of its first label, index after its last) in order; ("", 0, all) without slots."""
-    ends = accumulate(slots.values())
-    spans = [(name, end - size, end) for (name, size), end in zip(slots.items(), ends, strict=True)]
-    return spans or [("", 0, len(labels))]
 
 
 def _check_metrics(config: dict[str, Any], what: str) -> None:
@@ -157,7 +155,7 @@ def _check_metrics(config: dict[str, Any], what: str) -> None:
     if not is_text(metrics.get("split", ""), 80) or type(metrics.get("n", 0)) is not int:
         raise SpeechPromptError(f"{what}: metrics must name the split as text and n as a whole number.")
     if "confusion" in metrics:
-        spans = label_spans(config["labels"], config["slots"])
+        spans = AnswerForm(tuple(config["labels"]), slots=config["slots"]).spans
         sequence = config["answer"] == "sequence"
         fault = confusion.fault(metrics["confusion"], spans, metrics.get("n"))
         if sequence or fault:

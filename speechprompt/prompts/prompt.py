@@ -7,7 +7,6 @@ LM it belongs to, but imports no model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,8 +14,9 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts.config import FACTS, OPTIONAL, check_config, is_task, label_spans
+from speechprompt.prompts.config import FACTS, FORM_FACTS, OPTIONAL, check_config, is_task
 from speechprompt.prompts.confusion import PICTURE_NAME, picture
 from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
@@ -40,7 +40,7 @@ TENSOR_NAMES = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """One task's prompt. L layers, P prompt vectors, width d, V symbols, C labels.
 
@@ -53,19 +53,13 @@ class Prompt:
     (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's own
     in a fixed verbalizer, unit c for label c in a learned one.
 
-    answer says what the LM generates (SpeechPrompt, section 3): one "label"; one label for each of
-    `slots` (name -> how many of `labels` are its own, in order); or a "sequence" of labels up to `</s>`,
-    at most max_steps long, searched with `beams` hypotheses. joiner stands between the labels of an
-    answer that is shown as text; a label `name=value` of a sequence fills the slot `name`.
-
     absolute_pitch: a prosody LM hears the F0 of a recording against one pitch for all speakers instead of the
-    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM. window: seconds that are answered at
-    once, for an answer of one label; longer recordings are in stretches of it, and the mean of their logits answers.
+    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM.
     """
 
     task: str
     title: str
-    labels: list[str]
+    form: AnswerForm
     backbone: str
     unit_lm_sha256: str
     separator: Tensor
@@ -75,16 +69,9 @@ class Prompt:
     label_embeddings: Tensor | None = None
     verbalizer_weight: Tensor | None = None
     verbalizer_units: Tensor | None = None
-    answer: Literal["label", "slots", "sequence"] = "label"
-    slots: dict[str, int] = field(default_factory=dict)
-    max_steps: int = 1
-    beams: int = 1
-    joiner: str = ", "
     group: str = "Other"
     label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
     absolute_pitch: bool = False
-    window: float | None = None
-    silence_label: str | None = None  # the label that a recording of nothing deserves, if the task has one
     data: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
@@ -94,8 +81,13 @@ class Prompt:
     def __post_init__(self) -> None:
         for name in TENSOR_NAMES:
             if (tensor := getattr(self, name)) is not None and tensor.is_floating_point():
-                setattr(self, name, tensor.detach().float())
+                object.__setattr__(self, name, tensor.detach().float())
         self.validate()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the answer form."""
+        return self.form.labels
 
     @property
     def deep(self) -> bool:
@@ -123,16 +115,6 @@ class Prompt:
         return float(self.calibration.get("threshold", 0.0))
 
     @property
-    def n_steps(self) -> int:
-        """The most labels that an answer can have."""
-        return len(self.slots) or self.max_steps
-
-    @property
-    def slot_spans(self) -> list[tuple[str, int, int]]:
-        """(slot, index of its first label, index after its last) in the order of the answer."""
-        return label_spans(self.labels, self.slots) if self.slots else []
-
-    @property
     def n_parameters(self) -> int:
         """Trained numbers: prompts, separator and a learned verbalizer."""
         return sum(t.numel() for t in self.tensors().values() if t.is_floating_point())
@@ -141,29 +123,6 @@ class Prompt:
         """The tensors that are there, under the names they are stored with."""
         named = {stored: getattr(self, name) for name, stored in TENSOR_NAMES.items()}
         return {name: tensor for name, tensor in named.items() if tensor is not None}
-
-    def indices(self, labels: Sequence[str]) -> tuple[int, ...]:
-        """Where the labels of an answer stand among `labels`; SpeechPromptError for one that its slot lacks."""
-        spans = [(first, end) for _, first, end in self.slot_spans] or [(0, len(self.labels))] * len(labels)
-        for label, (first, end) in zip(labels, spans, strict=True):
-            if label not in self.labels[first:end]:
-                raise SpeechPromptError(
-                    f"Prompt {self.task} has no label {label[:80]!r} where the data has it."
-                )
-        return tuple(
-            self.labels.index(label, first, end) for label, (first, end) in zip(labels, spans, strict=True)
-        )
-
-    def fill_slots(self, labels: Sequence[str]) -> dict[str, str]:
-        """Slot -> value of an answer, for tasks that have slots; a slot that is named twice adds up."""
-        if self.answer == "slots":
-            return dict(zip(self.slots, labels, strict=True))
-        return slot_values(labels)
-
-    def text(self, labels: Sequence[str]) -> str:
-        """An answer as people read it: the label, the spelled text, or what fills the slots."""
-        filled = self.fill_slots(labels) if self.answer == "sequence" else {}
-        return self.joiner.join([f"{name}: {value}" for name, value in filled.items()] or labels).strip()
 
     def unit_label(self, unit: int) -> str | None:
         """What a generated unit maps to: its label if fixed; if learned, the label it speaks for most."""
@@ -189,9 +148,9 @@ class Prompt:
                     f"{what}: {name} has the shape {shapes.get(name)}, expected {expected.get(name)}."
                 )
         check_config(self.config(), what)
-        if self.label_embeddings is not None and self.answer == "label":
+        if self.label_embeddings is not None and self.form.kind == "label":
             raise SpeechPromptError(f"{what}: an answer of one label needs no label_embeddings.")
-        if self.verbalizer_weight is not None and self.label_embeddings is None and self.answer != "label":
+        if self.verbalizer_weight is not None and self.label_embeddings is None and self.form.kind != "label":
             n_units = self.verbalizer_weight.shape[1] - UNIT_OFFSET
             if len(self.labels) > n_units:  # label c is fed back as unit c
                 raise SpeechPromptError(
@@ -226,8 +185,10 @@ class Prompt:
 
     def config(self) -> dict[str, Any]:
         """Everything but the tensors, as stored in prompt_config.json."""
-        facts = {name: getattr(self, name) for name in FACTS}
-        facts |= {name: value for name in OPTIONAL if (value := getattr(self, name))}
+        form = {name: getattr(self.form, field) for name, field in FORM_FACTS.items()}
+        given = {**vars(self), **form, "labels": list(self.labels)}
+        facts = {name: given[name] for name in FACTS}
+        facts |= {name: given[name] for name in OPTIONAL if given[name]}
         kind = {"deep": self.deep, "length": self.length, "verbalizer": self.verbalizer}
         return {"format_version": FORMAT_VERSION, **facts, **kind}
 
@@ -244,7 +205,7 @@ class Prompt:
             if card is not None:
                 (aside / CARD_NAME).write_text(card, encoding="utf-8")
             if cells := self.metrics.get("confusion"):
-                drawn = picture(self.labels, label_spans(self.labels, self.slots), cells)
+                drawn = picture(self.labels, self.form.spans, cells)
                 (aside / PICTURE_NAME).write_text(drawn, encoding="utf-8")
 
     @classmethod
@@ -274,7 +235,8 @@ class Prompt:
         del config["format_version"]
         tensors = file.read(torch.float32)
         named = {name: tensors.get(stored_name) for name, stored_name in TENSOR_NAMES.items()}
-        return cls(**config, **cast(dict[str, Any], named))
+        form = {field: config.pop(name) for name, field in FORM_FACTS.items() if name in config}
+        return cls(form=AnswerForm(**form), **config, **cast(dict[str, Any], named))
 
 
 def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
@@ -307,12 +269,3 @@ def expected_shapes(
     else:
         expected["verbalizer.units"] = (n_labels,)
     return expected
-
-
-def slot_values(labels: Sequence[str]) -> dict[str, str]:
-    """Slot -> value of a sequence of labels "slot=value", others left out; a slot that is named twice adds up."""
-    filled: dict[str, str] = {}
-    for name, equals, value in (label.partition("=") for label in labels):
-        if equals:
-            filled[name] = f"{filled[name]} {value}" if name in filled else value
-    return filled

@@ -10,11 +10,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import stream
@@ -164,11 +165,10 @@ class Teacher:
         return Prompt(
             task=task_name(title),
             title=title,
-            labels=self.lesson.labels,
+            form=AnswerForm(tuple(self.lesson.labels), silence_label=self.lesson.silence_label),
             backbone=self.backbone.name,
             unit_lm_sha256=self.backbone.unit_lm_sha256,
             group=GROUP,
-            silence_label=self.lesson.silence_label,
             data=f"{n} recordings of {self.n_labels} labels, given by the person who taught the task",
             licence="not stated",
             **{name: tensor.half().float() for name, tensor in tensors.items()},  # type: ignore[arg-type]
@@ -185,5 +185,5 @@ class Teacher:
                 truth.append((prompt.labels[label],))
                 answers.append((prompt.labels[answer],))
         if answers:
-            prompt.metrics = measure(prompt, truth, answers) | {"split": SPLIT}
+            prompt = replace(prompt, metrics=measure(prompt, truth, answers) | {"split": SPLIT})
         return Taught(prompt, MEASURED if answers else UNMEASURED, confusion, self.lesson.warnings)

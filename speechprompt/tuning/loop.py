@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer
 from speechprompt.tuning.runs import Run, Schedule, batches_by_length
-from speechprompt.tuning.trainable import Goal, Labelled, TrainablePrompt, fixed_units
+from speechprompt.tuning.trainable import Labelled, TrainablePrompt, fixed_units
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -81,7 +82,7 @@ def accuracy(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) 
     for group in batches_by_length([len(ids) + len(labels) for ids, labels in examples], 8192, None):
         answers = [examples[i][1] for i in group]
         found, due = prompt.right(prompt(lm, [examples[i][0] for i in group], answers), answers)
-        if prompt.goal.sequence:
+        if prompt.form.kind == "sequence":
             right, total = right + int((found & due).sum()), total + int(due.sum())
         else:
             weights = [1 / counts[tuple(labels)] if prompt.config.balance else 1.0 for labels in answers]
@@ -96,7 +97,7 @@ def tune(
     lm: UnitLM,
     train: Sequence[Labelled],
     valid: Sequence[Labelled],
-    goal: Goal,
+    form: AnswerForm,
     config: TuneConfig,
     run: Path | None = None,
     report: Callable[[Progress], None] | None = None,
@@ -124,7 +125,7 @@ def tune(
         if report is not None:
             report(Progress(record["step"], record["loss"], record["valid_accuracy"]))
 
-    tuning = Tuning(lm, train, valid, goal, config, run, start or {}, extra)
+    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra)
     with tuning:
         try:
             tuning.train(
@@ -152,7 +153,7 @@ class Tuning(Run):
         lm: UnitLM,
         train: Sequence[Labelled],
         valid: Sequence[Labelled],
-        goal: Goal,
+        form: AnswerForm,
         config: TuneConfig,
         folder: Path | None,
         start: Mapping[str, Tensor],
@@ -163,8 +164,8 @@ class Tuning(Run):
         self.lm = lm if extra else fast_copy(lm)
         units = None
         if config.verbalizer != "learned":
-            units = fixed_units(train, goal.n_labels, config.verbalizer, config.seed)
-        self.prompt = TrainablePrompt(self.lm, config, units, goal)
+            units = fixed_units(train, len(form.labels), config.verbalizer, config.seed)
+        self.prompt = TrainablePrompt(self.lm, config, units, form)
         self.prompt.load_state_dict({**self.prompt.state_dict(), **start})
         self.averaged = AveragedModel(self.prompt, avg_fn=latest_most) if config.average else None
         self.kept = cast(TrainablePrompt, self.averaged.module) if self.averaged else self.prompt
@@ -172,7 +173,7 @@ class Tuning(Run):
         parts: dict[str, nn.Module] = {"model": self.prompt}
         parts |= {"extra": others} if extra else {}
         parts |= {"averaged": self.averaged} if self.averaged else {}
-        settings = {**asdict(config), **asdict(goal), "n_train": len(train), "n_valid": len(valid)}
+        settings = {**asdict(config), **asdict(form), "n_train": len(train), "n_valid": len(valid)}
         super().__init__(
             "tune",
             folder,

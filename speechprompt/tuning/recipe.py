@@ -27,7 +27,7 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Progress, tune
-from speechprompt.tuning.trainable import Goal, Labelled
+from speechprompt.tuning.trainable import Labelled
 
 NOTHING_SHARE = 40  # one recording of nothing for so many others
 
@@ -35,14 +35,14 @@ NOTHING_SHARE = 40  # one recording of nothing for so many others
 def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
     """The labels that a prompt answers with: the task's own, or those of the data as the rule names them or sorted."""
     found = {label for example in examples for label in example.labels}
-    if task.labels:
-        return list(task.labels)
+    if task.form.labels:
+        return list(task.form.labels)
     if named := labels_of_rule(task.label_rule):
         return [label for label in named if label in found]
     if "order" in task.label_rule:  # slots as people say them
         order = task.label_rule["order"]
         return sorted(found, key=lambda label: (order.index(label.partition("=")[0]), label))
-    if task.answer == "sequence":
+    if task.form.kind == "sequence":
         return [letter for letter in LETTERS if letter in found]
     return sorted(found)
 
@@ -129,63 +129,57 @@ def tune_seeds(
         train = at_most(train, config.per_label, config.seed)
     labels = labels_in_order(task, train)
     check_learnt(labels, valid)
+    silence = task.form.silence_label if task.form.silence_label in labels else None
+    form = replace(task.form, labels=tuple(labels), silence_label=silence)
     facts: dict[str, Any] = {
         "task": task.name,
         "title": task.title,
-        "labels": labels,
+        "form": form,
         "backbone": backbone.name,
         "unit_lm_sha256": backbone.unit_lm_sha256,
-        "answer": task.answer,
-        "slots": task.slots,
-        "max_steps": task.max_steps,
-        "beams": task.beams,
-        "joiner": task.joiner,
         "group": task.group,
         "label_rule": task.label_rule,
         "absolute_pitch": config.absolute_pitch,
-        "window": task.window,
-        "silence_label": task.silence_label if task.silence_label in labels else None,
         "data": task.data,
         "licence": task.licence,
     }
     # A name or label that no prompt may have is said now, not after minutes of tuning.
-    draft = Prompt(
+    Prompt(
         **facts,
         separator=torch.zeros(4),
         input_prompts=torch.zeros(1, 4),
         verbalizer_units=torch.arange(len(labels)),
     )
     for n in {len(example.labels) for example in (*train, *valid)}:
-        if n > draft.n_steps or (n < draft.n_steps and draft.answer != "sequence"):
+        if n > form.n_steps or (n < form.n_steps and form.kind != "sequence"):
             raise SpeechPromptError(
-                f"An answer of the data has {n} labels, the task {draft.n_steps} slots or steps."
+                f"An answer of the data has {n} labels, the task {form.n_steps} slots or steps."
             )
 
-    silence = None if draft.silence_label is None else labels.index(draft.silence_label)
-    answers = [draft.indices(example.labels) for example in train]
+    answers = [form.indices(example.labels) for example in train]
     simulation = simulation_for(task, config.seed, config.pauses)
-    known = labelled(backbone, train, answers, config.augment, simulation, silence)
-    held_out = labelled(backbone, valid, [draft.indices(example.labels) for example in valid])
-    goal = Goal(len(labels), tuple(draft.slots.values()), draft.answer == "sequence")
+    quiet = None if silence is None else labels.index(silence)
+    known = labelled(backbone, train, answers, config.augment, simulation, quiet)
+    held_out = labelled(backbone, valid, [form.indices(example.labels) for example in valid])
     utterances = [ids for ids, _ in held_out]
     prompts = []
     for own in configs:
         place = run / f"seed-{own.seed}" if run and seeds > 1 else run
-        tensors, _ = tune(backbone.lm, known, held_out, goal, own, place, report)
+        tensors, _ = tune(backbone.lm, known, held_out, form, own, place, report)
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
         figures = evaluate(backbone, prompt, valid, utterances)
-        prompt.metrics = {name: value for name, value in figures.items() if name != "task"}
-        prompt.metrics["split"] = "valid"
+        metrics = {name: value for name, value in figures.items() if name != "task"}
+        prompt = replace(prompt, metrics={**metrics, "split": "valid"})
         tell(own.seed, prompt)
         prompts.append(prompt)
-    judged = "unweighted_recall" if config.balance and task.answer == "label" else "accuracy"
+    judged = "unweighted_recall" if config.balance and task.form.kind == "label" else "accuracy"
     best = max(prompts, key=lambda prompt: prompt.metrics[judged])
     if seeds > 1:
         found = [prompt.metrics["accuracy"] for prompt in prompts]
         spread = {"mean": round(mean(found), 4), "deviation": round(stdev(found), 4)}
-        best.metrics["tuning"] = {"seeds": seeds, **spread}
-    if best.answer != "sequence":
+        best = replace(best, metrics={**best.metrics, "tuning": {"seeds": seeds, **spread}})
+    if best.form.kind != "sequence":
         truth = [tuple(answer) for _, answer in held_out]
-        best.calibration = calibrate(backbone.lm, best, utterances, truth, "valid")
+        best = replace(best, calibration=calibrate(backbone.lm, best, utterances, truth, "valid"))
     return best

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import forward_prompted, label_logits, to_batch
 from speechprompt.decoding.prefix import Prefix, project
 from speechprompt.errors import SpeechPromptError
@@ -31,29 +31,14 @@ Labelled = tuple[Utterance, Sequence[int]]  # one utterance, indices of its labe
 NO_LABEL = -100  # target of a place where nothing is to be said
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What is answered: one of n_labels; one label for each of slots (their sizes); or a sequence with its end."""
-
-    n_labels: int
-    slots: tuple[int, ...] = ()
-    sequence: bool = False
-
-    @property
-    def spans(self) -> list[tuple[int, int]]:
-        """Labels that may be answered at each step, first and end; one pair for all steps without slots."""
-        ends = list(accumulate(self.slots)) or [self.n_labels]
-        return list(zip([0, *ends[:-1]], ends, strict=True))
-
-
 class TrainablePrompt(nn.Module):
     """The trainable tensors of one prompt in front of a frozen unit LM; names as in Prompt."""
 
     verbalizer_units: Tensor | None
 
-    def __init__(self, lm: UnitLM, config: TuneConfig, units: Tensor | None, goal: Goal) -> None:
+    def __init__(self, lm: UnitLM, config: TuneConfig, units: Tensor | None, form: AnswerForm) -> None:
         super().__init__()
-        self.config, self.goal = config, goal
+        self.config, self.form = config, form
         d, n_layers, length = lm.config.d_model, lm.config.num_layers, config.prompt_length
         generator = torch.Generator().manual_seed(config.seed)
         embeddings = lm.model.embed_tokens.weight.float().cpu()
@@ -75,12 +60,12 @@ class TrainablePrompt(nn.Module):
         # The separator starts as the LM's own end symbol, which is what ends an utterance.
         self.separator = normal(d, std=0.3 / math.sqrt(d))
         self.separator.data += embeddings[EOS]
-        if config.feedback == "trained" and (goal.sequence or len(goal.slots) > 1):
-            self.label_embeddings = normal(goal.n_labels, d, std=0.3 / math.sqrt(d))
+        if config.feedback == "trained" and (form.kind == "sequence" or len(form.slots) > 1):
+            self.label_embeddings = normal(len(form.labels), d, std=0.3 / math.sqrt(d))
             self.label_embeddings.data += embeddings[EOS]
         self.n_symbols = lm.config.vocab_size
         if units is None:
-            self.verbalizer_weight = normal(goal.n_labels + UNIT_OFFSET, lm.config.vocab_size, std=0.03)
+            self.verbalizer_weight = normal(len(form.labels) + UNIT_OFFSET, lm.config.vocab_size, std=0.03)
         self.register_buffer("verbalizer_units", units)
         self.to(lm.device)
 
@@ -126,16 +111,18 @@ class TrainablePrompt(nn.Module):
     @property
     def reads_end(self) -> bool:
         """Whether the last label is fed too, to see what the LM says after it."""
-        return self.goal.sequence or self.config.loss == "reference"
+        return self.form.kind == "sequence" or self.config.loss == "reference"
 
     def answer_logits(self, vocabulary: Tensor) -> Tensor:
         """What forward gives -> logits [B, S, C] of the labels; of a sequence [B, S, C + 1], the end last."""
         weight = self.verbalizer_weight if self.verbalizer_units is None else None
-        return label_logits(vocabulary[:, self.lead :], weight, self.verbalizer_units, end=self.goal.sequence)
+        return label_logits(
+            vocabulary[:, self.lead :], weight, self.verbalizer_units, end=self.form.kind == "sequence"
+        )
 
     def targets(self, answers: Sequence[Sequence[int]], width: int) -> Tensor:
         """int64 [B, width]: labels as answer_logits counts them (C ends a sequence), NO_LABEL after the last."""
-        ends = [self.goal.n_labels] if self.goal.sequence else []
+        ends = [len(self.form.labels)] if self.form.kind == "sequence" else []
         return self._rows([[*labels, *ends] for labels in answers], width)
 
     def _rows(self, rows: list[list[int]], width: int) -> Tensor:
@@ -153,11 +140,11 @@ class TrainablePrompt(nn.Module):
             return cross_entropy(logits, self._rows(due, logits.shape[1]), smoothing)
         logits = self.answer_logits(vocabulary)
         truth = self.targets(answers, logits.shape[1])
-        if not self.goal.slots:
+        if not self.form.slots:
             return cross_entropy(logits, truth, smoothing)
         losses = [
             cross_entropy(logits[:, step, first:end], truth[:, step] - first, smoothing)
-            for step, (first, end) in enumerate(self.goal.spans)
+            for step, (_, first, end) in enumerate(self.form.spans)
         ]
         return torch.stack(losses).mean()
 
@@ -168,7 +155,7 @@ class TrainablePrompt(nn.Module):
         """
         logits = self.answer_logits(vocabulary)
         truth = self.targets(answers, logits.shape[1])
-        for step, (first, end) in enumerate(self.goal.spans if self.goal.slots else []):
+        for step, (_, first, end) in enumerate(self.form.spans if self.form.slots else []):
             logits[:, step, :first] = logits[:, step, end:] = -torch.inf
         return logits.argmax(-1) == truth, truth != NO_LABEL
 

@@ -178,7 +178,7 @@ class Endpoints:
                 "title": prompt.title,
                 "group": prompt.group,
                 "labels": list(prompt.labels),
-                "answer": prompt.answer,
+                "answer": prompt.form.kind,
                 **{name: prompt.metrics.get(name) for name in ("accuracy", "n", "split", "interval95")},
                 "parameters": prompt.n_parameters,
             }

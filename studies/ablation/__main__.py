@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.unit_lm import new_lm
@@ -35,7 +36,6 @@ from speechprompt.storage.folders import read_json
 from speechprompt.tuning.checkpoint import run_folder
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy, tune
-from speechprompt.tuning.trainable import Goal
 from speechprompt.units import UNIT_OFFSET
 from studies.ablation import page
 from studies.ablation.data import SETTINGS, Data, read_data
@@ -106,7 +106,7 @@ def tuned(
         used,
         data.train,
         data.valid,
-        Goal(len(data.labels)),
+        AnswerForm(tuple(data.labels)),
         config,
         report=lambda progress: None,
         keep="last",

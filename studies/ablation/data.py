@@ -39,7 +39,7 @@ def read_data(
 ) -> Data:
     """The units of the run folder, made when they are not there yet; SpeechPromptError when it is another run's."""
     task = TASKS.get(name) or Task(name, name, "Other", path.stem, "not stated")
-    if task.answer != "label":
+    if task.form.kind != "label":
         raise SpeechPromptError(f"{task.title} has several labels in an answer: choose a task with one.")
     rule = {"column": label_column} if label_column else task.label_rule
     asked = {
@@ -64,7 +64,7 @@ def read_data(
     train, valid = (dataset.read(path, rule, split) for split in ("train", "valid"))
     labels = labels_in_order(task, train)
     check_learnt(labels, valid)
-    silence = labels.index(task.silence_label) if task.silence_label in labels else None
+    silence = labels.index(task.form.silence_label) if task.form.silence_label in labels else None
     answers = [[(labels.index(e.labels[0]),) for e in examples] for examples in (train, valid)]
     data = Data(
         labelled(backbone, train, answers[0], TuneConfig.augment, silence=silence),

@@ -41,8 +41,8 @@ def prompts():
 @pytest.fixture(scope="module")
 def long_answers():
     """Slots and sequences, deep and input, both verbalizers, greedy and beam."""
-    slots = {"answer": "slots", "slots": {"colour": 3, "fruit": 2}}
-    spelled = {"answer": "sequence", "max_steps": 6}
+    slots = {"kind": "slots", "slots": {"colour": 3, "fruit": 2}}
+    spelled = {"kind": "sequence", "max_steps": 6}
     return [
         make_prompt("e", labels=("red", "none", "blue", "none", "plum"), seed=5, **slots),
         make_prompt("f", labels=tuple("abcde"), deep=False, verbalizer="fixed", seed=6, **slots),
@@ -157,12 +157,15 @@ def test_long_recordings_are_answered_in_stretches(lm, prompts):
     """The mean of the stretches' logits, verbalized: for both verbalizers, and only where there is a window."""
     rng = np.random.default_rng(3)
     long, short = (Units.from_frames(rng.integers(0, N_UNITS, n)) for n in (70, 20))
-    windowed = [replace(p, window=0.6, calibration={"temperature": 2.0, **FLAGS}) for p in prompts]
+    windowed = [
+        replace(p, form=replace(p.form, window=0.6), calibration={"temperature": 2.0, **FLAGS})
+        for p in prompts
+    ]
     for row, prompt in enumerate(windowed):
         (found,), (brief,) = PromptedLM(lm, [prompt]).answer([long, short])
         cut = stretches(long, 30)
         assert len(cut) > 2
-        plain = PromptedLM(lm, [replace(prompt, window=None)])
+        plain = PromptedLM(lm, [replace(prompt, form=replace(prompt.form, window=None))])
         logits = np.mean([raw.vocabulary_logits for (raw,) in plain.answer(cut)], 0)
         np.testing.assert_allclose(found.vocabulary_logits, logits, atol=1e-5)
         labels = label_logits(torch.from_numpy(logits), prompt.verbalizer_weight, prompt.verbalizer_units)
@@ -199,8 +202,8 @@ def log_probabilities(lm, prompt: Prompt, ids: list[int], labels: list[int]) -> 
     at = batch.lengths[:, None] - 1 + torch.arange(len(labels) + 1)
     prefix = replace(Prefix.of(lm, [prompt]), label_embeddings=prompt.label_embeddings)
     logits = forward_prompted(lm, batch, prefix, at)[0]
-    found = label_logits(logits, prompt.verbalizer_weight, units, end=prompt.answer == "sequence")
-    for row, (_, first, end) in zip(found, prompt.slot_spans, strict=False):
+    found = label_logits(logits, prompt.verbalizer_weight, units, end=prompt.form.kind == "sequence")
+    for row, (_, first, end) in zip(found, prompt.form.spans if prompt.form.slots else [], strict=False):
         row[:first] = row[end:] = -torch.inf
     return found.log_softmax(-1)
 
@@ -213,7 +216,7 @@ def test_answers_equal_a_full_pass_for_every_label(lm, prompts, long_answers):
     for ids, per_prompt in zip(UTTERANCES, together, strict=True):
         for prompt, answer in zip(mixed, per_prompt, strict=True):
             said: list[int] = []
-            while len(said) < prompt.n_steps:
+            while len(said) < prompt.form.n_steps:
                 expected = log_probabilities(lm, prompt, ids, said)[len(said)]
                 found = answer.probabilities[len(said)]
                 np.testing.assert_allclose(found, expected.exp().numpy(), atol=1e-5)
@@ -237,7 +240,7 @@ def test_every_slot_gets_one_of_its_own_labels(lm, long_answers):
 
 
 def test_a_beam_as_wide_as_everything_finds_the_likeliest_answer(lm):
-    prompt = make_prompt("b", labels=("x", "y"), answer="sequence", max_steps=2, beams=9, seed=11)
+    prompt = make_prompt("b", labels=("x", "y"), kind="sequence", max_steps=2, beams=9, seed=11)
     (answer,) = PromptedLM(lm, [prompt]).answer([UTTERANCES[1]])[0]
     best = {}
     for labels in [(), *itertools.product(range(2)), *itertools.product(range(2), repeat=2)]:
@@ -254,10 +257,10 @@ def test_an_answer_all_but_certain_is_not_crowded_out_by_short_ones(lm):
     long_ones = 0
     for seed in range(12):
         prompt = make_prompt(
-            "p", tuple("uvwxyz"), answer="sequence", max_steps=9, seed=seed, own_embeddings=True
+            "p", tuple("uvwxyz"), kind="sequence", max_steps=9, seed=seed, own_embeddings=True
         )
-        prompt.verbalizer_weight *= 40
-        prompts = [prompt, replace(prompt, beams=4)]
+        prompt.verbalizer_weight.mul_(40)
+        prompts = [prompt, replace(prompt, form=replace(prompt.form, beams=4))]
         for greedy, beam in PromptedLM(lm, prompts).answer(UTTERANCES):
             if greedy.score > 0.9:
                 long_ones += len(greedy.labels) > 4
@@ -275,7 +278,7 @@ def test_beams_do_not_mix_rows(lm, long_answers):
 
 
 def test_specials_are_never_answered(lm):
-    prompt = make_prompt("s", labels=("a", "b"), answer="sequence", max_steps=5)
+    prompt = make_prompt("s", labels=("a", "b"), kind="sequence", max_steps=5)
     prompt.verbalizer_weight[[0, 1, 3]] += 1e3  # separator, pad, unknown
     for (answer,) in PromptedLM(lm, [prompt]).answer(UTTERANCES):
         assert set(answer.labels) <= {0, 1} and answer.probabilities.shape[1] == 3

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import Batch, forward_prompted, label_logits
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.decoding.prefix import Prefix, project
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.trainable import Goal, TrainablePrompt
+from speechprompt.tuning.trainable import TrainablePrompt
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "reference"
@@ -36,7 +37,7 @@ def reference_prompt(variant: str, io: dict[str, Tensor]) -> Prompt:
     return Prompt(
         task=variant,
         title=variant,
-        labels=[f"class {i}" for i in range(6)],
+        form=AnswerForm(tuple(f"class {i}" for i in range(6))),
         backbone="reference",
         unit_lm_sha256=lm_config.sha256(FOLDER / "unit_lm"),
         separator=io["separator"],
@@ -138,7 +139,8 @@ def test_tuning_with_the_reference_loss_equals_the_reference(lm, variant):
     learned, deep = "verbalizer.weight" in io, "key_prompts" in io
     config = TuneConfig(prompt_length=5, input_prompts=not deep, loss="reference", feedback="units")
     units = None if learned else torch.arange(100)
-    prompt = TrainablePrompt(lm, config, units, Goal(6 if learned else 100, sequence=True))
+    labels = tuple(map(str, range(6 if learned else 100)))
+    prompt = TrainablePrompt(lm, config, units, AnswerForm(labels, "sequence"))
     stored = {
         name.removeprefix("grad."): io[name.removeprefix("grad.")] for name in io if name.startswith("grad.")
     }
@@ -164,10 +166,11 @@ def test_tuning_with_the_reference_loss_equals_the_reference(lm, variant):
 def as_sequence(variant: str, io: dict[str, Tensor], max_steps: int) -> Prompt:
     """The recorded prompt as a task that answers with classes, or with any of the 100 units."""
     prompt = reference_prompt(variant, io)
-    changes = {"answer": "sequence", "max_steps": max_steps}
-    if prompt.verbalizer == "fixed":
-        changes |= {"labels": [str(i) for i in range(100)], "verbalizer_units": torch.arange(100)}
-    return replace(prompt, **changes)
+    form = replace(prompt.form, kind="sequence", max_steps=max_steps)
+    if prompt.verbalizer == "learned":
+        return replace(prompt, form=form)
+    form = replace(form, labels=tuple(map(str, range(100))))
+    return replace(prompt, form=form, verbalizer_units=torch.arange(100))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

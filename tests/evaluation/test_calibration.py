@@ -75,12 +75,12 @@ UTTERANCES = [[1, 2, 3], [4, 5], [6, 7, 8, 9], [3], [10, 11, 2], [19, 1, 5]]
 
 
 @pytest.mark.parametrize("verbalizer", ["learned", "fixed"])
-@pytest.mark.parametrize("answer", ["label", "slots"])
-def test_a_temperature_changes_scores_and_no_label(verbalizer: str, answer: Any) -> None:
+@pytest.mark.parametrize("kind", ["label", "slots"])
+def test_a_temperature_changes_scores_and_no_label(verbalizer: str, kind: Any) -> None:
     lm = tiny.make_lm()
-    slots = {"slots": {"one": 2, "two": 2}} if answer == "slots" else {}
+    slots = {"slots": {"one": 2, "two": 2}} if kind == "slots" else {}
     plain = tiny.make_prompt(
-        "t", ("a", "b", "c", "d"), verbalizer=verbalizer, answer=answer, own_embeddings=answer == "slots", **slots
+        "t", ("a", "b", "c", "d"), verbalizer=verbalizer, kind=kind, own_embeddings=kind == "slots", **slots
     )  # fmt: skip
     hot = replace(plain, calibration=FITTED)
     for (one,), (other,) in zip(
@@ -95,12 +95,10 @@ def test_a_temperature_changes_scores_and_no_label(verbalizer: str, answer: Any)
             assert raw.score == pytest.approx(float(score[0]), rel=1e-4)
 
 
-@pytest.mark.parametrize("answer", ["label", "slots"])
-def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, answer: Any) -> None:
-    slots = {"slots": {"one": 2, "two": 2}} if answer == "slots" else {}
-    prompt = tiny.make_prompt(
-        "t", ("a", "b", "c", "d"), answer=answer, own_embeddings=answer == "slots", **slots
-    )
+@pytest.mark.parametrize("kind", ["label", "slots"])
+def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, kind: Any) -> None:
+    slots = {"slots": {"one": 2, "two": 2}} if kind == "slots" else {}
+    prompt = tiny.make_prompt("t", ("a", "b", "c", "d"), kind=kind, own_embeddings=kind == "slots", **slots)
     backbone = Backbone(tiny.make_backbone(tmp_path, prompts=(prompt,)))
     prompt = backbone.prompt("t")
     rng = np.random.default_rng(1)
@@ -108,7 +106,8 @@ def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, answer: 
     said = [raw.labels for (raw,) in PromptedLM(backbone.lm, [prompt]).answer(utterances)]
     truth = [[1 - labels[0], *labels[1:]] if i % 4 == 0 else labels for i, labels in enumerate(said)]
     right = np.array([a == b for a, b in zip(said, truth, strict=True)])
-    prompt.calibration = calibration.calibrate(backbone.lm, prompt, utterances, truth, "valid")
+    fitted = calibration.calibrate(backbone.lm, prompt, utterances, truth, "valid")
+    prompt = replace(prompt, calibration=fitted)
     assert prompt.calibration["n"] == 60 and prompt.calibration["right_flagged"] <= 0.05
     prompt.save(tmp_path / "kept")
     answers = SpeechPrompt(backbone, [Prompt.load(tmp_path / "kept")]).classify_units(utterances)
@@ -120,7 +119,7 @@ def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, answer: 
 
 
 def test_sequences_are_not_calibrated_and_say_so() -> None:
-    prompt = tiny.make_prompt("t", ("a", "b"), answer="sequence", max_steps=4)
+    prompt = tiny.make_prompt("t", ("a", "b"), kind="sequence", max_steps=4)
     with pytest.raises(SpeechPromptError, match="sequences, whose scores are not calibrated"):
         calibration.calibrate(tiny.make_lm(), prompt, [[1]], [[0]], "valid")
     assert "sequences are not" in calibration_text(prompt)
@@ -219,7 +218,7 @@ def test_bundled_cards_say_how_far_scores_can_be_believed(backbone: str, task: s
         assert calibration_text(prompt) in card and prompt.calibration["right_flagged"] <= 0.05
         assert "flatters a little" in card
     else:
-        assert prompt.answer == "sequence"
+        assert prompt.form.kind == "sequence"
 
 
 def test_a_sound_that_is_no_keyword_is_flagged_and_a_keyword_is_not() -> None:

@@ -30,7 +30,7 @@ def test_measure() -> None:
 
 
 def test_slots_count_when_all_are_right() -> None:
-    prompt = make_prompt(labels=("on", "off", "none", "lamp"), answer="slots", slots={"do": 2, "what": 2})
+    prompt = make_prompt(labels=("on", "off", "none", "lamp"), kind="slots", slots={"do": 2, "what": 2})
     truth = [("on", "lamp"), ("on", "none"), ("off", "lamp"), ("off", "none")]
     answers = [("on", "lamp"), ("off", "none"), ("off", "none"), ("off", "none")]
     figures = measure(prompt, truth, answers)
@@ -41,7 +41,7 @@ def test_slots_count_when_all_are_right() -> None:
 
 def test_slots_of_a_sequence_have_an_f1() -> None:
     labels = ("size=large", "milk=a bit of", "milk=cream", "drink=mocha", "drink=latte")
-    prompt = make_prompt(labels=labels, answer="sequence", max_steps=6)
+    prompt = make_prompt(labels=labels, kind="sequence", max_steps=6)
     truth = [labels[:4], ("size=large", "drink=latte")]
     answers = [("size=large", "milk=cream", "drink=mocha"), ("size=large", "drink=latte")]
     figures = measure(prompt, truth, answers)
@@ -55,7 +55,7 @@ def test_slots_of_a_sequence_have_an_f1() -> None:
 
 
 def test_spelling_has_error_rates() -> None:
-    prompt = make_prompt(labels=tuple("abc "), answer="sequence", max_steps=9, joiner="")
+    prompt = make_prompt(labels=tuple("abc "), kind="sequence", max_steps=9, joiner="")
     truth, answers = [tuple("ab ca"), tuple("c")], [tuple("ab a"), tuple("c")]
     figures = measure(prompt, truth, answers)
     assert figures["character_error_rate"] == pytest.approx(1 / 6, abs=1e-4)

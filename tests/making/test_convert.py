@@ -432,7 +432,7 @@ def test_prompts_are_the_recorded_ones_and_answer_alike(lm_folder, out, variant)
         if name != "verbalizer.units":
             assert torch.equal(tensor, io[name]), name
     assert prompt.length == 5
-    assert prompt.labels == ["0", "1", "2", "3", "4", "5"]
+    assert list(prompt.labels) == ["0", "1", "2", "3", "4", "5"]
     assert (prompt.task, prompt.backbone) == ("words", "gslm")
     assert prompt.unit_lm_sha256 == lm_config.sha256(lm_folder)
     if variant.endswith("freq"):
@@ -467,12 +467,12 @@ def test_prompt_command_with_names(lm_folder, tmp_path, capsys):
     )
     prompt = Prompt.load(tmp_path / "words")
     assert (prompt.task, prompt.title, prompt.backbone) == ("words", "Six words", "mine")
-    assert prompt.labels == ["yes", "no", "up", "down", "left", "right"]
+    assert list(prompt.labels) == ["yes", "no", "up", "down", "left", "right"]
     run(prompts, *argv, "--answer", "sequence", "--max-steps", "9", "--labels", "a,b,c,d,e,f")
     prompt = Prompt.load(tmp_path / "words")
-    assert (prompt.answer, prompt.max_steps, prompt.labels[5]) == ("sequence", 9, "f")
+    assert (prompt.form.kind, prompt.form.max_steps, prompt.labels[5]) == ("sequence", 9, "f")
     run(prompts, *argv, "--answer", "slots", "--slots", "action=2,object=4")
-    assert Prompt.load(tmp_path / "words").slots == {"action": 2, "object": 4}
+    assert Prompt.load(tmp_path / "words").form.slots == {"action": 2, "object": 4}
     with pytest.raises(SpeechPromptError, match="--max-steps with --answer sequence"):
         run(prompts, *argv, "--answer", "sequence")
 
@@ -482,13 +482,13 @@ def test_verbalizer_json_names_units_and_classes(lm_folder, tmp_path, out):
     path.write_text(json.dumps({"2": "7", "0": "4", "1": "99"}))
     mapping = prompts.read_verbalizer(path)
     prompt = convert_prompt("deep5_freq", lm_folder, out, mapping=mapping, units=None)
-    assert (prompt.labels, prompt.verbalizer_units.tolist()) == (["0", "1", "2"], [4, 99, 7])
+    assert (list(prompt.labels), prompt.verbalizer_units.tolist()) == (["0", "1", "2"], [4, 99, 7])
     named = {"mapping": mapping, "labels": ["yes", "no", "up"], "units": None}
     prompt = convert_prompt("deep5_freq", lm_folder, out, **named)
-    assert (prompt.labels, prompt.verbalizer_units.tolist()) == (["yes", "no", "up"], [4, 99, 7])
+    assert (list(prompt.labels), prompt.verbalizer_units.tolist()) == (["yes", "no", "up"], [4, 99, 7])
     classes = {"five": 5, "nought": 0, "one": 1, "two": 2, "four": 4, "three": 3}
     prompt = convert_prompt("deep5_linear", lm_folder, out, mapping=classes)
-    assert prompt.labels == ["nought", "one", "two", "three", "four", "five"]
+    assert list(prompt.labels) == ["nought", "one", "two", "three", "four", "five"]
     for content in ({"a": "x"}, {"a": 1, "b": 1}, {}, {"a": -1}):
         path.write_text(json.dumps(content))
         with pytest.raises(SpeechPromptError, match="must map each label"):

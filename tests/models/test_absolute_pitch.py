@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import N_UNITS, make_backbone, make_prompt, make_prosody_lm
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
@@ -22,7 +23,7 @@ from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune, with_noise
 from speechprompt.tuning.recipe import tune_task
-from speechprompt.tuning.trainable import Goal, TrainablePrompt
+from speechprompt.tuning.trainable import TrainablePrompt
 from speechprompt.units import Units
 
 LABELS = ("low", "middle", "high")
@@ -70,7 +71,7 @@ def test_each_prompt_of_a_batch_hears_in_its_own_way(lm) -> None:
 
 def test_what_is_tuned_is_what_answers(lm) -> None:
     config = TuneConfig(prompt_length=3, absolute_pitch=True, verbalizer="learned")
-    trained = TrainablePrompt(lm, config, None, Goal(3))
+    trained = TrainablePrompt(lm, config, None, AnswerForm(LABELS))
     utterances = [said(120.0, 1), said(220.0, 2)]
     with torch.no_grad():
         logits = trained.answer_logits(trained(lm, utterances, [[0], [1]]))[:, 0]
@@ -78,7 +79,7 @@ def test_what_is_tuned_is_what_answers(lm) -> None:
         **trained.tensors(),
         task="voices",
         title="Voices",
-        labels=list(LABELS),
+        form=AnswerForm(LABELS),
         backbone="tiny",
         unit_lm_sha256="0" * 64,
         absolute_pitch=True,
@@ -97,7 +98,7 @@ def test_pitch_can_be_learnt_only_when_it_is_absolute(lm) -> None:
         config = TuneConfig(
             prompt_length=4, steps=60, lr=0.05, unit_noise=0.1, absolute_pitch=absolute, check_every=30
         )
-        _, reached[absolute] = tune(lm, data(64, 1), data(40, 2), Goal(2), config)
+        _, reached[absolute] = tune(lm, data(64, 1), data(40, 2), AnswerForm(("low", "high")), config)
     assert reached[True] > 0.95 and reached[False] < 0.75
 
 

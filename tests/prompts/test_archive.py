@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,11 @@ def files_of(packed: bytes) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def prompt() -> Prompt:
     made = tiny.make_prompt(metrics=METRICS)
-    for name in ("key_prompts", "value_prompts", "separator", "verbalizer_weight"):
-        setattr(made, name, getattr(made, name).half().float())  # as a taught one is kept
-    return made
+    tensors = {
+        name: getattr(made, name).half().float()  # as a taught one is kept
+        for name in ("key_prompts", "value_prompts", "separator", "verbalizer_weight")
+    }
+    return replace(made, **tensors)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def packed(prompt: Prompt) -> bytes:
 
 def test_round_trip_answers_with_equal_scores(tmp_path: Path, prompt: Prompt) -> None:
     backbone = Backbone(tiny.make_backbone(tmp_path))
-    prompt.unit_lm_sha256 = backbone.unit_lm_sha256
+    prompt = replace(prompt, unit_lm_sha256=backbone.unit_lm_sha256)
     packed = pack(prompt, prompt_card(prompt, "by hand"))
     (tmp_path / "p.zip").write_bytes(packed)
     back = unpack(tmp_path / "p.zip")

@@ -29,9 +29,8 @@ def measured(truth: str = "rrrgb", answers: str = "rrggb", **facts: Any) -> Prom
     """A prompt of LABELS that answered as their first letters say."""
     prompt = make_prompt(labels=LABELS, **facts)
     names = {label[0]: (label,) for label in LABELS}
-    prompt.metrics = measure(prompt, [names[t] for t in truth], [names[a] for a in answers])
-    prompt.metrics["split"] = "valid"
-    return prompt
+    metrics = measure(prompt, [names[t] for t in truth], [names[a] for a in answers])
+    return replace(prompt, metrics=metrics | {"split": "valid"})
 
 
 def texts(svg: str) -> list[str]:
@@ -40,10 +39,10 @@ def texts(svg: str) -> list[str]:
 
 def test_counts_are_those_of_the_answers() -> None:
     assert measured().metrics["confusion"] == [[0, 0, 2], [0, 1, 1], [1, 1, 1], [2, 2, 1]]
-    slots = make_prompt(labels=("on", "none", "none", "lamp"), answer="slots", slots={"do": 2, "what": 2})
+    slots = make_prompt(labels=("on", "none", "none", "lamp"), kind="slots", slots={"do": 2, "what": 2})
     figures = measure(slots, [("on", "lamp"), ("none", "none")], [("on", "none"), ("none", "none")])
     assert figures["confusion"] == [[0, 0, 1], [1, 1, 1], [2, 2, 1], [3, 2, 1]]
-    spelled = make_prompt(labels=LABELS, answer="sequence", max_steps=4)
+    spelled = make_prompt(labels=LABELS, kind="sequence", max_steps=4)
     assert "confusion" not in measure(spelled, [LABELS], [LABELS])
     many = make_prompt(labels=tuple(f"label {i}" for i in range(confusion.MAX_SHOWN + 1)))
     assert "confusion" not in measure(many, [("label 0",)], [("label 0",)])
@@ -174,10 +173,10 @@ def test_counts_are_of_few_labels_and_no_sequences() -> None:
     with pytest.raises(SpeechPromptError, match="at most 40 labels"):
         make_prompt(labels=many, metrics=metrics)
     with pytest.raises(SpeechPromptError, match="not for sequences"):
-        make_prompt(labels=LABELS, answer="sequence", max_steps=2, metrics=metrics)
+        make_prompt(labels=LABELS, kind="sequence", max_steps=2, metrics=metrics)
     with pytest.raises(SpeechPromptError, match="must count every utterance once"):
         make_prompt(labels=LABELS, metrics={"n": 10**12, "confusion": [[0, 0, 10**12]]})
-    slots = {"labels": ("on", "off", "none", "lamp"), "answer": "slots", "slots": {"do": 2, "what": 2}}
+    slots = {"labels": ("on", "off", "none", "lamp"), "kind": "slots", "slots": {"do": 2, "what": 2}}
     make_prompt(**slots, metrics={"n": 1, "confusion": [[0, 0, 1], [2, 2, 1]]})
     with pytest.raises(SpeechPromptError, match="must count every utterance once"):
         make_prompt(**slots, metrics={"n": 1, "confusion": [[0, 2, 1], [2, 2, 1]]})

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import LAYERS, N_UNITS, NO_SHA256, WIDTH, make_prompt
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts.config import FACTS, OPTIONAL
+from speechprompt.prompts.config import FACTS, FORM_FACTS, OPTIONAL
 from speechprompt.prompts.prompt import TENSOR_NAMES, Prompt
 
 KINDS = [(deep, verbalizer) for deep in (True, False) for verbalizer in ("learned", "fixed")]
@@ -67,7 +68,7 @@ def test_n_parameters_counts_what_was_trained():
 
 def test_unit_label_fixed_is_one_to_one():
     prompt = make_prompt(verbalizer="fixed")
-    assert [prompt.unit_label(unit) for unit in prompt.verbalizer_units.tolist()] == prompt.labels
+    assert [prompt.unit_label(unit) for unit in prompt.verbalizer_units.tolist()] == list(prompt.labels)
     others = set(range(-1, N_UNITS + 2)) - set(prompt.verbalizer_units.tolist())
     assert {prompt.unit_label(unit) for unit in others} == {None}
 
@@ -157,18 +158,22 @@ def test_bad_config_is_refused_by_name(folder, changes, fact):
 
 def test_a_window_is_kept_and_checked(tmp_path):
     make_prompt(window=2.4).save(tmp_path / "colours")
-    assert Prompt.load(tmp_path / "colours").window == 2.4
+    assert Prompt.load(tmp_path / "colours").form.window == 2.4
     make_prompt().save(tmp_path / "plain")
     assert "window" not in json.loads((tmp_path / "plain" / "prompt_config.json").read_text())
     for bad in (0.1, 61, -1, float("nan"), "2", True, [2]):
         with pytest.raises(SpeechPromptError, match="window must be 0.5 to 60 seconds"):
             make_prompt(window=bad)
     with pytest.raises(SpeechPromptError, match="a window is for answers of one label"):
-        make_prompt(window=2.4, answer="sequence", max_steps=3)
+        make_prompt(window=2.4, kind="sequence", max_steps=3)
 
 
 def test_every_field_is_a_tensor_or_a_checked_fact() -> None:
-    assert {f.name for f in fields(Prompt)} == {*TENSOR_NAMES, *FACTS, *OPTIONAL}
+    assert {f.name for f in fields(Prompt)} == {
+        "form",
+        *TENSOR_NAMES,
+        *({*FACTS, *OPTIONAL} - FORM_FACTS.keys()),
+    }
 
 
 def test_config_without_an_entry_or_json(folder):
@@ -269,34 +274,34 @@ def test_a_prompt_that_makes_no_sense_cannot_be_made():
         prompt.separator[0] = float("nan")
         prompt.validate()
     with pytest.raises(SpeechPromptError, match="separator as wide"):
-        Prompt("t", "T", ["a", "b"], "tiny", NO_SHA256, separator=torch.zeros(WIDTH))
+        Prompt("t", "T", AnswerForm(("a", "b")), "tiny", NO_SHA256, separator=torch.zeros(WIDTH))
 
 
 def test_slots_may_share_a_label_but_hold_none_twice(tmp_path):
     slots = {"do": 2, "what": 3}
-    prompt = make_prompt(labels=("on", "none", "none", "lamp", "heat"), answer="slots", slots=slots)
+    prompt = make_prompt(labels=("on", "none", "none", "lamp", "heat"), kind="slots", slots=slots)
     prompt.save(tmp_path / "p")
     back = Prompt.load(tmp_path / "p")
-    assert back.slot_spans == [("do", 0, 2), ("what", 2, 5)] and back.n_steps == 2
-    assert back.fill_slots(["on", "lamp"]) == {"do": "on", "what": "lamp"}
-    assert back.text(["on", "lamp"]) == "on, lamp"
+    assert back.form.spans == [("do", 0, 2), ("what", 2, 5)] and back.form.n_steps == 2
+    assert back.form.fill_slots(["on", "lamp"]) == {"do": "on", "what": "lamp"}
+    assert back.form.text(["on", "lamp"]) == "on, lamp"
     with pytest.raises(SpeechPromptError, match="'none' is there twice"):
-        make_prompt(labels=("on", "off", "none", "none", "heat"), answer="slots", slots=slots)
+        make_prompt(labels=("on", "off", "none", "none", "heat"), kind="slots", slots=slots)
 
 
 def test_a_sequence_reads_as_slots_or_as_text():
     labels = ("size=large", "milk=a bit of", "milk=cream")
-    order = make_prompt(labels=labels, answer="sequence", max_steps=9)
-    assert order.text(labels) == "size: large, milk: a bit of cream" and order.text([]) == ""
-    word = make_prompt(labels=tuple("ab "), answer="sequence", max_steps=9, joiner="")
-    assert word.text(["a", "b", " ", "a"]) == "ab a"
+    order = make_prompt(labels=labels, kind="sequence", max_steps=9)
+    assert order.form.text(labels) == "size: large, milk: a bit of cream" and order.form.text([]) == ""
+    word = make_prompt(labels=tuple("ab "), kind="sequence", max_steps=9, joiner="")
+    assert word.form.text(["a", "b", " ", "a"]) == "ab a"
 
 
 def test_labels_that_are_fed_back_need_a_unit_each():
     many = tuple(f"label {i}" for i in range(N_UNITS + 1))
     make_prompt(labels=many)  # one label is never fed back
     with pytest.raises(SpeechPromptError, match="at most 20 labels, one for each unit"):
-        make_prompt(labels=many, answer="sequence", max_steps=2)
-    make_prompt(labels=many, answer="sequence", max_steps=2, own_embeddings=True)
+        make_prompt(labels=many, kind="sequence", max_steps=2)
+    make_prompt(labels=many, kind="sequence", max_steps=2, own_embeddings=True)
     with pytest.raises(SpeechPromptError, match="one label needs no label_embeddings"):
         make_prompt(own_embeddings=True)

@@ -380,6 +380,6 @@ def test_ctrl_c_keeps_the_best_prompt_so_far(backbone: Path, data: Path, tmp_pat
     prompt = Prompt.load(out)
     Backbone.load(backbone).check_fits(prompt)
     assert (
-        prompt.labels == ["a", "b"] and prompt.metrics["split"] == "valid" and (out / "README.md").is_file()
+        prompt.labels == ("a", "b") and prompt.metrics["split"] == "valid" and (out / "README.md").is_file()
     )
     assert prompt.metrics["accuracy"] == pytest.approx(read_checkpoint(run / "tune.pt")["best"], abs=0.15)

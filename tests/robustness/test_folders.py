@@ -12,6 +12,7 @@ import pickle
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,14 +292,14 @@ def test_markup_in_every_text_stays_text(root: Path, tmp_path: Path) -> None:
     edit(folder / "backbone.json", title=MARKUP, description=MARKUP, licence=MARKUP)
     labels = tuple(f"{MARKUP}{i}" for i in range(3))
     texts = {"title": MARKUP, "group": MARKUP[:40], "data": MARKUP, "licence": MARKUP}
-    slots = {"answer": "slots", "slots": {MARKUP: 1, "b": 2}}
-    sequence = {"answer": "sequence", "max_steps": 3, "joiner": "<u>"}
+    slots = {"kind": "slots", "slots": {MARKUP: 1, "b": 2}}
+    sequence = {"kind": "sequence", "max_steps": 3, "joiner": "<u>"}
     prompts = [
         tiny.make_prompt(f"hostile_{i}", labels, **texts, **kind)
         for i, kind in enumerate(({}, slots, sequence))
     ]
     for prompt in prompts:
-        prompt.unit_lm_sha256 = Backbone.load("tiny").unit_lm_sha256
+        prompt = replace(prompt, unit_lm_sha256=Backbone.load("tiny").unit_lm_sha256)
         prompt.save(root / "prompts" / "tiny" / prompt.task)
     desk = Desk("tiny", device="cpu")
     soundfile.write(tmp_path / "clip.wav", tiny.make_waveform(), 16_000)

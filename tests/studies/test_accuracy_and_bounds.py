@@ -45,7 +45,7 @@ def backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Backbone]
         make_prompt("fruit", FRUIT, 2, label_rule={"column": "fruit"}),
         make_prompt("lost"),
         make_prompt("strange"),
-        make_prompt("spelled", tuple("abc"), answer="sequence", max_steps=3, joiner="", label_rule={"text": "id"}),
+        make_prompt("spelled", tuple("abc"), kind="sequence", max_steps=3, joiner="", label_rule={"text": "id"}),
     )  # fmt: skip
     found = [Backbone(make_backbone(tmp_path, "tiny", prompts))]
     found.append(Backbone(make_backbone(tmp_path, "deaf", (make_prompt(),), encoder=False)))

@@ -190,7 +190,7 @@ def test_one_clip_each_is_taught_but_not_measured(tiny_backbone: Backbone) -> No
 
 def test_silence_is_answered_by_its_label(tiny_backbone: Backbone) -> None:
     taught = teach(tiny_backbone, "Tones", {"low": tones(0), "high": tones(1), "rest": [SILENCE]}, QUICK)
-    assert taught.prompt.silence_label == "rest"
+    assert taught.prompt.form.silence_label == "rest"
     answer = SpeechPrompt(tiny_backbone, [taught.prompt]).classify((16_000, SILENCE))[0]
     assert answer.label == "rest"
 

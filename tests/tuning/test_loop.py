@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Progress, accuracy, balanced, epochs, latest_most, tune, with_noise
 from speechprompt.tuning.trainable import (
-    Goal,
     Labelled,
     TrainablePrompt,
     fixed_units,
@@ -23,7 +23,8 @@ from speechprompt.tuning.trainable import (
 )
 from tests.tiny import N_UNITS, make_lm
 
-GOAL = Goal(3)
+FORM = AnswerForm(tuple("abc"))
+SLOTS = AnswerForm(tuple("abcde"), "slots", {"x": 3, "y": 2})
 QUICK = TuneConfig(prompt_length=4, steps=120, tokens_per_batch=512, check_every=40, unit_noise=0.0)
 
 
@@ -47,7 +48,7 @@ def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
     before = {name: value.clone() for name, value in lm.state_dict().items()}
     seen: list[Progress] = []
     config = replace(QUICK, input_prompts=not deep, verbalizer=verbalizer)
-    tensors, best = tune(lm, TRAIN, VALID, GOAL, config, report=seen.append)
+    tensors, best = tune(lm, TRAIN, VALID, FORM, config, report=seen.append)
     chance = 1 / 3
     assert best > chance + (0.25 if deep else 0.12)  # input prompts learn more slowly
     assert best == max(p.valid_accuracy for p in seen)
@@ -60,7 +61,7 @@ def test_learns_with_the_lm_frozen(deep: bool, verbalizer: str) -> None:
 
 def test_same_seed_same_prompt() -> None:
     first, again, other = (
-        tune(make_lm(), TRAIN, VALID, GOAL, replace(QUICK, steps=20, check_every=20, seed=s))[0]
+        tune(make_lm(), TRAIN, VALID, FORM, replace(QUICK, steps=20, check_every=20, seed=s))[0]
         for s in (5, 5, 6)
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -77,16 +78,16 @@ def test_resuming_equals_never_having_stopped(tmp_path, average: bool, optimizer
             raise Stopped
 
     config = replace(QUICK, unit_noise=0.1, average=average, optimizer=optimizer)
-    whole, _ = tune(make_lm(), TRAIN, VALID, GOAL, config)
+    whole, _ = tune(make_lm(), TRAIN, VALID, FORM, config)
     with pytest.raises(Stopped):
-        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, stop)
+        tune(make_lm(), TRAIN, VALID, FORM, config, tmp_path, stop)
     resumed: list[Progress] = []
-    parts, _ = tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path, resumed.append)
+    parts, _ = tune(make_lm(), TRAIN, VALID, FORM, config, tmp_path, resumed.append)
     assert [p.step for p in resumed] == [80, 120]
     for name in whole:
         torch.testing.assert_close(parts[name], whole[name], atol=1e-5, rtol=1e-4)
     with pytest.raises(SpeechPromptError, match="holds another tuning"):
-        tune(make_lm(), TRAIN, VALID, GOAL, replace(config, lr=0.01), tmp_path)
+        tune(make_lm(), TRAIN, VALID, FORM, replace(config, lr=0.01), tmp_path)
 
 
 def test_a_mean_over_the_steps_is_what_is_kept() -> None:
@@ -94,7 +95,7 @@ def test_a_mean_over_the_steps_is_what_is_kept() -> None:
         asked = iter(range(1000))
         config = replace(QUICK, average=average)
         stop = lambda: next(asked) == steps  # noqa: E731
-        return tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last", should_stop=stop)[0]
+        return tune(make_lm(), TRAIN, VALID, FORM, config, keep="last", should_stop=stop)[0]
 
     ways = [after(steps)["separator"] for steps in (1, 2, 3)]
     mean = after(3, average=True)["separator"]
@@ -125,12 +126,12 @@ def test_the_lm_may_be_fine_tuned_beside_the_prompt_and_resumes(tmp_path) -> Non
     def fine_tune(*run: Any, report: Any = None) -> tuple[dict[str, torch.Tensor], float, Any]:
         lm = make_lm().requires_grad_(True)
         extra = [{"params": list(lm.parameters()), "peak": 3e-3}]
-        return *tune(lm, TRAIN, VALID, GOAL, config, *run, report, keep="last", extra=extra), lm.state_dict()
+        return *tune(lm, TRAIN, VALID, FORM, config, *run, report, keep="last", extra=extra), lm.state_dict()
 
     seen: list[Progress] = []
     tensors, found, changed = fine_tune(None, report=seen.append)
     assert all(not torch.equal(value, before[name]) for name, value in changed.items())
-    _, frozen = tune(make_lm(), TRAIN, VALID, GOAL, config, keep="last")
+    _, frozen = tune(make_lm(), TRAIN, VALID, FORM, config, keep="last")
     assert found > frozen and seen[-1].loss < seen[0].loss
     assert set(tensors) == {"input_prompts", "separator", "verbalizer_weight"}
     with pytest.raises(Stopped):
@@ -139,14 +140,14 @@ def test_the_lm_may_be_fine_tuned_beside_the_prompt_and_resumes(tmp_path) -> Non
     for name, value in changed.items():
         torch.testing.assert_close(resumed[name], value, atol=1e-5, rtol=1e-4)
     with pytest.raises(SpeechPromptError, match="holds another tuning"):  # of the prompt alone
-        tune(make_lm(), TRAIN, VALID, GOAL, config, tmp_path)
+        tune(make_lm(), TRAIN, VALID, FORM, config, tmp_path)
 
 
 def test_ctrl_c_keeps_the_best_so_far() -> None:
     def interrupt(progress: Progress) -> None:
         raise KeyboardInterrupt
 
-    tensors, best = tune(make_lm(), TRAIN, VALID, GOAL, QUICK, report=interrupt)
+    tensors, best = tune(make_lm(), TRAIN, VALID, FORM, QUICK, report=interrupt)
     assert best > 0 and tensors["separator"].isfinite().all()
 
 
@@ -157,7 +158,7 @@ def test_stops_when_nothing_improves() -> None:
         make_lm(),
         TRAIN,
         noise,
-        GOAL,
+        FORM,
         replace(QUICK, steps=4000, check_every=5, patience=3),
         report=seen.append,
     )
@@ -199,9 +200,9 @@ def test_settings_are_checked(change, said) -> None:
 
 def test_data_is_checked() -> None:
     with pytest.raises(SpeechPromptError, match="at least two labels"):
-        tune(make_lm(), [([1, 2], (0,))], VALID, GOAL, QUICK)
+        tune(make_lm(), [([1, 2], (0,))], VALID, FORM, QUICK)
     with pytest.raises(SpeechPromptError, match="one validation utterance"):
-        tune(make_lm(), TRAIN, [], GOAL, QUICK)
+        tune(make_lm(), TRAIN, [], FORM, QUICK)
 
 
 def sequences(n: int, seed: int) -> list[Labelled]:
@@ -217,8 +218,14 @@ def sequences(n: int, seed: int) -> list[Labelled]:
 def test_learns_sequences_with_their_end() -> None:
     seen: list[Progress] = []
     config = replace(QUICK, steps=240, start="units", prompt_dropout=0.05)
-    goal = Goal(3, sequence=True)
-    tune(make_lm(), sequences(300, 1), sequences(90, 2), goal, config, report=seen.append)
+    tune(
+        make_lm(),
+        sequences(300, 1),
+        sequences(90, 2),
+        replace(FORM, kind="sequence"),
+        config,
+        report=seen.append,
+    )
     assert seen[-1].loss < 0.75 * seen[0].loss
     assert max(p.valid_accuracy for p in seen) > 0.55  # four outcomes at each step
 
@@ -229,7 +236,7 @@ def test_learns_slots() -> None:
         for n, seed in ((300, 1), (90, 2))
     )
     seen: list[Progress] = []
-    tune(make_lm(), train, valid, Goal(5, (3, 2)), QUICK, report=seen.append)
+    tune(make_lm(), train, valid, SLOTS, QUICK, report=seen.append)
     assert seen[-1].loss < seen[0].loss and seen[-1].valid_accuracy > 0.28  # chance: 1 / 6
 
 
@@ -238,16 +245,14 @@ def test_accuracy_is_that_of_greedy_answers() -> None:
     from speechprompt.decoding.generation import PromptedLM
     from speechprompt.prompts.prompt import Prompt
 
-    lm, goal = make_lm(), Goal(5, (3, 2))
-    trained = TrainablePrompt(lm, QUICK, None, goal)
+    lm = make_lm()
+    trained = TrainablePrompt(lm, QUICK, None, SLOTS)
     rng = random.Random(0)
     data = [
         ([rng.randrange(N_UNITS) for _ in range(5)], (rng.randrange(3), rng.randrange(3, 5)))
         for _ in range(60)
     ]
-    prompt = Prompt(
-        "t", "T", list("abcde"), "tiny", "0" * 64, answer="slots", slots={"x": 3, "y": 2}, **trained.tensors()
-    )
+    prompt = Prompt("t", "T", SLOTS, "tiny", "0" * 64, **trained.tensors())
     answers = PromptedLM(lm, [prompt]).answer([ids for ids, _ in data])
     right = sum(tuple(a.labels) == labels for (a,), (_, labels) in zip(answers, data, strict=True))
     assert accuracy(lm, trained, data) == pytest.approx(right / 60)
@@ -287,7 +292,7 @@ def test_balance_counts_every_answer_equally_on_valid() -> None:
     lm = make_lm()
     data = rare(60)
     for balance in (False, True):
-        trained = TrainablePrompt(lm, replace(QUICK, balance=balance), None, GOAL)
+        trained = TrainablePrompt(lm, replace(QUICK, balance=balance), None, FORM)
         right: dict[int, list[bool]] = {0: [], 1: [], 2: []}
         for ids, labels in data:
             right[labels[0]].append(accuracy(lm, trained, [(ids, labels)]) == 1)

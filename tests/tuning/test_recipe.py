@@ -15,6 +15,7 @@ import pytest
 import soundfile
 import torch
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.audio import augment
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import Example
@@ -31,12 +32,12 @@ from tests.tiny import N_UNITS, make_backbone, make_prompt, make_waveform
 
 QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
 SLOTS = Task(
-    "lamps", "Lamps", "Home", "random", "CC0-1.0", answer="slots", labels=("on", "off", "none", "none", "lamp"),
-    slots={"do": 3, "what": 2},
+    "lamps", "Lamps", "Home", "random", "CC0-1.0", 
+    form=AnswerForm(("on", "off", "none", "none", "lamp"), "slots", {"do": 3, "what": 2}),
 )  # fmt: skip
 SPELLED = Task(
     "letters", "Letters", "Text", "random", "CC0-1.0", {"text": "text"},
-    answer="sequence", max_steps=8, beams=2, joiner="",
+    form=AnswerForm(kind="sequence", max_steps=8, beams=2, joiner=""),
 )  # fmt: skip
 
 
@@ -69,14 +70,18 @@ def test_a_tuned_task_is_measured_and_answers_from_its_folder(
 ) -> None:
     train, valid = examples(120, 1, answers), examples(40, 2, answers)
     prompt = tune_task(backbone, task, train, valid, QUICK)
-    assert prompt.answer == task.answer and prompt.metrics["split"] == "valid" and prompt.metrics["n"] == 40
+    assert (
+        prompt.form.kind == task.form.kind
+        and prompt.metrics["split"] == "valid"
+        and prompt.metrics["n"] == 40
+    )
     assert prompt.metrics["accuracy"] > 0.3
-    assert prompt.calibration.get("n") == (None if task.answer == "sequence" else 40)
+    assert prompt.calibration.get("n") == (None if task.form.kind == "sequence" else 40)
     prompt.save(tmp_path / task.name)
     stored = backbone.load_prompt(tmp_path / task.name)
     figures = evaluate(backbone, stored, valid)
     assert figures["accuracy"] == pytest.approx(prompt.metrics["accuracy"], abs=0.05)
-    assert stored.label_rule == task.label_rule and stored.slots == task.slots
+    assert stored.label_rule == task.label_rule and stored.form.slots == task.form.slots
 
 
 COLOURS = Task("colours", "Colours", "Other", "random", "CC0-1.0")
@@ -256,7 +261,9 @@ def test_tuning_makes_the_share_of_pauses_that_was_asked_for_but_around_nothing(
 
     monkeypatch.setattr(recipe, "to_units", spy)
     data = examples(12, 1, [("red",), ("silence",)])
-    colours = Task("colours", "Colours", "Other", "random", "CC0-1.0", silence_label="silence")
+    colours = Task(
+        "colours", "Colours", "Other", "random", "CC0-1.0", form=AnswerForm(silence_label="silence")
+    )
     tune_task(backbone, colours, data, data, replace(QUICK, steps=1, augment=2, seed=5, pauses=share))
     (copies, of_train), (no_copies, of_valid) = asked
     assert (copies, no_copies) == (2, 0)

@@ -134,7 +134,7 @@ def test_tasks_tell_what_a_prompt_knows_of_itself(client: Client, desk: Desk) ->
     assert [task["task"] for task in listed] == list(prompts)
     for task in listed:
         prompt = prompts[task["task"]]
-        assert task["labels"] == prompt.labels and task["parameters"] == prompt.n_parameters
+        assert task["labels"] == list(prompt.labels) and task["parameters"] == prompt.n_parameters
         assert (task["title"], task["group"], task["answer"]) == (prompt.title, prompt.group, "label")
         assert {task[name] for name in ("accuracy", "n", "split", "interval95")} == {None}
 

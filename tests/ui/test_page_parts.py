@@ -136,8 +136,8 @@ def test_nothing_from_outside_becomes_markup() -> None:
         "t", HOSTILE, HOSTILE, 0.7, [step], {HOSTILE: HOSTILE}, Units.from_frames([1, 2]),
         np.zeros((1, 20), np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
-    slots = tiny.make_prompt("s", (HOSTILE, "b"), answer="slots", slots={HOSTILE: 2})
-    sequence = tiny.make_prompt("q", (f"{HOSTILE}={HOSTILE}", "b"), answer="sequence", max_steps=4)
+    slots = tiny.make_prompt("s", (HOSTILE, "b"), kind="slots", slots={HOSTILE: 2})
+    sequence = tiny.make_prompt("q", (f"{HOSTILE}={HOSTILE}", "b"), kind="sequence", max_steps=4)
     example = {"index": "0", "spoken": HOSTILE, "about": HOSTILE, "task": HOSTILE}
     for html in (
         answers.result(answer, prompt, np.zeros(640, np.float32), [HOSTILE]),
@@ -184,12 +184,12 @@ def test_slots_and_sequences_show_every_step() -> None:
         "t", "T", "size: large, drink: mocha", 0.5, steps, {"size": "large", "drink": "mocha"},
         Units.from_frames([1]), np.full((3, 20), 0.05, np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
-    sequence = tiny.make_prompt("q", ("size=large", "drink=mocha"), answer="sequence", max_steps=4)
+    sequence = tiny.make_prompt("q", ("size=large", "drink=mocha"), kind="sequence", max_steps=4)
     html = answers.result(answer, sequence, np.zeros(640, np.float32), [])
     text = Elements(html).text.replace("\u00a0", " ")
     for part in ("size: large90 %", "drink: mocha80 %", "end70 %", "unit 4 30 %", "unit 5 20 %"):
         assert part in text
-    slots = tiny.make_prompt("s", ("on", "off", "lamp", "heat"), answer="slots", slots={"do": 2, "what": 2})
+    slots = tiny.make_prompt("s", ("on", "off", "lamp", "heat"), kind="slots", slots={"do": 2, "what": 2})
     steps = [
         Step("on", "do", 0.9, {"on": 0.9, "off": 0.1}, 4, 0.3),
         Step("heat", "what", 0.6, {"heat": 0.6, "lamp": 0.4}, 5, 0.2),

@@ -42,8 +42,8 @@ def sp() -> SpeechPrompt:
 
 KINDS: dict[str, dict[str, Any]] = {
     "label": {},
-    "slots": {"answer": "slots", "slots": {"one": 2, "two": 2}, "own_embeddings": True},
-    "sequence": {"answer": "sequence", "max_steps": 5, "own_embeddings": True},
+    "slots": {"kind": "slots", "slots": {"one": 2, "two": 2}, "own_embeddings": True},
+    "sequence": {"kind": "sequence", "max_steps": 5, "own_embeddings": True},
 }
 
 
@@ -61,7 +61,7 @@ def test_contributions_sum_to_the_logit_above_the_mean_of_the_labels(kind: str, 
         end=kind == "sequence",
     ).numpy()
     for at, row in enumerate(found):
-        first, end = prompt.slot_spans[at][1:] if prompt.slots else (0, len(row))
+        first, end = prompt.form.spans[at][1:] if prompt.form.slots else (0, len(row))
         label = raw.labels[at] if at < len(raw.labels) else None
         part = contributions(prompt, raw.vocabulary_logits[at], label, first, end)
         index = len(prompt.labels) if label is None else label
@@ -171,7 +171,7 @@ def test_stages_of_given_units_leave_the_encoder_out(sp: SpeechPrompt) -> None:
 
 def test_stages_say_when_a_recording_was_answered_in_stretches(sp: SpeechPrompt) -> None:
     prompt = sp.prompts["language_id"]
-    assert prompt.window == 2.4
+    assert prompt.form.window == 2.4
     long, short_one = (
         sp.classify(EXAMPLES / f"{name}.flac", ["language_id"])[0] for name in ("read_by_a_man", "yes")
     )

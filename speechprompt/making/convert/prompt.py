@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint as checkpoints
 from speechprompt.making.convert.unit_lm import check_out, read_dict, token_order
@@ -165,13 +167,14 @@ def convert(
     mapping: dict[str, int] | None = None,
     units: list[int] | None = None,
     dictionary: Path | None = None,
+    form: AnswerForm | None = None,
     **facts: Any,
 ) -> Prompt:
     """Prompt checkpoint -> prompt folder `out`; SpeechPromptError before anything is written.
 
     task: default, the name of `out`. labels in the order of the classes (or of `units`); mapping: what
-    read_verbalizer gives; units: the unit of each label. facts: further fields of Prompt, such as title,
-    backbone, answer, slots, max_steps.
+    read_verbalizer gives; units: the unit of each label. form: but for its labels. facts: further fields of
+    Prompt, such as title and backbone.
     """
     label = f"Prompt: {Path(checkpoint).name}"
     check_out(out)
@@ -189,7 +192,8 @@ def convert(
     folder = unit_lm_folder.absolute()
     defaults = {"title": task, "backbone": (folder.parent if folder.name == "unit_lm" else folder).name}
     defaults |= {"data": f"not stated; converted from {Path(checkpoint).name}", "licence": "not stated"}
-    prompt = Prompt(task=task, labels=named, unit_lm_sha256=sha256, **{**defaults, **facts}, **tensors)
+    form = replace(form or AnswerForm(), labels=tuple(named))
+    prompt = Prompt(task=task, form=form, unit_lm_sha256=sha256, **{**defaults, **facts}, **tensors)
     prompt.check_fits(sha256, lm["d_model"], lm["num_layers"], lm["vocab_size"])
     prompt.save(out, dtype=torch.float32)
     return prompt
@@ -239,7 +243,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if (args.answer == "sequence") != (args.max_steps is not None):
         raise SpeechPromptError("Give --max-steps with --answer sequence, and only then.")
-    names = ("title", "backbone", "answer", "slots", "max_steps")
+    form = AnswerForm(kind=args.answer, slots=args.slots or {}, max_steps=args.max_steps or 1)
     prompt = convert(
         args.checkpoint,
         args.unit_lm,
@@ -249,7 +253,8 @@ def run(args: argparse.Namespace) -> None:
         mapping=read_verbalizer(args.verbalizer) if args.verbalizer else None,
         units=args.verbalizer_units,
         dictionary=args.dict,
-        **{name: getattr(args, name) for name in names if getattr(args, name) is not None},
+        form=form,
+        **{name: value for name in ("title", "backbone") if (value := getattr(args, name)) is not None},
     )
     print(
         f"{args.out}: task {prompt.task}, {len(prompt.labels)} labels, {'deep' if prompt.deep else 'input'} prompt "

@@ -70,9 +70,9 @@ def outside(answer: Answer, prompt: Prompt) -> str:
 
 def scores(answer: Answer, prompt: Prompt) -> str:
     """Bars for all labels; for an answer in slots, the likeliest of each; for a sequence, one bar a step."""
-    if prompt.answer == "label":
+    if prompt.form.kind == "label":
         bars = score_bars(answer.scores)
-    elif prompt.answer == "slots":
+    elif prompt.form.kind == "slots":
         bars = "".join(
             f'<p class="sp-slot">{label_tag("span", step.slot)}</p>'
             + score_bars(dict(list(step.scores.items())[:RIVALS_SHOWN]))

@@ -48,7 +48,7 @@ def stages(answer: Answer, prompt: Prompt, samples: int, frozen: int) -> str:
     )
     n_stretches = len(pieces(answer.units, prompt))
     stretched = (
-        f" It read them in {n_stretches} overlapping stretches of {prompt.window:g} s; what it expects next "
+        f" It read them in {n_stretches} overlapping stretches of {prompt.form.window:g} s; what it expects next "
         "is the mean over these."
         if n_stretches > 1
         else ""

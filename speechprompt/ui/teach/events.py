@@ -10,6 +10,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -121,11 +122,12 @@ class TeachingDesk:
 
     def _keep(self, session: Session, prompt: Prompt) -> None:
         """The prompt becomes one of the session's tasks, under a name that no bundled task has."""
-        if prompt.task in self.desk.backbones[prompt.backbone].prompts:
-            prompt.task = task_name(prompt.title)
-            while prompt.task in self.desk.backbones[prompt.backbone].prompts:
-                prompt.task += "_"
-        session.keep(prompt)
+        taken, name = self.desk.backbones[prompt.backbone].prompts, prompt.task
+        if name in taken:
+            name = task_name(prompt.title)
+            while name in taken:
+                name += "_"
+        session.keep(replace(prompt, task=name))
 
     def _ready(self, session: Session, html: str, try_task: str, try_backbone: str) -> tuple[Any, ...]:
         prompt = session.current
