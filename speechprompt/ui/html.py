@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
+from speechprompt.prompts.confusion import luminance
+
 if TYPE_CHECKING:
     from speechprompt.prompts.prompt import Prompt
 
@@ -20,7 +22,9 @@ PALETTE = (
     "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
 )  # fmt: skip
 INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
-LABELS_SHOWN = 40
+LABELS_SHOWN = 40  # of what a task can answer
+LONG_LABEL = 14  # characters; a longer one is set smaller
+BARS_SHOWN = 10
 
 
 def unit_colour(unit: int) -> str:
@@ -28,16 +32,9 @@ def unit_colour(unit: int) -> str:
     return PALETTE[unit % len(PALETTE)]
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance (WCAG 2) of "#rrggbb"."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-
 def contrast(one: str, other: str) -> float:
-    """Contrast ratio (WCAG 2) of two colours, 1 to 21."""
-    low, high = sorted((luminance(one), luminance(other)))
+    """Contrast ratio (WCAG 2) of two colours "#rrggbb", 1 to 21."""
+    low, high = sorted(luminance((int(c[1:3], 16), int(c[3:5], 16), int(c[5:], 16))) for c in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -131,12 +128,12 @@ def empty(prompt: Prompt | None) -> str:
     return html + "</section>"
 
 
-def alert(message: str) -> str:
+def alert(message: str, heading: str = "No answer") -> str:
     """One sentence saying what went wrong and what to do; screen readers announce it."""
     return (
         '<section class="sp-card sp-alert" role="alert"><svg viewBox="0 0 24 24" aria-hidden="true">'
         '<circle cx="12" cy="12" r="10"/><path d="M12 7v6M12 16.5v.5"/></svg>'
-        f"<div><h2>No answer</h2><p>{escape(message)}</p></div></section>"
+        f"<div><h2>{escape(heading)}</h2><p>{escape(message)}</p></div></section>"
     )
 
 
@@ -147,6 +144,56 @@ def note(message: str) -> str:
 def label_tag(tag: str, label: str) -> str:
     """A label may be in any script, so its direction is its own; data writes `dog_bark` where people read two words."""
     return f'<{tag} dir="auto">{escape(label.replace("_", " "))}</{tag}>'
+
+
+def verdict(label: str, score: float) -> str:
+    """The answer, large, with its probability."""
+    size = "sp-label sp-long" if len(label) > LONG_LABEL else "sp-label"
+    return f'<p class="{size}">{label_tag("bdi", label or "nothing")} <data>{percent(score)}</data></p>'
+
+
+def bar(label: str, share: float) -> str:
+    """A label with its probability as a bar, for a list."""
+    return (
+        f'<li>{label_tag("span", label)}<i><b style="width:{100 * share:.1f}%"></b></i>'
+        f"<data>{percent(share)}</data></li>"
+    )
+
+
+def bars(rows: Iterable[tuple[str, float]]) -> str:
+    """Labels with their probabilities, in the order given."""
+    return f'<ol class="sp-bars">{"".join(bar(label, share) for label, share in rows)}</ol>'
+
+
+def score_bars(scores: Mapping[str, float]) -> str:
+    """Labels with their probabilities, highest first; those after the tenth are folded away."""
+    rows = list(scores.items())
+    html = bars(rows[:BARS_SHOWN])
+    if len(rows) > BARS_SHOWN:
+        rest = "".join(bar(label, share) for label, share in rows[BARS_SHOWN:])
+        html += (
+            f"<details><summary>{len(rows) - BARS_SHOWN} more labels</summary>"
+            f'<ol class="sp-bars" start="{BARS_SHOWN + 1}">{rest}</ol></details>'
+        )
+    return html
+
+
+def chip(unit: int, word: str = "") -> str:
+    """A unit's id in its colour, behind a word or nothing."""
+    colour = unit_colour(unit)
+    style = f"background:{colour};color:{text_colour(colour)}"
+    return f'<span class="sp-chip" style="{style}" title="unit {unit}">{word}{unit}</span>'
+
+
+def likely_chip(unit: int, share: float, word: str = "") -> str:
+    """A unit with its probability."""
+    return f'<span>{chip(unit, word)} <span class="sp-share">{percent(share)}</span></span>'
+
+
+def facts(texts: Iterable[str]) -> str:
+    """How an answer was made: times, backbone, device."""
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f'<ul class="sp-facts" aria-label="How it ran">{items}</ul>'
 
 
 def examples(entries: Iterable[Mapping[str, str]]) -> str:

@@ -200,9 +200,9 @@ def test_slots_and_sequences_show_every_step() -> None:
 
 
 def test_long_tasks_are_folded() -> None:
-    many = answers.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
+    many = figures.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
     assert many.count("<li>") == 40 and "30 more labels" in many
-    assert "more labels" not in answers.score_bars({"a": 0.6, "b": 0.4})
+    assert "more labels" not in figures.score_bars({"a": 0.6, "b": 0.4})
 
 
 @pytest.mark.parametrize(

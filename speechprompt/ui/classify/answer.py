@@ -5,7 +5,7 @@ Plain functions from answers to HTML; everything that comes from outside is esca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -15,46 +15,46 @@ from speechprompt.ui.classify.decision import decision
 from speechprompt.ui.classify.stages import stages
 from speechprompt.ui.classify.timeline import timeline
 from speechprompt.ui.html import (
+    bars,
+    facts,
     label_tag,
+    likely_chip,
     milliseconds,
     percent,
-    text_colour,
+    score_bars,
     track_record,
-    unit_colour,
+    verdict,
 )
 
 if TYPE_CHECKING:
     from speechprompt.decoding.answer import Answer, Step
     from speechprompt.prompts.prompt import Prompt
 
-BARS_SHOWN = 10
-LONG_LABEL = 14  # characters; a longer one is set smaller
 RIVALS_SHOWN = 3  # labels shown of every slot
 OUTSIDE = "This may be none of the labels"
 UNITS_SHOWN = 3  # of those that a learned verbalizer reads
 
 
 def result(
-    answer: Answer, prompt: Prompt, waveform: np.ndarray | None, facts: Iterable[str], frozen: int = 0
+    answer: Answer, prompt: Prompt, waveform: np.ndarray | None, ran: Iterable[str], frozen: int = 0
 ) -> str:
     """The whole answer: label and scores, the generated units, what was heard, how it all came about.
 
-    waveform: float32 [T] at 16 kHz, or None when units were given. frozen: parameters of the backbone, 0
-    where they are not known.
+    waveform: float32 [T] at 16 kHz, or None when units were given. ran: what else is told of how it came about.
+    frozen: parameters of the backbone, 0 where they are not known.
     """
     timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
-    timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *facts]
-    size = "sp-label sp-long" if len(answer.label) > LONG_LABEL else "sp-label"
+    timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *ran]
     return (
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
         f'<h2 class="sp-eyebrow">{escape(answer.title)}</h2>'
-        f'<p class="{size}">{label_tag("bdi", answer.label or "nothing")} <data>{percent(answer.score)}</data></p>'
+        f"{verdict(answer.label, answer.score)}"
         f'<p class="sp-score">{escape(track_record(prompt))}</p>{outside(answer, prompt)}'
         f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
         f"{stages(answer, prompt, 0 if waveform is None else len(waveform), frozen)}"
         f"{timeline(answer.units, waveform)}"
         f"{decision(answer, [step_name(step) for step in answer.steps])}"
-        f'<ul class="sp-facts" aria-label="How it ran">{"".join(f"<li>{escape(t)}</li>" for t in timing)}</ul>'
+        f"{facts(timing)}"
     )
 
 
@@ -71,17 +71,16 @@ def outside(answer: Answer, prompt: Prompt) -> str:
 def scores(answer: Answer, prompt: Prompt) -> str:
     """Bars for all labels; for an answer in slots, the likeliest of each; for a sequence, one bar a step."""
     if prompt.form.kind == "label":
-        bars = score_bars(answer.scores)
+        shown = score_bars(answer.scores)
     elif prompt.form.kind == "slots":
-        bars = "".join(
+        shown = "".join(
             f'<p class="sp-slot">{label_tag("span", step.slot)}</p>'
             + score_bars(dict(list(step.scores.items())[:RIVALS_SHOWN]))
             for step in answer.steps
         )
     else:
-        rows = [(step_name(step), step.score) for step in answer.steps]
-        bars = f'<ol class="sp-bars">{"".join(bar(name, share) for name, share in rows)}</ol>'
-    return f'<div class="sp-scores"><p class="sp-eyebrow">Scores</p>{bars}</div>'
+        shown = bars((step_name(step), step.score) for step in answer.steps)
+    return f'<div class="sp-scores"><p class="sp-eyebrow">Scores</p>{shown}</div>'
 
 
 def step_name(step: Step) -> str:
@@ -91,31 +90,6 @@ def step_name(step: Step) -> str:
     if step.slot:
         return f"{step.slot}: {step.label.partition('=')[2] or step.label}"
     return step.label.strip() or "space"
-
-
-def bar(label: str, share: float) -> str:
-    return (
-        f'<li>{label_tag("span", label)}<i><b style="width:{100 * share:.1f}%"></b></i>'
-        f"<data>{percent(share)}</data></li>"
-    )
-
-
-def score_bars(scores: Mapping[str, float]) -> str:
-    """Labels with their probabilities, highest first; those after the tenth are folded away."""
-    rows = [bar(label, share) for label, share in scores.items()]
-    html = f'<ol class="sp-bars">{"".join(rows[:BARS_SHOWN])}</ol>'
-    if len(rows) > BARS_SHOWN:
-        html += (
-            f"<details><summary>{len(rows) - BARS_SHOWN} more labels</summary>"
-            f'<ol class="sp-bars" start="{BARS_SHOWN + 1}">{"".join(rows[BARS_SHOWN:])}</ol></details>'
-        )
-    return html
-
-
-def unit_chip(unit: int, word: str = "") -> str:
-    colour = unit_colour(unit)
-    style = f"background:{colour};color:{text_colour(colour)}"
-    return f'<span class="sp-chip" style="{style}" title="unit {unit}">{word}{unit}</span>'
 
 
 def generated(answer: Answer, prompt: Prompt) -> str:
@@ -132,7 +106,7 @@ def generated(answer: Answer, prompt: Prompt) -> str:
         rivals = [u for u in np.argsort(-odds).tolist() if u != step.unit]
         others = rivals[: UNITS_SHOWN - 1] if single and not fixed else []
         chips = "".join(
-            f'<span>{unit_chip(u, word)} <span class="sp-share">{percent(p)}</span></span>'
+            likely_chip(u, p, word)
             for u, p, word in [
                 (step.unit, step.unit_score, "unit "),
                 *((u, float(odds[u]), "") for u in others),

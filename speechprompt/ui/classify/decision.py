@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speechprompt.decoding.contributions import Contributions, likeliest
-from speechprompt.ui.html import label_tag, percent, text_colour, unit_colour
+from speechprompt.ui.html import chip, label_tag, percent, unit_colour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def odds_plot(odds: np.ndarray) -> str:
     """Bars of the likeliest units: odds float [n_units]; the others are summed."""
     top = likeliest(odds)
     longest = float(odds[top[0]]) or 1.0
-    rows = [row(chip(unit), bar(odds[unit] / longest, unit), percent(float(odds[unit]))) for unit in top]
+    rows = [row(chip(unit), unit_bar(odds[unit] / longest, unit), percent(float(odds[unit]))) for unit in top]
     others = len(odds) - len(top)
     if others > 0:
         rest = max(0.0, 1.0 - float(odds[top].sum(dtype=np.float64)))
@@ -63,7 +63,7 @@ def contribution_plot(found: Contributions, name: str) -> str:
     top = found.top()
     longest = max((abs(float(found.units[unit])) for unit in top), default=0.0) or 1.0
     rows = [
-        row(chip(unit), bar(found.units[unit] / longest, unit, signed=True), logit(found.units[unit]))
+        row(chip(unit), unit_bar(found.units[unit] / longest, unit, signed=True), logit(found.units[unit]))
         for unit in top
     ]
     others = len(found.units) - len(top)
@@ -84,15 +84,7 @@ def row(name: str, picture: str, value: str, attribute: str = "") -> str:
     return f"<li{attribute}><span>{name}</span><i>{picture}</i><data>{value}</data></li>"
 
 
-def chip(unit: int) -> str:
-    colour = unit_colour(unit)
-    return (
-        f'<span class="sp-chip" style="background:{colour};color:{text_colour(colour)}" '
-        f'title="unit {unit}">{unit}</span>'
-    )
-
-
-def bar(share: float, unit: int, signed: bool = False) -> str:
+def unit_bar(share: float, unit: int, signed: bool = False) -> str:
     """A bar in the colour of the unit, share of the longest; signed ones start in the middle."""
     width = abs(100 * float(share)) / (2 if signed else 1)
     left = 0.0 if not signed else 50.0 if share >= 0 else 50.0 - width

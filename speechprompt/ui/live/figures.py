@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from speechprompt.live import RIBBON_SECONDS, Event
+from speechprompt.ui import html
 from speechprompt.ui.html import label_tag, percent, unit_colour
 
-LONG_LABEL = 14  # characters; a longer one is set smaller
 LABEL_CHARACTERS = 120
 
 
@@ -18,17 +18,15 @@ def panel(
 
     ribbon: (start, end, unit) in seconds of the stream, now: its length.
     """
-    return f"{verdict(current)}{units(ribbon, now)}{history(answers)}"
+    return f"{latest(current)}{units(ribbon, now)}{history(answers)}"
 
 
-def verdict(current: Event | None) -> str:
-    """The label that was heard last; what can still change says so."""
+def latest(current: Event | None) -> str:
+    """The label that was answered last; what can still change says so."""
     if current is None:
         text, note, kind = '<p class="sp-label sp-quiet">…</p>', "What you say appears here.", "quiet"
     else:
-        size = "sp-label sp-long" if len(current.label) > LONG_LABEL else "sp-label"
-        label = label_tag("bdi", current.label[:LABEL_CHARACTERS])
-        text = f'<p class="{size}">{label} <data>{percent(current.score)}</data></p>'
+        text = html.verdict(current.label[:LABEL_CHARACTERS], current.score)
         kind = "final" if current.final else "provisional"
         note = span(current) if current.final else "So far; you are still speaking."
     return (

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from speechprompt.teaching.teacher import Moment, Taught
-from speechprompt.ui.classify.answer import score_bars
-from speechprompt.ui.html import label_tag, percent
+from speechprompt.ui.html import label_tag, percent, score_bars, verdict
 from speechprompt.ui.session import SessionClip
 
 NAME_SHOWN = 40  # characters of a file's name
@@ -105,8 +104,8 @@ def loaded(title: str, n_labels: int) -> str:
 def answer(label: str, score: float, scores: Mapping[str, float]) -> str:
     """A short answer of the new task; the whole one is in the Try tab."""
     return (
-        f'<section class="sp-card sp-brief" aria-label="Answer of the new task"><p class="sp-label">'
-        f"{label_tag('bdi', label or 'nothing')} <data>{percent(score)}</data></p>"
+        f'<section class="sp-card sp-brief" aria-label="Answer of the new task">'
+        f"{verdict(label, score)}"
         f'<div class="sp-scores">{score_bars(scores)}</div></section>'
     )
 
