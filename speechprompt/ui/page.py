@@ -8,8 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import endpoints, style
-from speechprompt.ui import html as figures
+from speechprompt.ui import endpoints, html, style
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import tab as try_tab
 from speechprompt.ui.compare import tab as compare_tab
@@ -17,7 +16,6 @@ from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import tab as live_tab
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import tab as teach_tab
-from speechprompt.ui.teach.events import TeachingDesk
 from speechprompt.ui.uploads import Page
 
 MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
@@ -31,7 +29,7 @@ def build(desk: Desk) -> gr.Blocks:
     # delete_cache deletes what is left when the server stops; uploads.py deletes all along.
     with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         demo.forget_ended_sessions()
-        gr.HTML(figures.header(Choices(desk).device_text()), apply_default_css=False, js_on_load=None)
+        gr.HTML(html.header(Choices(desk).device_text()), apply_default_css=False, js_on_load=None)
         session = gr.State(Session())  # each visitor gets an empty one
         with gr.Tabs(elem_classes="sp-tabs"):
             with gr.Tab("Try", id="try"):
@@ -39,7 +37,7 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab("Compare", id="compare") as compare:
                 compare_tab.build(desk, compare, recording)
             with gr.Tab("Teach", id="teach"):
-                teach_tab.build(TeachingDesk(desk), session, task, backbone)
+                teach_tab.build(desk, session, task, backbone)
             with gr.Tab("Live", id="live"):
                 live_tab.build(desk)
         endpoints.build(desk)

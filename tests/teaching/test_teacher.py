@@ -26,8 +26,9 @@ from speechprompt.teaching.teacher import Moment, TeachConfig, task_name, teach
 from speechprompt.ui.classify.events import Try
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import MAX_TASKS, Session
-from speechprompt.ui.teach import clips as lesson_desk
+from speechprompt.ui.teach.clips import ClipEvents
 from speechprompt.ui.teach.events import TeachingDesk
+from speechprompt.ui.teach.layout import layout
 from tests import tiny
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -200,7 +201,15 @@ def test_silence_is_answered_by_its_label(tiny_backbone: Backbone) -> None:
 
 @pytest.fixture(scope="module")
 def teaching(tmp_path_factory: pytest.TempPathFactory) -> TeachingDesk:
-    return TeachingDesk(Desk(tiny.make_backbone(tmp_path_factory.mktemp("desk")), None, "cpu"), QUICK)
+    desk = Desk(tiny.make_backbone(tmp_path_factory.mktemp("desk")), None, "cpu")
+    with gr.Blocks():
+        parts = layout(desk, gr.State(Session()), gr.HTML(), gr.HTML())
+    return TeachingDesk(desk, parts, QUICK)
+
+
+@pytest.fixture(scope="module")
+def clips(teaching: TeachingDesk) -> ClipEvents:
+    return ClipEvents(teaching.parts)
 
 
 def files(folder: Path, name: str, waveforms: list[np.ndarray]) -> list[str]:
@@ -210,15 +219,18 @@ def files(folder: Path, name: str, waveforms: list[np.ndarray]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_the_tab_from_labels_to_a_task_of_this_session_alone(teaching: TeachingDesk, tmp_path: Path) -> None:
-    session, other, desk = Session(), Session(), teaching.desk
+def test_the_tab_from_labels_to_a_task_of_this_session_alone(
+    teaching: TeachingDesk, clips: ClipEvents, tmp_path: Path
+) -> None:
+    session, other, desk, at = Session(), Session(), teaching.desk, teaching.parts
     for i, name in enumerate(("low", "<b>high</b>")):
-        assert lesson_desk.add_label(session, "", name)[4] == ""
-        out = lesson_desk.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
-        assert "3 clips added" in out[3].value and "<b>high" not in out[2].value
+        assert clips.add_label(session, "", name)[at.new] == ""
+        out = clips.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
+        assert "3 clips added" in out[at.said].value and "<b>high" not in out[at.clips].value
     out = list(teaching.tune(session, "<i>Tones</i>", "tiny", "colours", "tiny"))
-    assert "progressbar" in out[0][1].value
-    html, select, use, zipped = out[-1][1].value, out[-1][2], out[-1][3], out[-1][4]
+    assert "progressbar" in out[0][at.panel].value
+    html, select, use, zipped = (out[-1][part] for part in (at.panel, at.try_task, at.use, at.download))
+    html = html.value
     assert "made without it" in html
     assert "right of 6 clips held out" in html and "<i>Tones" not in html and use["visible"]
     assert select.value == "colours" and "Tones" in select.props["options"]
@@ -231,66 +243,68 @@ def test_the_tab_from_labels_to_a_task_of_this_session_alone(teaching: TeachingD
     assert "has no task" in Try(desk).answer(clip, "taught_i_tones_i", "tiny", "", other).value
     scores = desk.classify(clip, "taught_i_tones_i", "tiny", "", session)[0].scores
     loaded = teaching.load(other, zipped["value"], "colours", "tiny")
-    assert "Loaded" in loaded[1].value
+    assert "Loaded" in loaded[at.panel].value
     assert desk.classify(clip, "taught_i_tones_i", "tiny", "", other)[0].scores == scores
     assert max(scores, key=scores.get) in teaching.try_it(other, clip).value  # type: ignore[arg-type]
 
 
-def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, tmp_path: Path) -> None:
-    session = Session()
+def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, clips: ClipEvents, tmp_path: Path) -> None:
+    session, at = Session(), teaching.parts
     assert (
         "Add a label and choose it first"
-        in lesson_desk.add_files(session, "", files(tmp_path, "a", tones(0)))[3].value
+        in clips.add_files(session, "", files(tmp_path, "a", tones(0)))[at.said].value
     )
-    lesson_desk.add_label(session, "", "low")
+    clips.add_label(session, "", "low")
     for name, said in ((" ", "printable"), ("x\n", "printable")):
-        out = lesson_desk.add_label(session, "low", name)
-        assert (said in out[3].value) == (name == " ") or name in out[4]
+        out = clips.add_label(session, "low", name)
+        assert (said in out[at.said].value) == (name == " ") == (at.new not in out)
     session.labels = ["low"]
-    lesson_desk.add_files(session, "low", files(tmp_path, "b", tones(0)))
+    clips.add_files(session, "low", files(tmp_path, "b", tones(0)))
     (tmp_path / "bad.wav").write_text("nothing")
-    out = lesson_desk.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
-    assert "Nothing was added. bad.wav" in out[3].value and len(session.clips) == 3
-    lesson_desk.add_label(session, "low", "high")
-    assert "is a label 'low' already" in lesson_desk.rename_label(session, "high", "low")[3].value.replace(
+    out = clips.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
+    assert "Nothing was added. bad.wav" in out[at.said].value and len(session.clips) == 3
+    clips.add_label(session, "low", "high")
+    assert "is a label 'low' already" in clips.rename_label(session, "high", "low")[at.said].value.replace(
         "&#x27;", "'"
     )
-    lesson_desk.rename_label(session, "low", "deep")
+    clips.rename_label(session, "low", "deep")
     assert [clip.label for clip in session.clips.values()] == ["deep"] * 3
     first = next(iter(session.clips))
     for data in ({"do": "delete", "clip": 999}, {"do": "delete", "clip": "1"}, None):
-        lesson_desk.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
+        clips.clip_action(session, "deep", SimpleNamespace(_data=data))  # type: ignore[arg-type]
     assert len(session.clips) == 3
-    lesson_desk.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
+    clips.clip_action(session, "deep", SimpleNamespace(_data={"do": "delete", "clip": first}))  # type: ignore[arg-type]
     assert len(session.clips) == 2
     out = list(teaching.tune(session, "Tones", "tiny", "colours", "tiny"))
-    assert "&#x27;high&#x27; has no recordings" in out[-1][1].value and len(session.clips) == 2
+    complaint = out[-1][at.panel].value
+    assert "No new task" in complaint and "&#x27;high&#x27; has no recordings" in complaint
+    assert len(session.clips) == 2
     assert not session.busy.locked()
-    lesson_desk.remove_label(session, "deep")
+    clips.remove_label(session, "deep")
     assert session.labels == ["high"] and not session.clips
 
 
-def test_clips_say_nothing_of_the_labels_unless_they_bring_some(tmp_path: Path) -> None:
+def test_clips_say_nothing_of_the_labels_unless_they_bring_some(clips: ClipEvents, tmp_path: Path) -> None:
     """An answer on its way while a label is added would else take it out of the list again."""
-    session = Session()
-    lesson_desk.add_label(session, "", "low")
+    session, at = Session(), clips.parts
+    clips.add_label(session, "", "low")
     paths = files(tmp_path, "t", tones(0))
     for out in (
-        lesson_desk.add_files(session, "low", paths),
-        lesson_desk.add_recording(session, "low", paths[0]),
+        clips.add_files(session, "low", paths),
+        clips.add_recording(session, "low", paths[0]),
     ):
-        assert out[1] == gr.skip()
+        assert at.label not in out
     (tmp_path / "labels.csv").write_text("file,label\nt0.wav,high\n")
-    out = lesson_desk.add_files(session, "low", [paths[0], str(tmp_path / "labels.csv")])
-    assert "high" in out[1].props["options"]
+    out = clips.add_files(session, "low", [paths[0], str(tmp_path / "labels.csv")])
+    assert "high" in out[at.label].props["options"]
 
 
-def test_a_table_with_its_files(tmp_path: Path) -> None:
-    session = Session()
+def test_a_table_with_its_files(clips: ClipEvents, tmp_path: Path) -> None:
+    session, at = Session(), clips.parts
     paths = files(tmp_path, "t", tones(0, 2))
     (tmp_path / "labels.csv").write_text("file,label\nsub/t0.wav,low\nt1.wav,high\n")
-    out = lesson_desk.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
-    assert "2 clips added" in out[3].value and session.labels == ["low", "high"]
+    out = clips.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
+    assert "2 clips added" in out[at.said].value and session.labels == ["low", "high"]
 
 
 def test_a_session_is_bounded() -> None:

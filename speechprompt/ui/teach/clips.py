@@ -1,8 +1,7 @@
 """What the Teach tab does with labels and clips: the visitor names, records, uploads, plays and deletes.
 
 Every handler takes the visitor's Session, changes that alone, and answers with a sentence when something is
-wrong; nothing that was given is lost by a mistake. Each gives the session, the label list, the clips and
-what to say, then what else its event fills.
+wrong; nothing that was given is lost by a mistake.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.blocks import Block
 
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
@@ -30,7 +30,10 @@ from speechprompt.teaching.lesson import MAX_CLIP_SECONDS
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.desk import load_recording
 from speechprompt.ui.session import Session
-from speechprompt.ui.teach import figures as lesson_figures
+from speechprompt.ui.teach import figures
+from speechprompt.ui.teach.layout import Parts
+
+Changes = dict[Block, Any]  # component -> what it becomes; the others stay as they are
 
 
 def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
@@ -41,78 +44,105 @@ def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
         return sentence(error, "The Teach tab failed"), True
 
 
-def _shown(
-    session: Session,
-    chosen: str,
-    said: tuple[str, bool],
-    choose: str | None = None,
-    new_labels: bool = True,
-) -> tuple[Any, ...]:
-    """choose: the label to be chosen from now on; without it the choice stays, which may be another by now.
+class ClipEvents:
+    """The handlers of the Teach tab's labels and clips."""
 
-    new_labels: whether the labels may have changed. If not, the list of them is left alone: an answer that is slow
-    to arrive would take away a label added since.
-    """
-    if choose is None and chosen not in session.labels:
-        choose = session.labels[0] if session.labels else ""
-    options = lesson_figures.label_options(session.labels)
-    if choose is not None:
-        select = gr.HTML(value=choose, options=options)
-    else:
-        select = gr.HTML(options=options) if new_labels else gr.skip()
-    clips = gr.HTML(lesson_figures.clip_list(session.by_label()))
-    return session, select, clips, gr.HTML(lesson_figures.said(*said))
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def _shown(
+        self,
+        session: Session,
+        chosen: str,
+        said: tuple[str, bool],
+        choose: str | None = None,
+        new_labels: bool = True,
+    ) -> Changes:
+        """choose: the label to be chosen from now on; without it the choice stays, which may be another by now.
+
+        new_labels: whether the labels may have changed. If not, the list of them is left alone: an answer that is
+        slow to arrive would take away a label added since.
+        """
+        changes: Changes = {
+            self.parts.session: session,
+            self.parts.clips: gr.HTML(figures.clip_list(session.by_label())),
+            self.parts.said: gr.HTML(figures.said(*said)),
+        }
+        if choose is None and chosen not in session.labels:
+            choose = session.labels[0] if session.labels else ""
+        options = figures.label_options(session.labels)
+        if choose is not None:
+            changes[self.parts.label] = gr.HTML(value=choose, options=options)
+        elif new_labels:
+            changes[self.parts.label] = gr.HTML(options=options)
+        return changes
+
+    # Labels
+
+    def add_label(self, session: Session, chosen: str, name: str) -> Changes:
+        said = one_sentence(lambda: f"{session.add_label(name)!r} is chosen: record it or give it files.")
+        return self._named(session, chosen, said, name)
+
+    def rename_label(self, session: Session, chosen: str, name: str) -> Changes:
+        said = one_sentence(lambda: f"{chosen!r} is called {session.rename_label(chosen, name)!r} now.")
+        return self._named(session, chosen, said, name)
+
+    def _named(self, session: Session, chosen: str, said: tuple[str, bool], name: str) -> Changes:
+        """The label of that name is chosen and its field emptied, unless something was wrong with it."""
+        if said[1]:
+            return self._shown(session, chosen, said)
+        return self._shown(session, chosen, said, name.strip()) | {self.parts.new: ""}
+
+    def remove_label(self, session: Session, chosen: str) -> Changes:
+        def work() -> str:
+            session.remove_label(chosen)
+            return f"{chosen!r} is gone, with its clips."
+
+        return self._shown(session, chosen, one_sentence(work))
+
+    # Clips
+
+    def add_recording(self, session: Session, chosen: str, path: str | None) -> Changes:
+        """A recording for the chosen label; the recorder is emptied for the next one."""
+
+        def work() -> str:
+            session.check_known(chosen)
+            waveform = load_recording(path, MAX_CLIP_SECONDS)
+            silent = audio.peak_dbfs(waveform) < audio.SILENCE_DBFS
+            note = " Nothing can be heard in it: check the microphone." if silent else ""
+            n = 1 + sum(clip.label == chosen for clip in session.clips.values())
+            session.add_clips([(chosen, f"Recording {n}", waveform)])
+            return f"Recording {n} of {chosen!r} is kept.{note}"
+
+        if path is None:
+            return gr.skip()
+        said = one_sentence(work)
+        return self._shown(session, chosen, said, new_labels=False) | {self.parts.recorder: None}
+
+    def add_files(self, session: Session, chosen: str, paths: list[str] | None) -> Changes:
+        """Uploaded files: recordings of the chosen label, a zip of labelled ones, or a CSV with its recordings."""
+        if not paths:
+            return gr.skip()
+        known = list(session.labels)
+        said = one_sentence(lambda: take(session, chosen, [Path(path) for path in paths]))
+        changes = self._shown(session, chosen, said, new_labels=session.labels != known)
+        return changes | {self.parts.files: None}
+
+    def clip_action(self, session: Session, chosen: str, event: gr.EventData) -> Changes:
+        """Play or Delete of one clip in the list."""
+        data = event._data if isinstance(event._data, dict) else {}
+        clip = session.clips.get(data.get("clip", -1)) if type(data.get("clip")) is int else None
+        if clip is None:
+            return gr.skip()
+        if data.get("do") == "delete":
+            session.clips.pop(clip.number, None)
+            said = (f"{clip.name} of {clip.label!r} is gone.", False)
+            return self._shown(session, chosen, said, new_labels=False)
+        return {self.parts.player: gr.update(value=(audio.SAMPLE_RATE, clip.samples), visible=True)}
 
 
-def add_label(session: Session, chosen: str, name: str) -> tuple[Any, ...]:
-    said = one_sentence(lambda: f"{session.add_label(name)!r} is chosen: record it or give it files.")
-    done = not said[1]
-    return *_shown(session, chosen, said, name.strip() if done else None), "" if done else name
-
-
-def rename_label(session: Session, chosen: str, name: str) -> tuple[Any, ...]:
-    said = one_sentence(lambda: f"{chosen!r} is called {session.rename_label(chosen, name)!r} now.")
-    done = not said[1]
-    return *_shown(session, chosen, said, name.strip() if done else None), "" if done else name
-
-
-def remove_label(session: Session, chosen: str) -> tuple[Any, ...]:
-    def work() -> str:
-        session.remove_label(chosen)
-        return f"{chosen!r} is gone, with its clips."
-
-    return _shown(session, chosen, one_sentence(work))
-
-
-def add_recording(session: Session, chosen: str, path: str | None) -> tuple[Any, ...]:
-    """A recording for the chosen label; the recorder is emptied for the next one."""
-
-    def work() -> str:
-        session.check_known(chosen)
-        waveform = load_recording(path, MAX_CLIP_SECONDS)
-        if audio.peak_dbfs(waveform) < audio.SILENCE_DBFS:
-            note = " Nothing can be heard in it: check the microphone."
-        else:
-            note = ""
-        n = 1 + sum(clip.label == chosen for clip in session.clips.values())
-        session.add_clips([(chosen, f"Recording {n}", waveform)])
-        return f"Recording {n} of {chosen!r} is kept.{note}"
-
-    if path is None:
-        return *([gr.skip()] * 4), gr.skip()
-    return *_shown(session, chosen, one_sentence(work), new_labels=False), None
-
-
-def add_files(session: Session, chosen: str, paths: list[str] | None) -> tuple[Any, ...]:
-    """Uploaded files: recordings of the chosen label, a zip of labelled ones, or a CSV with its recordings."""
-    if not paths:
-        return *([gr.skip()] * 4), gr.skip()
-    known = list(session.labels)
-    said = one_sentence(lambda: _take(session, chosen, [Path(path) for path in paths]))
-    return *_shown(session, chosen, said, new_labels=session.labels != known), None
-
-
-def _take(session: Session, chosen: str, paths: list[Path]) -> str:
+def take(session: Session, chosen: str, paths: list[Path]) -> str:
+    """Add uploaded files to the session, all or none: what to say of it, or SpeechPromptError."""
     if not all(path.is_file() for path in paths):
         raise SpeechPromptError("The files are no longer on the server: choose them again.")
     tables = [path for path in paths if path.suffix.lower() == ".csv"]
@@ -146,16 +176,3 @@ def _take(session: Session, chosen: str, paths: list[Path]) -> str:
         samples += len(decoded[-1][2])
     n = session.add_clips(decoded)
     return f"{n} clip{'s' * (n != 1)} added."
-
-
-def clip_action(session: Session, chosen: str, event: gr.EventData) -> tuple[Any, ...]:
-    """Play or Delete of one clip in the list."""
-    data = event._data if isinstance(event._data, dict) else {}
-    clip = session.clips.get(data.get("clip", -1)) if type(data.get("clip")) is int else None
-    if clip is None:
-        return *([gr.skip()] * 4), gr.skip()
-    if data.get("do") == "delete":
-        session.clips.pop(clip.number, None)
-        said = (f"{clip.name} of {clip.label!r} is gone.", False)
-        return *_shown(session, chosen, said, new_labels=False), gr.skip()
-    return *([gr.skip()] * 4), gr.update(value=(audio.SAMPLE_RATE, clip.samples), visible=True)

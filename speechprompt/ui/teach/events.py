@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
-from typing import Any
 
 import gradio as gr
 
@@ -26,12 +25,14 @@ from speechprompt.prompts import hub
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.teacher import Moment, Taught, TeachConfig, task_name, teach
-from speechprompt.ui import html as figures
+from speechprompt.ui import html
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import UNEXPECTED, sentence
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
-from speechprompt.ui.teach import figures as lesson_figures
+from speechprompt.ui.teach import figures
+from speechprompt.ui.teach.clips import Changes
+from speechprompt.ui.teach.layout import Parts
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +46,15 @@ MADE = "Taught in the app's Teach tab from the recordings above."
 class TeachingDesk:
     """The handlers of the Teach tab, over the models of a Desk."""
 
-    def __init__(self, desk: Desk, config: TeachConfig | None = None) -> None:
-        self.desk, self.config = desk, config or TeachConfig()
+    def __init__(self, desk: Desk, parts: Parts, config: TeachConfig | None = None) -> None:
+        self.desk, self.parts, self.config = desk, parts, config or TeachConfig()
         self.choices = Choices(desk)
 
     def backbones(self) -> list[str]:
         """Those that can hear, and so be taught."""
         return list(self.desk.complete())
 
-    def backbone_options(self) -> str:
-        known = self.desk.backbones
-        return figures.options({"": [(name, known[name].title, "") for name in self.backbones()]})
-
-    # Tuning. Outputs: session, panel, the Try tab's task list, and what can be done with a task.
+    # Teaching
 
     def tune(
         self,
@@ -66,7 +63,7 @@ class TeachingDesk:
         backbone: str,
         try_task: str,
         try_backbone: str,
-    ) -> Iterator[tuple[Any, ...]]:
+    ) -> Iterator[Changes]:
         """Teach the task, showing how it goes; at the end it is there to be tried, here and in the Try tab."""
         if not session.busy.acquire(blocking=False):
             yield self._complaint("A task is being taught already: wait for it, or cancel it.")
@@ -101,8 +98,8 @@ class TeachingDesk:
                 return
             (taught,) = found
             self._keep(session, taught.prompt)
-            html = lesson_figures.result(taught, time.perf_counter() - began)
-            yield self._ready(session, html, try_task, try_backbone)
+            shown = figures.result(taught, time.perf_counter() - began)
+            yield self._ready(session, shown, try_task, try_backbone)
         finally:  # also when the visitor has gone
             stop.set()
             session.busy.release()
@@ -110,15 +107,11 @@ class TeachingDesk:
     def cancel(self, session: Session) -> None:
         session.stop.set()
 
-    def _live(self, moment: Moment) -> tuple[Any, ...]:
-        return gr.skip(), gr.HTML(lesson_figures.progress(moment)), *([gr.skip()] * 4)
+    def _live(self, moment: Moment) -> Changes:
+        return {self.parts.panel: gr.HTML(figures.progress(moment))}
 
-    def _complaint(self, message: str) -> tuple[Any, ...]:
-        return (
-            gr.skip(),
-            gr.HTML(figures.alert(message).replace("No answer", "No new task")),
-            *([gr.skip()] * 4),
-        )
+    def _complaint(self, message: str) -> Changes:
+        return {self.parts.panel: gr.HTML(html.alert(message, "No new task"))}
 
     def _keep(self, session: Session, prompt: Prompt) -> None:
         """The prompt becomes one of the session's tasks, under a name that no bundled task has."""
@@ -129,14 +122,20 @@ class TeachingDesk:
                 name += "_"
         session.keep(replace(prompt, task=name))
 
-    def _ready(self, session: Session, html: str, try_task: str, try_backbone: str) -> tuple[Any, ...]:
+    def _ready(self, session: Session, shown: str, try_task: str, try_backbone: str) -> Changes:
         prompt = session.current
         assert prompt is not None
-        shown: Any = gr.skip()
+        changes: Changes = {
+            self.parts.session: session,
+            self.parts.panel: gr.HTML(shown),
+            self.parts.use: gr.update(visible=True),
+            self.parts.download: gr.update(value=self._pack(session, prompt), interactive=True),
+            self.parts.answer: gr.HTML(""),
+        }
         if try_backbone in self.desk.backbones:
-            shown = gr.HTML(value=try_task, options=self.choices.task_options(try_backbone, session))
-        zipped = gr.update(value=self._pack(session, prompt), interactive=True)
-        return session, gr.HTML(html), shown, gr.update(visible=True), zipped, gr.HTML("")
+            tasks = self.choices.task_options(try_backbone, session)
+            changes[self.parts.try_task] = gr.HTML(value=try_task, options=tasks)
+        return changes
 
     def _pack(self, session: Session, prompt: Prompt) -> str:
         if session.folder is None:
@@ -145,10 +144,10 @@ class TeachingDesk:
         path.write_bytes(prompt_zip.pack(prompt, prompt_card(prompt, MADE)))
         return str(path)
 
-    def load(self, session: Session, path: str | None, try_task: str, try_backbone: str) -> tuple[Any, ...]:
+    def load(self, session: Session, path: str | None, try_task: str, try_backbone: str) -> Changes:
         """A prompt comes back from its zip."""
         if not path:
-            return (gr.skip(),) * 6
+            return gr.skip()
         try:
             if not Path(path).is_file():
                 raise SpeechPromptError("The file is no longer on the server: choose it again.")
@@ -160,8 +159,8 @@ class TeachingDesk:
                 )
             self.desk.backbones[prompt.backbone].check_fits(prompt)
             self._keep(session, prompt)
-            html = lesson_figures.loaded(prompt.title, len(prompt.labels))
-            return self._ready(session, html, try_task, try_backbone)
+            shown = figures.loaded(prompt.title, len(prompt.labels))
+            return self._ready(session, shown, try_task, try_backbone)
         except Exception as error:
             return self._complaint(sentence(error, "A prompt could not be loaded"))
 
@@ -176,9 +175,9 @@ class TeachingDesk:
             if prompt is None:
                 raise SpeechPromptError("There is no task of yours yet: teach one first.")
             answer = self.desk.classify(path, prompt.task, prompt.backbone, "", session)[0]
-            return gr.HTML(lesson_figures.answer(answer.label, answer.score, answer.scores))
+            return gr.HTML(figures.answer(answer.label, answer.score, answer.scores))
         except Exception as error:
-            return gr.HTML(figures.alert(sentence(error, "A taught task could not answer")))
+            return gr.HTML(html.alert(sentence(error, "A taught task could not answer")))
 
     def push(self, session: Session, repository: str, token: str) -> tuple[gr.HTML, str]:
         """Push the newest task to the Hub; the token's field is emptied."""
@@ -198,7 +197,7 @@ class TeachingDesk:
         except Exception as error:  # a traceback could hold the token
             log.error("A prompt could not be pushed: %s", type(error).__name__)
             said = UNEXPECTED, True
-        return gr.HTML(lesson_figures.said(*said)), ""
+        return gr.HTML(figures.said(*said)), ""
 
 
 def latest(news: Queue[Moment]) -> Moment | None:
