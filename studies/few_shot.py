@@ -3,9 +3,10 @@
     python -m studies.few_shot --data arabic_keywords.parquet --split test
 
 Draws words and a few clips of each from the train split, teaches them as the app does, and answers all
-clips of those words in another split, whose speakers are not those of the training. Bundled prompts that
-were tuned on the same file are left aside, for what is taught must be new. Prints one table:
-mean and standard deviation over the seeds, and the seconds of one teaching.
+clips of those words in another split, whose speakers are not those of the training, and as many clips of other
+words, which ought to be flagged. Bundled prompts that were tuned on the same file are left aside, for what is
+taught must be new. Prints one table: mean and standard deviation over the seeds, the share of right answers and
+of answers to other words that are flagged, and the seconds of one teaching.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
-from speechprompt.evaluation.evaluate import evaluate, to_units, waveform_of
+from speechprompt.decoding.generation import stream
+from speechprompt.evaluation.evaluate import to_units, waveform_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS
 from speechprompt.teaching.teacher import TeachConfig, teach
@@ -45,6 +47,8 @@ class Method:
     learn: Callable[[list[Example], list[str], int], Prompt]
     accuracy: list[float] = field(default_factory=list)
     estimate: list[float] = field(default_factory=list)  # what the prompt itself says, from its own clips
+    right_flagged: list[float] = field(default_factory=list)
+    others_flagged: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -81,6 +85,13 @@ def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], 
     return learn
 
 
+def flags(backbone: Backbone, prompt: Prompt, examples: list[Example]) -> tuple[list[bool], list[bool]]:
+    """Which answers are right, and which are flagged."""
+    answers = list(stream(backbone.lm, prompt, to_units(backbone, examples)))
+    right = [prompt.labels[a.labels[0]] == e.labels[0] for a, e in zip(answers, examples, strict=True)]
+    return right, [answer.score < prompt.threshold for answer in answers]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -115,21 +126,32 @@ def main() -> None:
         for word in words:
             examples += rng.sample([e for e in train if e.labels[0] == word], args.clips)
         unseen = [e for e in held_out if e.labels[0] in words]
+        others = [e for e in held_out if e.labels[0] not in words]
+        others = rng.sample(others, min(len(others), len(unseen)))
         for method in methods:
             began = time.perf_counter()
             prompt = method.learn(examples, words, seed)
             method.seconds.append(time.perf_counter() - began)
-            method.accuracy.append(evaluate(backbone, prompt, unseen)["accuracy"])
+            right, flagged = flags(backbone, prompt, unseen)
+            method.accuracy.append(statistics.mean(right))
+            method.right_flagged.append(statistics.mean(f for f, r in zip(flagged, right, strict=True) if r))
+            method.others_flagged.append(statistics.mean(flags(backbone, prompt, others)[1]))
             method.estimate.append(prompt.metrics.get("accuracy", float("nan")))
             print(f"seed {seed}: {method.name} {method.accuracy[-1]:.3f}", file=sys.stderr, flush=True)
     print(f"{args.words} words, {args.clips} clips of each, {args.seeds} seeds, answered on {args.split}\n")
-    print("| | accuracy | its own estimate | seconds |\n|---|---|---|---|")
+    print(
+        "| | accuracy | its own estimate | right flagged | other words flagged | seconds |\n|---|---|---|---|---|---|"
+    )
     for m in methods:
         spread = statistics.stdev(m.accuracy) if len(m.accuracy) > 1 else 0.0
         estimate = statistics.mean(m.estimate)
         own = "–" if estimate != estimate else f"{100 * estimate:.1f} %"
         accuracy = f"{100 * statistics.mean(m.accuracy):.1f} ± {100 * spread:.1f} %"
-        print(f"| {m.name} | {accuracy} | {own} | {statistics.median(m.seconds):.1f} |")
+        flagged_shares = [
+            f"{100 * statistics.mean(shares):.1f} %" for shares in (m.right_flagged, m.others_flagged)
+        ]
+        cells = (m.name, accuracy, own, *flagged_shares, f"{statistics.median(m.seconds):.1f}")
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ is that of a search among texts of any length, so sequences stay as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # it takes seconds to import
 KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
 TEMPERATURES = np.geomspace(0.1, 10, 401)  # those that are looked at, 1.2 % apart
 BINS = 10  # of the expected calibration error
+TINY = 1e-12  # a score is so far from 0 and 1 where its odds are taken
 STEP = 1e-6  # thresholds are rounded down to this
 
 
@@ -59,15 +61,28 @@ def calibrate(
     logits = [step_logits(prompt, answer) for answer in raw]
     right = np.array([answer.labels == list(labels) for answer, labels in zip(raw, truth, strict=True)])
     stacked = [np.stack(step) for step in zip(*logits, strict=True)]
-    temperature = round(fit_temperature(stacked, right), 4)
-    before, after = (answer_scores(stacked, t) for t in (1.0, temperature))
-    threshold = fit_threshold(after[right])
+    return fit_calibration(stacked, right, split, fit_threshold)
+
+
+def fit_calibration(
+    logits: Sequence[np.ndarray],
+    right: np.ndarray,
+    split: str,
+    threshold_of: Callable[[np.ndarray], float],
+) -> dict[str, Any]:
+    """What Prompt.calibration holds (see calibrate), from label logits, float [n, C] of each step, and right, bool [n].
+
+    threshold_of: fit_threshold, or careful_threshold where the right answers are few.
+    """
+    temperature = round(fit_temperature(logits, right), 4)
+    before, after = (answer_scores(logits, t) for t in (1.0, temperature))
+    threshold = threshold_of(after[right])
     flagged = after < threshold
     return {
         "temperature": temperature,
         "threshold": threshold,
         "split": split,
-        "n": len(raw),
+        "n": len(right),
         "error_before": round(expected_calibration_error(before, right), 4),
         "error_after": round(expected_calibration_error(after, right), 4),
         "right_flagged": rate(int(flagged[right].sum()), int(right.sum())) if right.any() else None,
@@ -106,6 +121,36 @@ def fit_threshold(right_scores: np.ndarray) -> float:
         return 0.0
     spared = np.sort(right_scores)[math.floor(round((1 - KEPT_SHARE) * len(right_scores), 6))]
     return round(math.floor(float(spared) / STEP) * STEP, 6)
+
+
+def careful_threshold(right_scores: np.ndarray) -> float:
+    """A threshold below which 1 - KEPT_SHARE of further right answers are expected, from few: float [n] -> 0..1.
+
+    One more answer lies below the k-th lowest of n with a chance of k / (n + 1), so fewer than 19 have none that is
+    low enough. The threshold is therefore no higher than a one-sided prediction bound for the log-odds of one more
+    answer either, as if they were normally distributed; the fewer and the more scattered they are, the lower. 0 from
+    fewer than two.
+    """
+    n = len(right_scores)
+    if n < 2:
+        return 0.0
+    scores = np.sort(np.clip(right_scores, TINY, 1 - TINY))
+    lowest = scores[max(1, math.floor(round((1 - KEPT_SHARE) * (n + 1), 6))) - 1]
+    odds = np.log(scores) - np.log1p(-scores)
+    bound = odds.mean() - student_quantile(n - 1) * odds.std(ddof=1) * math.sqrt(1 + 1 / n)
+    return round(math.floor(min(float(lowest), 1 / (1 + math.exp(-bound))) / STEP) * STEP, 6)
+
+
+def student_quantile(freedom: int) -> float:
+    """The KEPT_SHARE quantile of Student's t, by four terms of its expansion (Abramowitz and Stegun, 26.7.5)."""
+    z = NormalDist().inv_cdf(KEPT_SHARE)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / freedom**power for power, term in enumerate(terms))
 
 
 def answer_scores(logits: Sequence[np.ndarray], temperature: float) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Few-shot tuning: a handful of recordings for each label -> a measured prompt, in seconds.
 
 The key and value prompts of that task of the backbone which tells the new recordings apart best are the
-start; with a verbalizer in closed form they answer at once. Accuracy is that on recordings which were left
-out, each in turn.
+start; with a verbalizer in closed form they answer at once. Accuracy, temperature and threshold come from the
+answers to recordings which were left out, each in turn.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.calibration import careful_threshold, fit_calibration
 from speechprompt.evaluation.metrics import measure
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.closed_form import Fit, fit_verbalizer
@@ -175,15 +176,16 @@ class Teacher:
         )
 
     def _measured(self, prompt: Prompt, fit: Fit) -> Taught:
-        """The prompt with its metrics, from the answers to every clip by the fit without it."""
+        """The prompt with its metrics and calibration, from the answers to every clip by the fit without it."""
         counts, confusion = self.lesson.counts(), [[0] * self.n_labels for _ in range(self.n_labels)]
-        truth, answers = [], []
-        for label, scores in zip(self.lesson.truth, fit.held_out, strict=False):
-            if counts[label] > 1:  # without its only clip a label cannot be answered
-                answer = int(scores.argmax())
-                confusion[label][answer] += 1
-                truth.append((prompt.labels[label],))
-                answers.append((prompt.labels[answer],))
-        if answers:
-            prompt = replace(prompt, metrics=measure(prompt, truth, answers) | {"split": SPLIT})
-        return Taught(prompt, MEASURED if answers else UNMEASURED, confusion, self.lesson.warnings)
+        # Without its only clip a label cannot be answered.
+        judged = [i for i, label in enumerate(self.lesson.truth) if counts[label] > 1]
+        truth, logits = np.array(self.lesson.truth)[judged], fit.held_out[judged]
+        answers = logits.argmax(1)
+        for label, answer in zip(truth, answers, strict=True):
+            confusion[label][answer] += 1
+        if judged:
+            metrics = measure(prompt, *([(prompt.labels[i],) for i in which] for which in (truth, answers)))
+            calibration = fit_calibration([logits], answers == truth, SPLIT, careful_threshold)
+            prompt = replace(prompt, metrics=metrics | {"split": SPLIT}, calibration=calibration)
+        return Taught(prompt, MEASURED if judged else UNMEASURED, confusion, self.lesson.warnings)

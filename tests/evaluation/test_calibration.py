@@ -18,6 +18,7 @@ from speechprompt.commands.classify import spoken_details
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import calibration
+from speechprompt.evaluation.calibration import careful_threshold, fit_threshold, student_quantile
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.card import calibration_text, how_made
 from speechprompt.prompts.prompt import Prompt
@@ -230,3 +231,24 @@ def test_a_sound_that_is_no_keyword_is_flagged_and_a_keyword_is_not() -> None:
     assert "perhaps none of the labels" in spoken_details(strange)
     assert "perhaps" not in spoken_details(known)
     assert strange.flagged and strange.score < sp.prompts["arabic_commands"].threshold
+
+
+@pytest.mark.parametrize("n", [3, 5, 12, 25, 60])
+def test_a_threshold_from_few_answers_keeps_what_it_promises(n: int) -> None:
+    """Of further right answers 5 % are flagged on average; the plain rule flags more, where there are few."""
+    odds = np.random.default_rng(n).normal(3.0, 1.5, (400, n))
+    scores = 1 / (1 + np.exp(-odds))
+    further = 1 / (1 + np.exp(-np.random.default_rng(0).normal(3.0, 1.5, 10_000)))
+    careful, plain = (
+        np.mean([(further < rule(row)).mean() for row in scores])
+        for rule in (careful_threshold, fit_threshold)
+    )
+    assert 0.02 < careful < 0.06
+    assert plain > careful and (n > 12 or plain > 0.07)
+
+
+def test_no_threshold_from_less_than_two_right_answers_and_none_above_certainty() -> None:
+    assert careful_threshold(np.array([])) == careful_threshold(np.array([0.9])) == 0
+    assert 0.99 < careful_threshold(np.ones(30)) < 1
+    for freedom, expected in ((2, 2.920), (4, 2.132), (24, 1.711)):
+        assert student_quantile(freedom) == pytest.approx(expected, rel=0.02)

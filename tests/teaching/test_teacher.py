@@ -94,6 +94,20 @@ def test_words_are_learnt_on_mini_and_survive_their_zip() -> None:
         assert [a.scores for a in first] == [a.scores for a in again]
 
 
+def test_what_is_none_of_the_words_is_flagged_more_often_than_the_words() -> None:
+    backbone = Backbone.load("mini")
+    words, others = ("yes", "stop", "house"), ("seven", "right", "nine")
+    prompt = teach(backbone, "My words", {word: takes(word, 4) for word in words}, QUICK).prompt
+    assert prompt.calibration["split"] == "held-out" and prompt.calibration["n"] == 12
+    assert 0 < prompt.threshold < 1 and prompt.temperature > 1  # twelve clips are no reason to be certain
+    pipeline = SpeechPrompt(backbone, [prompt])
+    shares = []
+    for asked in (words, others):
+        answers = [pipeline.classify((16_000, clip))[0] for word in asked for clip in takes(word, 4, seed=9)]
+        shares.append(sum(answer.flagged for answer in answers) / len(answers))
+    assert shares[0] <= 0.25 and shares[1] >= shares[0] + 0.25
+
+
 def test_same_seed_same_prompt(tiny_backbone: Backbone) -> None:
     clips = {"low": tones(0), "high": tones(1)}
     one, again, other = (
@@ -184,6 +198,7 @@ def test_what_is_left_out_is_said() -> None:
 def test_one_clip_each_is_taught_but_not_measured(tiny_backbone: Backbone) -> None:
     taught = teach(tiny_backbone, "Tones", {"low": tones(0, 1), "high": tones(1, 1)}, QUICK)
     assert taught.prompt.metrics == {} and "not measured" in taught.how
+    assert taught.prompt.calibration == {} and taught.prompt.threshold == 0
     assert "fewer than 3 clips" in taught.warnings[0]
     with pytest.raises(SpeechPromptError, match="title of 1 to 80"):
         teach(tiny_backbone, " ", {"low": tones(0), "high": tones(1)})
