@@ -18,6 +18,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 import torch
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine import keep_freed_memory
 from speechprompt.ui.page import build, launch_options
 from speechprompt.ui.zero_gpu import desk_of
 
@@ -41,6 +42,7 @@ def usable_cores() -> int:
 # The models are small: two threads are as fast as four, and a thread for every core makes all of them
 # wait (measured: 60 times longer) as soon as something else wants one. One core is left to the server.
 torch.set_num_threads(min(2, max(1, usable_cores() // 2)))
+keep_freed_memory()
 
 arguments = parse() if __name__ == "__main__" else argparse.Namespace(host=None, port=None, backbone="mini")
 try:

@@ -20,6 +20,7 @@ import torch
 
 from speechprompt.audio import load as audio
 from speechprompt.live import Event, Listener
+from speechprompt.machine import keep_freed_memory
 from speechprompt.pipeline import SpeechPrompt
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as the app and the command line do
     pipeline = SpeechPrompt.from_pretrained(args.backbone, "cpu")
     rng = np.random.default_rng(0)
     sounds = {task: words(task, rng) for task in pipeline.tasks}

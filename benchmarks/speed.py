@@ -26,6 +26,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from speechprompt.machine import keep_freed_memory
+
 # Functions of speed_sections.
 SECTIONS = ("tasks", "reference", "length", "batch", "tuning", "label")
 
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="all axes; an hour on two cores")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
+    keep_freed_memory()  # as the app and the command line do
 
     # Not above: `label` starts processes that import this file again, and they need none of it.
     import torch

@@ -18,7 +18,7 @@ import torch
 
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time, keep_freed_memory, memory_guard
+from speechprompt.machine import check_time, memory_guard
 from speechprompt.models.lm_config import is_prosody, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
@@ -77,12 +77,11 @@ class Backbone:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Backbone:
-        """Find a backbone by its bundled name or its folder; from then on the process keeps what memory it freed.
+        """Find a backbone by its bundled name or its folder.
 
         dtype: what the models multiply in: float32, or bfloat16 or float16, which are faster where the hardware
         has them and change few units and answers (docs/precision.md).
         """
-        keep_freed_memory()
         return cls(find(name_or_folder), device, dtype=dtype)
 
     @property
@@ -107,9 +106,14 @@ class Backbone:
         return (self.folder / "unit_lm").is_dir()
 
     @property
+    def complete(self) -> bool:
+        """Whether audio can be answered here."""
+        return self.has_encoder and self.has_lm
+
+    @property
     def missing(self) -> str | None:
         """One sentence that says what is not on this machine and how to get it; None when all is here."""
-        if self.has_encoder and self.has_lm:
+        if self.complete:
             return None
         encoder, it, instead = f"encoder of backbone {self.name} ({self.info['encoder']})", "it", ""
         if self.has_encoder:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from speechprompt.commands import complain
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import memory_guard
+from speechprompt.machine import keep_freed_memory, memory_guard
 
 PACKAGE = Path(__file__).parent
 COMMANDS = {
@@ -99,6 +99,7 @@ def run_command(
         module.add_arguments(parser)
         args = parser.parse_args(argv)
         args.argv = whole
+        keep_freed_memory()
         with memory_guard():
             return module.run(args) or 0
     except SpeechPromptError as error:

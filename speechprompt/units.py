@@ -62,6 +62,10 @@ class Units:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def to_dict(self) -> dict[str, list[int]]:
+        """ids, starts and lengths as plain lists."""
+        return {name: getattr(self, name).tolist() for name in ("ids", "starts", "lengths")}
+
     def part(self, kept: slice | np.ndarray | list[int]) -> Units:
         """Some of the runs, their melody with them; starts stay those in the recording."""
         log_f0, f0 = (None if values is None else values[kept] for values in (self.log_f0, self.f0))

@@ -146,7 +146,7 @@ def test_the_bundled_folders_are_sound():
     for name in ("mini", "hubert-mini", "gslm"):
         backbone = Backbone.load(name)
         assert (backbone.name, backbone.folder.name) == (name, name)
-        assert (backbone.missing is None) == (backbone.has_encoder and backbone.has_lm)
+        assert (backbone.missing is None) == backbone.complete == (backbone.has_encoder and backbone.has_lm)
 
 
 def test_unknown_task_lists_the_known(root):

@@ -518,7 +518,7 @@ def test_provisional_answers_are_left_out_by_whoever_is_behind(
 
 def test_only_backbones_that_hear_are_offered(seats: LiveDesk) -> None:
     assert "tiny" in seats.backbones and "gslm" not in seats.backbones
-    assert all(b.has_encoder and b.has_lm for b in seats.backbones.values())
+    assert all(b.complete for b in seats.backbones.values())
     assert seats.choose_backbone("colours", "mini").value == "keyword_spotting"  # type: ignore[union-attr]
     assert seats.choose_backbone("colours", "gslm") == gr.skip()
     microphone, _, token = seats.hear(None, "colours", "gslm", sent("start"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -83,3 +84,12 @@ def test_units_are_read_as_people_paste_them():
     for text in ("1 x", "-4", "1.5", "١", "1" * 10):
         with pytest.raises(SpeechPromptError, match="is no unit"):
             parse_units(text)
+
+
+def test_units_as_plain_lists_can_be_sent() -> None:
+    units = Units.from_frames([5, 5, 3, 5])
+    assert json.loads(json.dumps(units.to_dict())) == {
+        "ids": [5, 3, 5],
+        "starts": [0, 2, 3],
+        "lengths": [2, 1, 1],
+    }

@@ -107,7 +107,7 @@ def task_of(args: argparse.Namespace) -> Task:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.prompts.card import prompt_card, seeds_line
-    from speechprompt.tuning.recipe import tune_seeds
+    from speechprompt.tuning.recipe import tune_task
 
     config, task = config_of(args), task_of(args)
     backbone = load_backbone(args)
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
             found = prompt.metrics
             print(f"seed {seed}: valid accuracy {found['accuracy']:.1%} of {found['n']}", flush=True)
 
-    prompt = tune_seeds(backbone, task, train, valid, config, args.seeds, args.run, tell=tell)
+    prompt = tune_task(backbone, task, train, valid, config, args.seeds, args.run, tell=tell)
     out = args.out or backbone.prompt_folder(task.name)
     prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))
     figures = prompt.metrics

@@ -30,8 +30,7 @@ def run(args: argparse.Namespace) -> int:
             complain(f"{file}: {error}" if len(args.files) > 1 else str(error))
             continue
         if args.json:
-            columns = {"ids": found.ids, "starts": found.starts, "lengths": found.lengths}
-            print(json.dumps({"file": file, **{name: column.tolist() for name, column in columns.items()}}))
+            print(json.dumps({"file": file, **found.to_dict()}))
         else:
             print(" ".join(map(str, found.ids)))
     return 2 if failed else 0

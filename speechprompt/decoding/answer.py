@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from speechprompt.decoding.beam_search import END, RawAnswer
 from speechprompt.decoding.contributions import Contributions, contributions, likeliest
@@ -99,11 +100,7 @@ class Answer:
                 step.to_dict() | {"units": [{"unit": u, "score": float(odds[u])} for u in likeliest(odds)]}
                 for step, odds in zip(self.steps, self.unit_probabilities, strict=True)
             ],
-            "units": {
-                "ids": self.units.ids.tolist(),
-                "starts": self.units.starts.tolist(),
-                "lengths": self.units.lengths.tolist(),
-            },
+            "units": self.units.to_dict(),
             "generated": self.generated,
             "generated_scores": self.generated_scores,
             "verbalizer": self.verbalizer,
@@ -113,9 +110,8 @@ class Answer:
 
 def make_answer(prompt: Prompt, raw: RawAnswer, units: Units, timing: dict[str, float]) -> Answer:
     """Give a raw answer its labels and units."""
-    logits = raw.vocabulary_logits[:, UNIT_OFFSET:].astype(np.float64)  # specials are never answered
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    unit_probabilities = (odds / odds.sum(-1, keepdims=True)).astype(np.float32)
+    logits = torch.from_numpy(raw.vocabulary_logits[:, UNIT_OFFSET:]).double()  # specials are never answered
+    unit_probabilities = logits.softmax(-1).float().numpy()
     labels = [prompt.labels[i] for i in raw.labels]
     return Answer(
         task=prompt.task,

@@ -51,8 +51,7 @@ def together(parts: list[RawAnswer]) -> RawAnswer:
     logits = np.stack([part.vocabulary_logits for part in parts]).mean(0, dtype=np.float64)
     # The verbalizer is linear, so label logits have the same mean; a log-probability is one but for a constant.
     scores = np.log(np.stack([part.probabilities for part in parts]) + TINY).mean(0, dtype=np.float64)
-    odds = np.exp(scores - scores.max())
-    probabilities = (odds / odds.sum()).astype(np.float32)
+    probabilities = torch.from_numpy(scores).softmax(-1).float().numpy()
     return RawAnswer([int(probabilities[0].argmax())], probabilities, logits.astype(np.float32))
 
 

@@ -155,7 +155,8 @@ def student_quantile(freedom: int) -> float:
 
 def answer_scores(logits: Sequence[np.ndarray], temperature: float) -> np.ndarray:
     """Score of each whole answer at a temperature: the product over its steps, float [n]."""
-    return np.exp(np.sum([log_softmax(step / temperature).max(1) for step in logits], axis=0))
+    likeliest = [torch.from_numpy(step / temperature).log_softmax(-1).amax(1) for step in logits]
+    return torch.stack(likeliest).sum(0).exp().numpy()
 
 
 def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
@@ -163,8 +164,3 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
     bins = np.minimum((scores * BINS).astype(int), BINS - 1)
     gaps = [abs(float((scores[bins == b] - right[bins == b]).sum())) for b in range(BINS)]
     return sum(gaps) / len(scores)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))

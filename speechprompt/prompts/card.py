@@ -39,7 +39,7 @@ def accuracy_line(metrics: dict[str, Any]) -> str:
 
 
 def seeds_line(tuning: dict[str, Any]) -> str:
-    """How much the seed matters, of a prompt that was tuned with several (recipe.tune_seeds)."""
+    """How much the seed matters, of a prompt that was tuned with several (recipe.tune_task)."""
     return (
         f"{tuning['seeds']} seeds: {100 * tuning['mean']:.1f} ± {100 * tuning['deviation']:.1f} % on valid, "
         "the best is kept"

@@ -166,7 +166,7 @@ def _check_metrics(config: dict[str, Any], what: str) -> None:
 
 
 def _check_tuning(tuning: object, what: str) -> None:
-    """Of a prompt that was chosen among those of several seeds, see recipe.tune_seeds."""
+    """Of a prompt that was chosen among those of several seeds, see recipe.tune_task."""
     if not isinstance(tuning, dict) or tuning.keys() != {"seeds", "mean", "deviation"}:
         raise SpeechPromptError(f"{what}: tuning in metrics must hold seeds, mean and deviation.")
     if type(tuning["seeds"]) is not int or not 2 <= tuning["seeds"] <= MAX_SEEDS:

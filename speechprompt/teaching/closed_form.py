@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
 
 from speechprompt.units import UNIT_OFFSET
 
@@ -62,7 +64,10 @@ def fit_verbalizer(logits: np.ndarray, labels: Sequence[int], groups: Sequence[i
             left_out[g] -= own[0]
         left_out /= weight[first]
         for sharpness in SHARPNESS:
-            loss = float(judged @ negative_log_likelihood(sharpness * left_out, truth[first]))
+            scaled = torch.from_numpy(sharpness * left_out)
+            loss = float(
+                judged @ cross_entropy(scaled, torch.from_numpy(truth[first]), reduction="none").numpy()
+            )
             if best is None or loss < best[0]:
                 best = (loss, float(penalty), sharpness, sharpness * left_out)
     assert best is not None
@@ -71,9 +76,3 @@ def fit_verbalizer(logits: np.ndarray, labels: Sequence[int], groups: Sequence[i
     fitted = sharpness / max(float(spread), 1e-6) * (features.T @ solved).T
     zeros = np.zeros((UNIT_OFFSET, logits.shape[1]))
     return Fit(np.concatenate([zeros, fitted]).astype(np.float32), held_out, loss)
-
-
-def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[N, C] and true labels [N] -> [N], in nats."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    return np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(len(labels)), labels]

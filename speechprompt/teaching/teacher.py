@@ -75,7 +75,7 @@ def teach(
     SpeechPromptError in one sentence when the clips cannot be taught, or when the teaching was stopped.
     """
     check_title(title)
-    if not backbone.has_encoder or not backbone.has_lm:
+    if not backbone.complete:
         raise SpeechPromptError(str(backbone.missing))
     teacher = Teacher(backbone, gather(clips), config or TeachConfig(), report, should_stop)
     try:

@@ -26,7 +26,7 @@ from speechprompt.prompts.config import MAX_SEEDS
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.loop import Progress, tune
+from speechprompt.tuning.loop import tune
 from speechprompt.tuning.trainable import Labelled
 
 NOTHING_SHARE = 40  # one recording of nothing for so many others
@@ -91,34 +91,18 @@ def tune_task(
     train: Sequence[Example],
     valid: Sequence[Example],
     config: TuneConfig,
+    seeds: int = 1,
     run: Path | None = None,
-    report: Callable[[Progress], None] | None = None,
+    tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
 ) -> Prompt:
     """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
 
-    run: folder of the checkpoint that a stopped run resumes from. SpeechPromptError when the data does
-    not fit the task, before anything is tuned.
-    """
-    return tune_seeds(backbone, task, train, valid, config, 1, run, report)
-
-
-def tune_seeds(
-    backbone: Backbone,
-    task: Task,
-    train: Sequence[Example],
-    valid: Sequence[Example],
-    config: TuneConfig,
-    seeds: int,
-    run: Path | None = None,
-    report: Callable[[Progress], None] | None = None,
-    tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
-) -> Prompt:
-    """As tune_task with the seeds config.seed, config.seed + 1, …; the prompt that is best on valid.
-
-    Of equals it is the first; with config.balance the mean recall decides. metrics["tuning"] of one among
-    several holds {"seeds": how many, "mean" and "deviation" of their accuracies on valid, 0..1}. Clips are
-    drawn and become units once, by the first seed. tell is given each seed and its prompt, measured but not
-    calibrated. run: has a folder for each of several seeds.
+    With several seeds (config.seed, config.seed + 1, …) it is the prompt that is best on valid, of equals the
+    first; with config.balance the mean recall decides. Its metrics["tuning"] then holds {"seeds": how many,
+    "mean" and "deviation" of their accuracies on valid, 0..1}. Clips are drawn and become units once, by the
+    first seed. run: folder of the checkpoint that a stopped run resumes from; has one for each of several seeds.
+    tell is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
+    fit the task, before anything is tuned.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
@@ -165,7 +149,7 @@ def tune_seeds(
     prompts = []
     for own in configs:
         place = run / f"seed-{own.seed}" if run and seeds > 1 else run
-        tensors, _ = tune(backbone.lm, known, held_out, form, own, place, report)
+        tensors, _ = tune(backbone.lm, known, held_out, form, own, place)
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
         figures = evaluate(backbone, prompt, valid, utterances)

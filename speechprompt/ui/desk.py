@@ -69,7 +69,7 @@ class Desk:
 
     def complete(self) -> dict[str, Backbone]:
         """The backbones that can encode audio and answer about it, by name."""
-        return {name: b for name, b in self.backbones.items() if b.has_encoder and b.has_lm}
+        return {name: b for name, b in self.backbones.items() if b.complete}
 
     def prompts(self, backbone: str, session: Session | None = None) -> dict[str, Prompt]:
         """The tasks on offer for a backbone: everybody's, then the session's own."""

@@ -136,12 +136,7 @@ class Endpoints:
         here = self.desk.backbone(backbone)
         waveform = load_recording(audio_file)
         units = here.listen([waveform])[0]
-        return {
-            "ids": units.ids.tolist(),
-            "starts": units.starts.tolist(),
-            "lengths": units.lengths.tolist(),
-            "seconds": len(waveform) / audio.SAMPLE_RATE,
-        }
+        return {**units.to_dict(), "seconds": len(waveform) / audio.SAMPLE_RATE}
 
     @in_a_sentence
     def classify_units(self, units: str, task: str = FIRST_TASK, backbone: str = "mini") -> dict:

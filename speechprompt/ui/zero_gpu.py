@@ -71,7 +71,7 @@ class LentGpu:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         for backbone in desk.backbones.values():
-            if backbone.has_encoder and backbone.has_lm:
+            if backbone.complete:
                 log.info(
                     "%s: %d parameters, %d prompts",
                     backbone.name,

@@ -36,7 +36,8 @@ def drawn(temperature: float, n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
     """Logits [n, 4] whose softmax at `temperature` is the truth's distribution; and where argmax is right."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (n, 4))
-    truth = np.array([rng.choice(4, p=row) for row in np.exp(calibration.log_softmax(logits / temperature))])
+    odds = np.exp(logits / temperature)
+    truth = np.array([rng.choice(4, p=row / row.sum()) for row in odds])
     return logits, logits.argmax(1) == truth
 
 

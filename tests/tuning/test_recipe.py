@@ -27,7 +27,7 @@ from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning import recipe
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune
-from speechprompt.tuning.recipe import labels_in_order, tune_seeds, tune_task
+from speechprompt.tuning.recipe import labels_in_order, tune_task
 from tests.tiny import N_UNITS, make_backbone, make_prompt, make_waveform
 
 QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
@@ -96,7 +96,7 @@ def test_of_several_seeds_the_best_on_valid_is_kept(backbone: Backbone, tmp_path
     def tell(seed: int, prompt: Prompt) -> None:
         told[seed] = prompt.metrics["accuracy"]
 
-    best = tune_seeds(backbone, COLOURS, train, valid, config, 3, tmp_path / "run", tell=tell)
+    best = tune_task(backbone, COLOURS, train, valid, config, 3, tmp_path / "run", tell=tell)
     assert list(told) == [3, 4, 5] and len(set(told.values())) > 1
     assert best.metrics["accuracy"] == max(told.values()) and best.calibration["n"] == 40
     found = best.metrics["tuning"]
@@ -114,7 +114,7 @@ def test_of_several_seeds_the_best_on_valid_is_kept(backbone: Backbone, tmp_path
     runs = {path.name: (path / "tune.pt").stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
     assert set(runs) == {"seed-3", "seed-4", "seed-5"}
     (tmp_path / "run" / "seed-5" / "tune.pt").unlink()
-    again = tune_seeds(backbone, COLOURS, train, valid, config, 3, tmp_path / "run")
+    again = tune_task(backbone, COLOURS, train, valid, config, 3, tmp_path / "run")
     assert torch.equal(again.separator, best.separator) and again.metrics == best.metrics
     assert all(
         (tmp_path / "run" / f"seed-{n}" / "tune.pt").stat().st_mtime_ns == runs[f"seed-{n}"] for n in (3, 4)
@@ -131,7 +131,7 @@ def test_recordings_become_units_once_for_all_seeds(
         Example(str(i), "train", (("red",), ("blue",))[i % 2], wave(0.3 + 0.5 * (i % 2), i), None)
         for i in range(8)
     ]
-    tune_seeds(backbone, COLOURS, made[:6], made[6:], replace(QUICK, steps=2, check_every=1, augment=1), 3)
+    tune_task(backbone, COLOURS, made[:6], made[6:], replace(QUICK, steps=2, check_every=1, augment=1), 3)
     assert len(heard) == 6 * 2 + 2
 
 
@@ -144,7 +144,7 @@ def wave(seconds: float, seed: int) -> bytes:
 @pytest.mark.parametrize("seeds", [0, 101])
 def test_the_number_of_seeds_is_bounded(backbone: Backbone, seeds: int) -> None:
     with pytest.raises(SpeechPromptError, match="seeds must be between 1 and 100"):
-        tune_seeds(backbone, COLOURS, [], [], QUICK, seeds)
+        tune_task(backbone, COLOURS, [], [], QUICK, seeds)
 
 
 @pytest.mark.parametrize(
