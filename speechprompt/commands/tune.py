@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", help="heading in the task list")
     parser.add_argument("--label-column", help="one label per recording (default: label)")
     parser.add_argument("--text-column", help="spell the text in this column, letter by letter, instead")
+    parser.add_argument(
+        "--max-steps",
+        type=int,
+        metavar="N",
+        help=f"the most labels that a sequence can have (default: the task's own, of a text {MAX_LETTERS})",
+    )
     parser.add_argument("--silence-label", help="label that a recording of nothing deserves")
     parser.add_argument(
         "--channel",
@@ -100,6 +106,8 @@ def task_of(args: argparse.Namespace) -> Task:
     elif args.text_column:
         changes["label_rule"] = {"text": args.text_column}
         form |= {"kind": "sequence", "joiner": "", "max_steps": MAX_LETTERS}
+    if args.max_steps is not None:
+        form["max_steps"] = args.max_steps
     changes["form"] = replace(task.form, **{name: value for name, value in form.items() if value is not None})
     return replace(task, **{name: value for name, value in changes.items() if value})
 

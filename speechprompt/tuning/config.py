@@ -27,7 +27,9 @@ class TuneConfig:
     prompt_length: int = setting(20, "vectors per layer", 1, 200)
     input_prompts: bool = setting(False, "prompt the input instead of every layer")
     verbalizer: Literal["learned", "frequency", "random"] = setting(
-        "learned", "learned, or one unit per label: the most frequent ones, or drawn at random"
+        "learned",
+        "learned, or one unit per label: the k-th most frequent unit for the k-th most frequent label, or units drawn "
+        "at random",
     )
     start: Literal["normal", "units"] = setting(
         "normal", "prompts drawn from N(0, 1), or embeddings of units"
@@ -36,9 +38,10 @@ class TuneConfig:
         "trained",
         "answers of several labels: feed them back through trained embeddings, or as units (the papers)",
     )
-    loss: Literal["labels", "reference"] = setting(
+    loss: Literal["labels", "vocabulary", "reference"] = setting(
         "labels",
-        "over the labels alone, or over separator, labels and </s> among all outputs, as the papers' code",
+        "labels: of each label among the labels; vocabulary: among all that the LM could generate, so that the unit "
+        "which it generates is the label's; reference: of separator, labels and </s> among all, as the papers' code",
     )
     optimizer: Literal["adam", "muon"] = setting(
         "adam", "muon: learns many labels in fewer steps, with --lr 0.05 or so"

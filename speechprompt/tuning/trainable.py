@@ -132,11 +132,12 @@ class TrainablePrompt(nn.Module):
     def loss(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
         """Mean negative log-likelihood (natural log) of what is to be said."""
         smoothing = self.config.label_smoothing
-        if self.config.loss == "reference":
-            # Separator, labels and </s>, each against all outputs: classes and specials, or the vocabulary.
+        if self.config.loss != "labels":
+            # Against all outputs: the vocabulary, or a learned verbalizer's classes and specials.
             learned = self.verbalizer_units is None
             logits = F.linear(vocabulary, self.verbalizer_weight) if learned else vocabulary
-            due = [[SEPARATOR, *self.symbols(labels), EOS] for labels in answers]
+            before, after = [SEPARATOR] * self.lead, [EOS] * self.reads_end
+            due = [[*before, *self.symbols(labels), *after] for labels in answers]
             return cross_entropy(logits, self._rows(due, logits.shape[1]), smoothing)
         logits = self.answer_logits(vocabulary)
         truth = self.targets(answers, logits.shape[1])
@@ -171,10 +172,18 @@ def cross_entropy(logits: Tensor, truth: Tensor, smoothing: float) -> Tensor:
 
 
 def fixed_units(train: Sequence[Labelled], n_labels: int, how: str, seed: int) -> Tensor:
-    """A fixed verbalizer (SpeechPrompt, 2.3): label c is the c-th most frequent unit, or one of them at random."""
+    """A fixed verbalizer (SpeechPrompt, 2.3): int64 [C], a unit of the data for each label, no two alike.
+
+    frequency: the k-th most frequent label has the k-th most frequent unit, of equals the one that comes first
+    in the data; else units drawn by the seed.
+    """
     ranked = frequent_units(train, n_labels)
     if how == "frequency":
-        return ranked[:n_labels]
+        counts = Counter(label for _, labels in train for label in labels)
+        order = list(dict.fromkeys([*(label for label, _ in counts.most_common()), *range(n_labels)]))
+        units = torch.empty(n_labels, dtype=torch.int64)
+        units[order] = ranked[:n_labels]
+        return units
     generator = torch.Generator().manual_seed(seed)
     return ranked[torch.randperm(len(ranked), generator=generator)[:n_labels]]
 

@@ -53,6 +53,13 @@ def test_the_command_that_a_card_quotes_can_be_given(card: Path) -> None:
     tune.config_of(args)  # all numbers are within bounds
 
 
+def test_a_sequence_can_be_as_long_as_asked_for() -> None:
+    given = ["--task", "t", "--data", "d.parquet", "--text-column", "text"]
+    assert tune.task_of(parser().parse_args(given)).form.max_steps == tune.MAX_LETTERS
+    form = tune.task_of(parser().parse_args([*given, "--max-steps", "12"])).form
+    assert form.kind == "sequence" and form.max_steps == 12
+
+
 def test_a_number_out_of_bounds_is_said_before_anything_is_read(capsys) -> None:
     assert main(["tune", "--task", "t", "--data", "none.parquet", "--augment", "101"]) == 2
     assert "augment must be between 0 and 100" in capsys.readouterr().err

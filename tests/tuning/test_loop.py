@@ -18,8 +18,6 @@ from speechprompt.tuning.loop import Progress, accuracy, balanced, epochs, lates
 from speechprompt.tuning.trainable import (
     Labelled,
     TrainablePrompt,
-    fixed_units,
-    frequent_units,
 )
 from tests.tiny import N_UNITS, make_lm
 
@@ -163,15 +161,6 @@ def test_stops_when_nothing_improves() -> None:
         report=seen.append,
     )
     assert seen[-1].step < 4000
-
-
-def test_fixed_verbalizer_takes_the_most_frequent_units() -> None:
-    data = [([3, 3, 3, 1, 1, 2], (0,))]
-    assert fixed_units(data, 2, "frequency", seed=0).tolist() == [3, 1]
-    drawn = {tuple(fixed_units(data, 2, "random", seed).tolist()) for seed in range(20)}
-    assert len(drawn) > 2 and all(set(units) <= {1, 2, 3} and len(set(units)) == 2 for units in drawn)
-    with pytest.raises(SpeechPromptError, match="needs 4 different units and the data holds 3"):
-        frequent_units([([3, 3, 3, 1, 1, 2], (0,))], 4)
 
 
 def test_unit_noise_never_empties_an_utterance() -> None:
