@@ -20,11 +20,10 @@ import numpy as np
 
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.parquet import ParquetRows
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 AHEAD = 64  # clips that are decoded while others are answered; 250 MB where each is 60 s long
-ROWS_AT_ONCE = 32  # rows of a parquet file in memory
-BUFFER_BYTES = 1 << 20  # of a parquet file read at once, where a row group may hold all of it
 
 Clip = tuple[str, Path | bytes | None]  # its id, and where it is
 
@@ -66,45 +65,16 @@ class ParquetClips:
 
     def __init__(self, path: Path) -> None:
         import pyarrow
-        import pyarrow.parquet
 
-        try:
-            self.file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise SpeechPromptError(
-                f"{path.name} cannot be read as a parquet file: check the path."
-            ) from error
-        schema = self.file.schema_arrow
-        kinds = (pyarrow.binary(), pyarrow.large_binary())
-        if "audio" not in schema.names or schema.field("audio").type not in kinds:
+        self.file = ParquetRows(path)
+        if self.file.types.get("audio") not in (pyarrow.binary(), pyarrow.large_binary()):
             raise SpeechPromptError(f"{path.name} needs the column audio, with the bytes of sound files.")
-        self.name, self.own_ids = path.name, "id" in schema.names
+        self.own_ids = "id" in self.file.names
         if not len(self):
             raise SpeechPromptError(f"{path.name} has no rows.")
 
     def __len__(self) -> int:
-        return int(self.file.metadata.num_rows)
-
-    def _rows(self, start: int, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-        import pyarrow
-
-        first = 0
-        for group in range(self.file.num_row_groups):
-            end = first + self.file.metadata.row_group(group).num_rows
-            if end > start:
-                number = first
-                try:
-                    for batch in self.file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
-                        if number + len(batch) > start:
-                            for at, row in enumerate(batch.to_pylist(), number):
-                                if at >= start:
-                                    yield at, row
-                        number += len(batch)
-                except (OSError, pyarrow.ArrowException) as error:
-                    raise SpeechPromptError(
-                        f"{self.name} is damaged after row {number}: copy it again."
-                    ) from error
-            first = end
+        return len(self.file)
 
     def _id(self, number: int, row: dict[str, Any]) -> str:
         return str(number if row.get("id") is None else row["id"])
@@ -113,12 +83,13 @@ class ParquetClips:
         if not self.own_ids:
             yield from map(str, range(len(self)))
             return
-        for number, row in self._rows(0, ["id"]):
+        for number, row in enumerate(self.file.rows(0, ["id"])):
             yield self._id(number, row)
 
     def clips(self, start: int = 0) -> Iterator[Clip]:
         """The clips from row `start` on."""
-        for number, row in self._rows(start, ["id", "audio"] if self.own_ids else ["audio"]):
+        columns = ["id", "audio"] if self.own_ids else ["audio"]
+        for number, row in enumerate(self.file.rows(start, columns), start):
             yield self._id(number, row), row["audio"]
 
 

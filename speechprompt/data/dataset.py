@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.parquet import ParquetRows, read_parquet
 
 Rule = dict[str, Any]
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "  # what a spelled answer is made of
@@ -211,18 +212,10 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a packed parquet file."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise SpeechPromptError(f"{path.name} cannot be read as a parquet file: check the path.") from error
-    names = set(table.column_names)
+    names = set(ParquetRows(path).names)
     if not names & {"audio", "units"} or "split" not in names:
         raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+    return list(read_parquet(path, ["split"], others=True))
 
 
 def at_most(examples: Sequence[Example], n: int, seed: int) -> list[Example]:

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from speechprompt.errors import SpeechPromptError
 
 CHUNK = 1 << 16  # bytes
+MAX_DIRECTORY = 1 << 20  # bytes of the list of files, which ZipFile reads whole: thousands of them
 MAX_NAME = 400  # characters of a member's path
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # no other compression is needed, or bounded as easily
 
@@ -101,14 +103,31 @@ class ZipReader:
         return b"".join(blocks)
 
 
+def directory_bytes(file: IO[bytes]) -> int:
+    """How long the list of files is, by what the end of the zip says of it, which is what ZipFile believes."""
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    return 0 if end is None else int(end[5])
+
+
 @contextmanager
 def open_zip(source: Path | bytes, bounds: Bounds) -> Iterator[ZipReader]:
     """Open a zip by its path or its bytes; SpeechPromptError in one sentence unless it can be trusted."""
     try:
-        archive = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    except OSError as error:
+        raise SpeechPromptError(f"The zip cannot be opened ({error.strerror}): choose another.") from error
+    with file:
+        yield ZipReader(_listed(file), bounds)
+
+
+def _listed(file: IO[bytes]) -> zipfile.ZipFile:
+    try:
+        n_bytes = directory_bytes(file)
+        archive = zipfile.ZipFile(file) if n_bytes <= MAX_DIRECTORY else None
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise SpeechPromptError(
             "The file is not a zip, or a damaged one: choose another or pack it again."
         ) from error
-    with archive:
-        yield ZipReader(archive, bounds)
+    if archive is None:
+        raise SpeechPromptError("The zip lists far too many files: put fewer into it.")
+    return archive

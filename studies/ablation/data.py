@@ -16,6 +16,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.folders import read_json, sha256_file, write_json
+from speechprompt.storage.parquet import read_parquet
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.recipe import check_learnt, labelled, labels_in_order
@@ -58,7 +59,7 @@ def read_data(
             raise SpeechPromptError(
                 "The run folder holds another ablation (other data, steps or backbone): choose an empty --run."
             )
-        rows = pq.read_table(run / UNITS).to_pylist()
+        rows = list(read_parquet(run / UNITS, [], others=True))
         found = {split: [read_row(r) for r in rows if r["split"] == split] for split in ("train", "valid")}
         return Data(found["train"], found["valid"], stored["labels"])
     train, valid = (dataset.read(path, rule, split) for split in ("train", "valid"))

@@ -22,9 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 import torchaudio
 from torch import Tensor, nn
@@ -38,6 +35,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.corpus import write_rows
 from speechprompt.making.pretrain.phones import spell_out
 from speechprompt.models.encoder import UnitEncoder
+from speechprompt.storage.parquet import read_parquet
 from speechprompt.units import FRAME_SAMPLES
 from studies.coffee.spoken import VALUES, flac
 
@@ -85,11 +83,7 @@ def phones_said(text: str) -> list[str]:
 
 
 def read_orders(path: Path, columns: list[str]) -> list[dict]:
-    try:
-        table = pq.read_table(path, columns=["split", "audio", *columns])
-    except (OSError, pa.ArrowException) as error:
-        raise SpeechPromptError(f"{path.name} cannot be read as a parquet file with orders.") from error
-    return table.filter(pc.field("split") == "train").to_pylist()
+    return [row for row in read_parquet(path, ["split", "audio", *columns]) if row["split"] == "train"]
 
 
 def slots_of(label: str) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_other_speech_becomes_transcripts_for_the_unit_lm(data, tmp_path, capsys
 
     text = tmp_path / "text.parquet"
     pq.write_table(pa.table({"id": ["1"], "split": ["train"]}), text)
-    for bad, why in ((text, "columns id, split and audio"), (tmp_path / "none.parquet", "cannot be read")):
+    for bad, why in ((text, "needs id, split, audio"), (tmp_path / "none.parquet", "cannot be read")):
         assert main([*stage, "--data", str(bad)]) == 2
         assert why in capsys.readouterr().err
 

@@ -173,4 +173,4 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "need rows in the train split" in capsys.readouterr().err
     data.write_text("no table")
     assert run_command("spliced", coffee_splices, command) != 0
-    assert "orders.parquet cannot be read as a parquet file with orders" in capsys.readouterr().err
+    assert "orders.parquet cannot be read as a parquet file" in capsys.readouterr().err

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.phones import phones_of
+from speechprompt.storage.parquet import read_parquet
 
 # Share of the training draws that each set gets: by what it holds, not by its size.
 OPEN_SETS = {
@@ -72,15 +72,8 @@ def read_files(
     clips: list[Clip] = []
     with ProcessPoolExecutor(workers) as pool:
         for path in tqdm(paths, desc="decode", unit="set"):
-            try:
-                table = pq.read_table(path)
-            except (OSError, pa.ArrowException) as error:
-                raise SpeechPromptError(
-                    f"{path.name} cannot be read as a parquet file: check the path."
-                ) from error
-            if not len(table) or not {"id", "split", "audio"} <= set(table.column_names):
-                raise SpeechPromptError(f"{path.name} needs rows with the columns id, split and audio.")
-            rows = table.filter(pc.field("split").isin(splits)).to_pylist()
+            every = read_parquet(path, ["id", "split", "audio"], others=True)
+            rows = [row for row in every if row["split"] in splits]
             decoded = pool.map(_decode, [row["audio"] for row in rows], chunksize=64)
             for row, samples in zip(rows, decoded, strict=True):
                 hubert = row.get("hubert100")

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import transcripts
 from speechprompt.making.pretrain.corpus import Clip
 from speechprompt.models import pitch as prosody
 from speechprompt.models.encoder import UnitEncoder
+from speechprompt.storage.parquet import read_parquet
 from speechprompt.units import Units
 
 SCHEMA = pa.schema(
@@ -65,14 +65,8 @@ def write(rows: Iterable[dict[str, Any]], path: Path) -> int:
 
 def read(path: Path, split: str, longest: int) -> list[Units]:
     """The transcripts of one split, cut into pieces of at most `longest` units."""
-    try:
-        table = pq.read_table(path, columns=["split", "units", "lengths", "log_f0"])
-    except (OSError, pa.ArrowException) as error:
-        raise SpeechPromptError(
-            f"{path.name} cannot be read as a parquet file with the columns split, units, lengths and log_f0."
-        ) from error
     pieces = []
-    for row in table.to_pylist():
+    for row in read_parquet(path, ["split", "units", "lengths", "log_f0"]):
         if row["split"] != split:
             continue
         ids, lengths = np.array(row["units"], np.int64), np.array(row["lengths"], np.int64)

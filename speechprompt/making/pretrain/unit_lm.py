@@ -14,9 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +21,7 @@ from torch.nn import functional as F
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.models.unit_lm import UnitLM
+from speechprompt.storage.parquet import read_parquet
 from speechprompt.tuning.runs import Run, Schedule, batches_by_length, decayed_adamw
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, to_tokens
 
@@ -34,13 +32,9 @@ def read_transcripts(paths: Sequence[Path], split: str) -> list[list[int]]:
     """Distinct token sequences `</s> u1 … uN </s>` of one split, long ones cut into pieces."""
     distinct: dict[tuple[int, ...], None] = {}
     for path in paths:
-        try:
-            table = pq.read_table(path, columns=["split", "units"])
-        except (OSError, pa.ArrowException) as error:
-            raise SpeechPromptError(
-                f"{path.name} cannot be read as a parquet file with the columns split and units."
-            ) from error
-        for row in table.filter(pc.field("split") == split).to_pylist():
+        for row in read_parquet(path, ["split", "units"]):
+            if row["split"] != split:
+                continue
             for at in range(0, len(row["units"]), MAX_TOKENS):
                 distinct[tuple(row["units"][at : at + MAX_TOKENS])] = None
     return [[EOS, *to_tokens(units), EOS] for units in distinct]
