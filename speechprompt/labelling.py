@@ -27,11 +27,13 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import time_limit
 from speechprompt.pipeline import check_heard
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.folders import try_lock
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 CHUNK_SECONDS = 300.0  # recordings answered, and kept, together; 19 MB as waveforms
 CHUNK_CLIPS = 2 * AHEAD  # the more, the more alike in length are those of one batch
 GPU_FACTOR = 4  # chunks of a GPU are so much larger
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that spreadsheets run
 ROWS_AT_ONCE = 10_000  # of the output, in memory
 
 BEGINNING = b'{"format_version": 1'  # of the file that is kept on the way
@@ -60,9 +62,10 @@ def label(
 
     Columns: id, seconds, `TASK.label` and `TASK.score` of every task, error (why a row has no labels, else
     empty). The suffix of `out` says the kind of file. The answers are those of SpeechPrompt.classify. workers:
-    processes that decode. A run that was stopped goes on when it is asked for again. SpeechPromptError when
-    a task, the source or the kind of file is unknown, the run that was stopped was another, or recordings take
-    longer than REQUEST_SECONDS each.
+    processes that decode. A run that was stopped goes on when it is asked for again. In a CSV file, text that a
+    spreadsheet would run as a formula begins with an apostrophe. SpeechPromptError when a task, the source or
+    the kind of file is unknown, the run that was stopped was another, another run is at work on `out`, or
+    recordings take longer than REQUEST_SECONDS each.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise SpeechPromptError(f"{out.name} must end in {', '.join(SUFFIXES)}, which says the kind of file.")
@@ -90,9 +93,10 @@ def label(
                     done, failed = done + len(rows), failed + sum(row[2] is not None for row in rows)
                     seconds += sum(row[1] or 0 for row in rows)
                     bar.update(len(rows))
+            kept.check(len(clips))
             names = [f"{prompt.task}.{what}" for prompt in prompts for what in ("label", "score")]
             write(out, names, kept.rows())
-    kept.path.unlink()
+    kept.path.unlink(missing_ok=True)
     return Labelled(done, failed, seconds)
 
 
@@ -164,6 +168,12 @@ class Kept:
 
     def __enter__(self) -> Kept:
         self.file: IO[bytes] = self.path.open("a+b")
+        if not try_lock(self.file.fileno()):
+            self.file.close()
+            raise SpeechPromptError(
+                f"Another run is at work on this output, and keeps its rows in {self.path.name}: wait until it ends, "
+                "or choose another output."
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -204,6 +214,15 @@ class Kept:
         self.file.flush()
         os.fsync(self.file.fileno())
 
+    def check(self, n: int) -> None:
+        """Raise unless there are n rows: on a disk that knows no locks two runs may have written the same."""
+        found = sum(1 for _ in self.rows())
+        if found != n:
+            raise SpeechPromptError(
+                f"{self.path.name} holds {found} rows for {n} recordings, as after two runs at once: delete it and run "
+                "the command again."
+            )
+
     def rows(self) -> Iterator[Row]:
         self.file.seek(0)
         self.file.readline()
@@ -229,11 +248,16 @@ def write(out: Path, names: Sequence[str], rows: Iterator[Row]) -> None:
             if out.suffix.lower() == ".csv":
                 table = csv.writer(file)
                 table.writerow(columns)
-                table.writerows(ordered)
+                table.writerows([harmless(cell) for cell in row] for row in ordered)
             else:
                 for row in ordered:
                     file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n")
     aside.replace(out)
+
+
+def harmless(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that begins as one gets an apostrophe before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def write_parquet(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:

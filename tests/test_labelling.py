@@ -223,3 +223,53 @@ def test_a_foreign_file_in_the_way_is_left_alone(backbone, folder, tmp_path):
     with pytest.raises(SpeechPromptError, match="another output"):
         label(Backbone.load(backbone), [], folder, tmp_path / "labels.csv", 0, progress=False)
     assert (tmp_path / "labels.csv.part").read_text() == "somebody's own"
+
+
+def test_a_second_run_on_the_same_output_is_refused(backbone, folder, tmp_path, capsys):
+    """No row is doubled: the second says so while the first is at work, and begins anew when it has ended."""
+    out = tmp_path / "labels.csv"
+    command = [
+        "label",
+        str(folder),
+        "--backbone",
+        str(backbone),
+        "--task",
+        "fruit",
+        "--workers",
+        "0",
+        "--out",
+        str(out),
+    ]
+    first = labelling.Kept(tmp_path / "labels.csv.part", {"format_version": 1})
+    with first:
+        assert main(command) == 2
+        assert "Another run is at work on this output" in capsys.readouterr().err and not out.exists()
+    first.path.unlink()
+    assert main(command) == 0 and main(command) == 0
+    assert len(read_csv(out)) == len({row["id"] for row in read_csv(out)}) == 11
+
+
+def test_where_there_are_no_locks_doubled_rows_are_counted(backbone, folder, tmp_path, monkeypatch):
+    append = labelling.Kept.append
+
+    def twice(kept, rows):
+        append(kept, rows)
+        if isinstance(rows[0], list):  # as another run does, whose rows come between
+            append(kept, rows)
+
+    monkeypatch.setattr(labelling.Kept, "append", twice)
+    with pytest.raises(
+        SpeechPromptError, match=r"labels.csv.part holds 22 rows for 11 recordings.*delete it"
+    ):
+        label(Backbone.load(backbone), ["fruit"], folder, tmp_path / "labels.csv", 0, progress=False)
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    cells = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx", "a=b", "", None, -1.0]
+    for suffix in ("csv", "jsonl"):
+        rows = iter([[cell, 1.0, None, "yes", 0.5] for cell in cells])
+        labelling.write(tmp_path / f"x.{suffix}", ["fruit.label", "fruit.score"], rows)
+    ids = [row["id"] for row in read_csv(tmp_path / "x.csv")]
+    assert ids == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "", "-1.0"]
+    assert [json.loads(line)["id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()] == cells

@@ -18,9 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub.repocard import metadata_load
 
 from speechprompt.cli import run_command
 from speechprompt.errors import SpeechPromptError
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def build(root: Path, out: Path) -> list[Path]:
     """Copy the Space of a checkout into `out`; what was written, as paths in it."""
-    if not (root / "app.py").is_file() or not (root / ".gitignore").is_file():
+    if not (root / "app.py").is_file() or not (root / "pyproject.toml").is_file():
         raise SpeechPromptError("A Space is built from a checkout of the repository: run this in one.")
     check_front_matter(root)
     here, there = root.resolve(), out.resolve()
@@ -95,40 +96,19 @@ def was_built(out: Path) -> bool:
     return file.is_file() and file.read_bytes().startswith(BUILT.encode())
 
 
-def contents(root: Path) -> Iterator[Path]:
+def contents(root: Path) -> list[Path]:
     """The files of the parts, as paths in the checkout, without hidden, linked and ignored ones."""
-    lines = (root / ".gitignore").read_text(encoding="utf-8").splitlines()
-    rules = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-    def walk(path: Path) -> Iterator[Path]:
-        there = root / path
-        if path.name.startswith(".") or there.is_symlink() or ignored(path, there.is_dir(), rules):
-            return
-        if there.is_dir():
-            for child in sorted(there.iterdir()):
-                yield from walk(path / child.name)
-        elif there.is_file():
-            yield path
-
     for part in PARTS:
         if not (root / part).exists():
             raise SpeechPromptError(f"{part} is not in this checkout: a Space needs it.")
-        yield from walk(Path(part))
-
-
-def ignored(path: Path, folder: bool, rules: list[str]) -> bool:
-    """Whether .gitignore leaves out a path of the checkout; of git's patterns, those that its file uses."""
-    for rule in rules:
-        if rule.endswith("/") and not folder:
-            continue
-        pattern = rule.strip("/")
-        if "/" in rule.rstrip("/"):  # from the root, each part by itself
-            parts = pattern.split("/")
-            if len(parts) == len(path.parts) and all(map(fnmatch, path.parts, parts)):
-                return True
-        elif fnmatch(path.name, pattern):
-            return True
-    return False
+    command = ["git", "ls-files", "-coz", "--exclude-standard", "--", *PARTS]
+    try:
+        listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SpeechPromptError("A Space is built from a git clone, with git installed: clone it.") from error
+    files = {Path(os.fsdecode(name)) for name in listed.split(b"\0") if name}
+    hidden = {file for file in files if any(part.startswith(".") for part in file.parts)}
+    return sorted(f for f in files - hidden if (root / f).is_file() and not (root / f).is_symlink())
 
 
 def linked(root: Path) -> Iterator[Path]:
@@ -139,13 +119,11 @@ def linked(root: Path) -> Iterator[Path]:
             yield Path(name)
 
 
-def check_front_matter(root: Path) -> dict[str, str]:
+def check_front_matter(root: Path) -> dict[str, Any]:
     """The README's front matter; SpeechPromptError where a Space could not start by it."""
-    text = (root / "README.md").read_text(encoding="utf-8")
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    if found is None:
+    facts = metadata_load(root / "README.md")
+    if not isinstance(facts, dict):
         raise SpeechPromptError("README.md does not begin with the front matter of a Space.")
-    facts = {k: v.strip().strip("\"'") for k, v in re.findall(r"^(\w+):(.+)$", found[1], re.MULTILINE)}
     for name in ("title", "sdk", "sdk_version", "python_version", "app_file", "license"):
         if not facts.get(name):
             raise SpeechPromptError(f"The front matter of README.md must give {name}.")
@@ -159,7 +137,7 @@ def check_front_matter(root: Path) -> dict[str, str]:
             f"gradio {pin[1] if pin else 'nowhere'}: make them one."
         )
     oldest = re.search(r'requires-python = ">=3\.(\d+)"', (root / "pyproject.toml").read_text("utf-8"))
-    version = re.fullmatch(r"3\.(\d+)", facts["python_version"])
+    version = re.fullmatch(r"3\.(\d+)", str(facts["python_version"]))
     if oldest is None or version is None or int(version[1]) < int(oldest[1]):
         raise SpeechPromptError(
             f"python_version {facts['python_version']} in README.md is not one of requires-python's."

@@ -3,7 +3,8 @@
 A folder is searched through for WAV, FLAC, OGG, Opus and MP3 files; a parquet file has the columns
 audio (bytes of sound files) and id. The output has one row for each, in their order: id, seconds,
 TASK.label and TASK.score of every task, and error, which says why a recording has no labels.
-A run that was stopped goes on when the same command is given again.
+A run that was stopped goes on when the same command is given again. In a CSV file, text that begins like a
+formula (= + - @) gets an apostrophe before it.
 """
 
 from __future__ import annotations

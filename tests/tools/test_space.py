@@ -85,6 +85,7 @@ def small_checkout(folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name, encoding="utf-8")
     (folder / "examples" / "link.flac").symlink_to("/etc/hostname")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     return folder
 
 
