@@ -1,7 +1,8 @@
 """SpeechPrompt: one frozen speech backbone, many tasks, each a small prompt.
 
     from speechprompt import SpeechPrompt
-    answers = SpeechPrompt.from_pretrained("mini").classify("clip.wav", tasks=["keyword_spotting"])
+    sp = SpeechPrompt.from_pretrained("mini")
+    sp("clip.wav", "keyword_spotting").label
 
 The names below are imported when first used, so that `import speechprompt` stays instant.
 """
@@ -12,10 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechprompt.api import SpeechPrompt
     from speechprompt.decoding.answer import Answer
     from speechprompt.errors import SpeechPromptError
     from speechprompt.live import Listener
-    from speechprompt.pipeline import SpeechPrompt
     from speechprompt.prompts.prompt import Prompt
     from speechprompt.units import Units
 
@@ -27,7 +28,7 @@ _HOMES = {
     "Answer": "decoding.answer",
     "Listener": "live",
     "Prompt": "prompts.prompt",
-    "SpeechPrompt": "pipeline",
+    "SpeechPrompt": "api",
     "SpeechPromptError": "errors",
     "Units": "units",
 }

@@ -44,9 +44,11 @@ class Backbone:
         folder: Path,
         device: str | torch.device = "cpu",
         prompts_folder: Path | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: str | torch.dtype = torch.float32,
     ) -> None:
-        if dtype not in DTYPES:
+        if isinstance(dtype, str):
+            dtype = next((kind for kind in DTYPES if str(kind) == f"torch.{dtype}"), dtype)
+        if not isinstance(dtype, torch.dtype) or dtype not in DTYPES:
             known = ", ".join(str(kind).removeprefix("torch.") for kind in DTYPES)
             raise SpeechPromptError(f"The models run in {known}, not in {str(dtype)[:40]}.")
         if dtype == torch.float16 and torch.device(device).type == "cpu":
@@ -75,14 +77,17 @@ class Backbone:
         cls,
         name_or_folder: str | Path,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: str | torch.dtype = torch.float32,
     ) -> Backbone:
         """Find a backbone by its bundled name or its folder.
 
-        dtype: what the models multiply in: float32, or bfloat16 or float16, which are faster where the hardware
-        has them and change few units and answers (docs/precision.md).
+        dtype: what the models multiply in: "float32", or "bfloat16" or "float16", which are faster where the
+        hardware has them and change few units and answers (docs/precision.md).
         """
         return cls(find(name_or_folder), device, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<Backbone {self.name} on {self.device}>"
 
     @property
     def encoder_folder(self) -> Path:

@@ -52,7 +52,7 @@ class Labelled:
 
 def label(
     backbone: Backbone,
-    tasks: Sequence[str],
+    tasks: Sequence[str | Prompt],
     source: Path,
     out: Path,
     workers: int = 1,
@@ -60,6 +60,7 @@ def label(
 ) -> Labelled:
     """Answer tasks about every clip of a folder or parquet file; one row each, in their order, into `out`.
 
+    tasks: names of the backbone's tasks, or prompts that fit it; without any all of its tasks.
     Columns: id, seconds, `TASK.label` and `TASK.score` of every task, error (why a row has no labels, else
     empty). The suffix of `out` says the kind of file. The answers are those of SpeechPrompt.classify. workers:
     processes that decode. A run that was stopped goes on when it is asked for again. In a CSV file, text that a
@@ -73,7 +74,8 @@ def label(
         raise SpeechPromptError(f"The folder of {out.name} does not exist: make it first.")
     if workers < 0:
         raise SpeechPromptError("The number of workers must be 0 or more.")
-    prompts = [backbone.prompt(task) for task in dict.fromkeys(tasks or backbone.prompts)]
+    asked = dict.fromkeys(tasks or backbone.prompts)
+    prompts = [task if isinstance(task, Prompt) else backbone.prompt(task) for task in asked]
     if not prompts:
         raise SpeechPromptError(f"Backbone {backbone.name} has no tasks to answer.")
     clips = open_clips(source)

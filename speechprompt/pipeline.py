@@ -1,4 +1,4 @@
-"""The public face: a recording and some tasks -> answers (SpeechPrompt, figure 1).
+"""A recording and some tasks -> answers (SpeechPrompt, figure 1); api.py adds what is built on this.
 
 The encoder runs once per recording however many tasks are asked; all tasks are answered in one batch
 of the unit LM. The encoder is loaded only when audio comes.
@@ -7,8 +7,10 @@ of the unit LM. The encoder is loaded only when audio comes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from threading import Lock
+from typing import Self
 
 import numpy as np
 import torch
@@ -23,17 +25,29 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
 MAX_UNITS = int(audio_input.MAX_SECONDS * FRAME_RATE)  # what the longest recording could become
+BATCH_SECONDS, BATCH_CLIPS = 120.0, 32  # of recordings that classify_many answers together
 
 
 class SpeechPrompt:
-    """A backbone with its prompts, ready to answer; share one between threads."""
+    """A backbone with its prompts, ready to answer; share one between threads.
+
+        sp = SpeechPrompt.from_pretrained("mini")
+        (answer,) = sp.classify("clip.wav", ["keyword_spotting"])
+
+    A recording is a file path; the bytes of a file; (rate in Hz, samples) or (samples, rate); a mapping of "array" and
+    "sampling_rate"; or samples [T] at 16 kHz, as an array or a torch tensor. SpeechPromptError says in one sentence
+    what is wrong with it, or with the name of a task.
+    """
 
     def __init__(self, backbone: Backbone, prompts: Sequence[Prompt] | None = None) -> None:
         """prompts: None takes all that fit the backbone."""
         self.backbone = backbone
         chosen = backbone.prompts.values() if prompts is None else prompts
-        self.prompts: dict[str, Prompt] = {prompt.task: prompt for prompt in chosen}
-        self._prompted = PromptedLM(backbone.lm, list(self.prompts.values()))
+        self._prompted = PromptedLM(backbone.lm, list({prompt.task: prompt for prompt in chosen}.values()))
+        self._adding = Lock()
+
+    def __repr__(self) -> str:
+        return f"<SpeechPrompt {self.backbone.name} on {self.device}: {len(self.prompts)} tasks>"
 
     @classmethod
     def from_pretrained(
@@ -41,8 +55,8 @@ class SpeechPrompt:
         name: str | Path = "mini",
         device: str | torch.device = "auto",
         prompts: Iterable[str | Path | Prompt] | None = None,
-        dtype: torch.dtype = torch.float32,
-    ) -> SpeechPrompt:
+        dtype: str | torch.dtype = torch.float32,
+    ) -> Self:
         """Load a bundled backbone by name, or one from a folder.
 
         device "auto" takes the GPU when there is one. prompts: which to load, each the name of a
@@ -60,21 +74,29 @@ class SpeechPrompt:
         return self.backbone.device
 
     @property
+    def prompts(self) -> dict[str, Prompt]:
+        """Task -> prompt, of all that can be asked."""
+        return {prompt.task: prompt for prompt in self._prompted.prompts}
+
+    @property
     def tasks(self) -> list[str]:
         """Names of the tasks that can be asked."""
         return list(self.prompts)
 
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; SpeechPromptError lists the known tasks when it is none of them."""
-        if task not in self.prompts:
-            known = ", ".join(self.tasks) or "none"
+        prompts = self.prompts
+        if task not in prompts:
+            known = ", ".join(prompts) or "none"
             raise SpeechPromptError(
                 f"There is no task {str(task)[:80]!r} on backbone {self.backbone.name}; its tasks are: {known}."
             )
-        return self.prompts[task]
+        return prompts[task]
+
+    # Answers
 
     def units(self, audio: audio_input.AudioInput) -> Units:
-        """The units of a recording: a file path, the bytes of a file, or (rate in Hz, samples).
+        """The units of a recording.
 
         Long pauses before and after the speech are not listened to; `starts` count from the recording's start.
         """
@@ -83,16 +105,29 @@ class SpeechPrompt:
     def classify(self, audio: audio_input.AudioInput, tasks: Sequence[str] | None = None) -> list[Answer]:
         """Answer each task (all when None) about one recording, in the order asked.
 
-        audio is a file path, the bytes of a file, or (rate in Hz, samples). SpeechPromptError when it
-        cannot be used, holds nothing (and a task has no label for that), or a task is unknown.
+        SpeechPromptError when the recording cannot be used, holds nothing (and a task has no label for that), or a
+        task is unknown.
         """
-        chosen = self._choose(tasks)
-        waveform = audio_input.load(audio)
-        check_heard(waveform, chosen)
-        start = time.perf_counter()
-        units = self.backbone.listen([waveform])[0]
-        encode_s = time.perf_counter() - start
-        return self._answer([units], chosen, encode_s)[0]
+        prompted, chosen = self._choose(tasks)
+        return self._answer_recordings([load_heard(audio, chosen)], prompted, chosen)[0]
+
+    def classify_many(
+        self, recordings: Iterable[audio_input.AudioInput], tasks: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Answer]]:
+        """Task -> answer for each recording, in order; a generator, whose memory does not grow with their number.
+
+        Recordings are read as answers are taken, and answered in batches of at most 2 minutes or 32 recordings.
+        SpeechPromptError at once when a task is unknown, and in turn, after the answers before it, when a recording
+        cannot be used; `label` goes on after such a one.
+        """
+        prompted, chosen = self._choose(tasks)
+
+        def answers() -> Iterator[dict[str, Answer]]:
+            for batch in batches(recordings, chosen):
+                for found in self._answer_recordings(batch, prompted, chosen):
+                    yield {answer.task: answer for answer in found}
+
+        return answers()
 
     def classify_units(
         self, utterances: Sequence[Units | Sequence[int] | np.ndarray], tasks: Sequence[str] | None = None
@@ -102,7 +137,7 @@ class SpeechPrompt:
         An utterance is what `units` returned, or ids; runs of equal ids are collapsed, so ids per frame
         may be given too. A prosody LM needs the former.
         """
-        chosen = self._choose(tasks)
+        prompted, chosen = self._choose(tasks)
         checked = []
         for utterance in utterances:
             if isinstance(utterance, Units):
@@ -115,24 +150,75 @@ class SpeechPrompt:
             raise SpeechPromptError(
                 f"An utterance has {longest} units; at most {MAX_UNITS} can be answered: cut it into pieces."
             )
-        return self._answer(checked, chosen, 0.0)
+        return self._answer(checked, prompted, chosen, 0.0)
 
-    def _choose(self, tasks: Sequence[str] | None) -> list[Prompt]:
-        names = self.tasks if tasks is None else [tasks] if isinstance(tasks, str) else list(tasks)
-        prompts = [self.prompt(name) for name in names]
+    def _choose(self, tasks: Sequence[str] | None) -> tuple[PromptedLM, list[Prompt]]:
+        """The prompts of these tasks, and the LM that has them: `add` puts another one in its place."""
+        prompted = self._prompted
+        known = {prompt.task: prompt for prompt in prompted.prompts}
+        names = known if tasks is None else [tasks] if isinstance(tasks, str) else tasks
+        prompts = [known.get(name) or self.prompt(name) for name in names]
         if not prompts:
             raise SpeechPromptError(f"Choose at least one task of backbone {self.backbone.name}.")
-        return prompts
+        return prompted, prompts
 
-    def _answer(self, utterances: list[Units], prompts: list[Prompt], encode_s: float) -> list[list[Answer]]:
+    def _answer_recordings(
+        self, waveforms: list[np.ndarray], prompted: PromptedLM, prompts: list[Prompt]
+    ) -> list[list[Answer]]:
         start = time.perf_counter()
-        raw = self._prompted.answer(utterances, prompts)
+        units = self.backbone.listen(waveforms)
+        return self._answer(units, prompted, prompts, (time.perf_counter() - start) / len(waveforms))
+
+    def _answer(
+        self, utterances: list[Units], prompted: PromptedLM, prompts: list[Prompt], encode_s: float
+    ) -> list[list[Answer]]:
+        start = time.perf_counter()
+        raw = prompted.answer(utterances, prompts)
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
         return [
             [make_answer(prompt, answer, units, timing) for prompt, answer in zip(prompts, row, strict=True)]
             for units, row in zip(utterances, raw, strict=True)
         ]
+
+    # More tasks
+
+    def add(self, prompt: str | Path | Prompt) -> Prompt:
+        """Take one more task, or another prompt for one of that name: a Prompt, the folder of one, or a bundled task.
+
+        Its prompt is returned. SpeechPromptError when it does not fit the backbone.
+        """
+        chosen = choose_prompt(self.backbone, prompt)
+        with self._adding:
+            prompts = self.prompts | {chosen.task: chosen}
+            self._prompted = PromptedLM(self.backbone.lm, list(prompts.values()))
+        return chosen
+
+
+def load_heard(audio: audio_input.AudioInput, prompts: Sequence[Prompt]) -> np.ndarray:
+    """The waveform of a recording; SpeechPromptError when a prompt has no answer because nothing was recorded."""
+    waveform = audio_input.load(audio)
+    check_heard(waveform, prompts)
+    return waveform
+
+
+def batches(
+    recordings: Iterable[audio_input.AudioInput], prompts: Sequence[Prompt]
+) -> Iterator[list[np.ndarray]]:
+    """Waveforms to be answered together; SpeechPromptError when it is the turn of one that cannot be used."""
+    batch: list[np.ndarray] = []
+    for number, audio in enumerate(recordings, 1):
+        try:
+            batch.append(load_heard(audio, prompts))
+        except SpeechPromptError as error:
+            if batch:
+                yield batch
+            raise SpeechPromptError(f"Recording {number}: {error}") from error
+        if len(batch) >= BATCH_CLIPS or sum(map(len, batch)) >= BATCH_SECONDS * audio_input.SAMPLE_RATE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def check_heard(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:

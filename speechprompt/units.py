@@ -25,7 +25,7 @@ UNIT_OFFSET = 4  # token id = unit id + UNIT_OFFSET
 MAX_TEXT = 1 << 16  # characters of units as text: a minute of five-digit ids, one a frame, takes 20,000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Units:
     """Deduplicated units of one recording.
 
@@ -49,6 +49,9 @@ class Units:
             return cls(frames, frames.copy(), frames.copy())
         starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]])
         return cls(frames[starts], starts, np.diff(np.r_[starts, len(frames)]))
+
+    def __repr__(self) -> str:
+        return f"<Units: {len(self)} in {self.n_frames} frames>"
 
     @property
     def n_frames(self) -> int:

@@ -38,13 +38,10 @@ def add_model_arguments(parser: argparse.ArgumentParser, only_answers: bool = Tr
 
 def load_backbone(args: argparse.Namespace) -> Backbone:
     """The backbone that `add_model_arguments` asked for; SpeechPromptError for what is not here."""
-    import torch
-
     from speechprompt.backbone import Backbone
     from speechprompt.machine import choose_device
 
-    dtype: torch.dtype = getattr(torch, getattr(args, "dtype", "float32"))
-    return Backbone.load(args.backbone, choose_device(args.device), dtype)
+    return Backbone.load(args.backbone, choose_device(args.device), getattr(args, "dtype", "float32"))
 
 
 def add_data_argument(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,7 @@ class Step:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answer:
     """What one task says about one recording.
 
@@ -68,6 +68,9 @@ class Answer:
     verbalizer: Literal["fixed", "learned"]
     timing: dict[str, float]
     flagged: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.task}: {self.label!r}, {self.score:.2f}{', flagged' * self.flagged}>"
 
     @property
     def scores(self) -> dict[str, float]:

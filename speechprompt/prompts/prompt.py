@@ -40,7 +40,7 @@ TENSOR_NAMES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prompt:
     """One task's prompt. L layers, P prompt vectors, width d, V symbols, C labels.
 
@@ -83,6 +83,9 @@ class Prompt:
             if (tensor := getattr(self, name)) is not None and tensor.is_floating_point():
                 object.__setattr__(self, name, tensor.detach().float())
         self.validate()
+
+    def __repr__(self) -> str:
+        return f"<Prompt {self.task} of {self.backbone}: {len(self.labels)} labels>"
 
     @property
     def labels(self) -> tuple[str, ...]:
