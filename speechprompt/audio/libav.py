@@ -42,6 +42,7 @@ MOST_DAMAGED = (
 )
 NOTHING = "nothing of its sound can be decoded, as in a file that was cut off; export or send it again"
 MOST_PACKETS = 100_000  # a minute of the smallest packets in use, 2.5 ms, has 24,000
+LONGEST_PACKET = 10.0  # s
 MOST_FRAME_SAMPLES = 1 << 21  # of one packet
 
 
@@ -97,7 +98,12 @@ def seconds(file: SoundFile, enough: float) -> float | None:
             if stream is None or stream.time_base is None:
                 return None
             for packet in packets(container, stream):
-                total += float((packet.duration or 0) * stream.time_base)
+                length = float((packet.duration or 0) * stream.time_base)
+                if (
+                    not 0 <= length <= LONGEST_PACKET
+                ):  # the one packet of a short Vorbis has been seen to say a day
+                    return None
+                total += length
                 if total > enough:
                     break
     except UnreadableError:

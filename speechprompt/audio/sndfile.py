@@ -40,8 +40,8 @@ def decode(file: SoundFile, max_seconds: float) -> tuple[np.ndarray, int]:
                 file.seek(at)
             if frames < UNKNOWN_FRAMES and (counted is None or counted > max_seconds):
                 check_seconds(frames / rate, max_seconds)
-            if counted is not None:  # more than any encoder puts around the sound
-                check_decoded(counted - SLACK_SECONDS, max_seconds)
+            if counted is not None and counted > max_seconds + SLACK_SECONDS:
+                check_decoded(counted, max_seconds)
             mono = read(sound, int(max_seconds * rate))
     except SpeechPromptError:
         raise

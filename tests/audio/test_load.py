@@ -47,6 +47,16 @@ def test_every_container(container: str, subtype: str) -> None:
     assert_is_tone(audio.load(encoded(tone(48_000), 48_000, container, subtype)))
 
 
+@pytest.mark.parametrize("seconds", [0.12, 0.2, 0.3])
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")],
+)
+def test_short_recordings_are_read_from_every_container(container: str, subtype: str, seconds: float) -> None:
+    content = encoded(tone(48_000, seconds), 48_000, container, subtype)
+    assert abs(len(audio.load(content)) / 16_000 - seconds) < 0.02
+
+
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_every_rate(rate: int) -> None:
     assert_is_tone(audio.load((rate, tone(rate))))
