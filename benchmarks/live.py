@@ -5,20 +5,23 @@
 Plays the example clips in a row, with pauses of 0.3 s in a room's noise, to a `Listener` in chunks of
 0.1 s as a microphone would, only faster. Prints, over all words, how long after the sound's end the
 final answer came (the hangover, and what the models added to it), the share of real time that the work
-took, and the memory before and after ten minutes of sound.
+took, and the memory before and after ten minutes of sound. Takes a few minutes on two idle cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm, trange
 
 from speechprompt.audio import load as audio
+from speechprompt.cli import run_command
 from speechprompt.live import Event, Listener
 from speechprompt.machine import keep_freed_memory
 from speechprompt.pipeline import SpeechPrompt
@@ -57,15 +60,14 @@ def row(name: str, seconds: list[float]) -> str:
     return f"| {name} | {low:.0f} | {middle:.0f} | {high:.0f} | {1000 * max(seconds):.0f} |"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="mini")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=10.0)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as the app and the command line do
     pipeline = SpeechPrompt.from_pretrained(args.backbone, "cpu")
@@ -79,7 +81,7 @@ def main() -> None:
 
     final, provisional, played = [], [], 0.0
     began = time.perf_counter()
-    for _ in range(args.repeats):
+    for _ in trange(args.repeats, desc="words", unit="round"):
         for task, sound in sounds.items():
             labels = [e for e in play(Listener(pipeline, task), sound) if e.kind == "label"]
             final += [e for e in labels if e.final]
@@ -97,8 +99,10 @@ def main() -> None:
     task, sound = next(iter(sounds.items()))
     listener, before = Listener(pipeline, task), resident()
     began = time.perf_counter()
-    while listener.seconds < 60 * args.minutes:
-        play(listener, sound)
+    with tqdm(total=round(60 * args.minutes), desc="long", unit="s") as bar:
+        while listener.seconds < 60 * args.minutes:
+            play(listener, sound)
+            bar.update(min(round(listener.seconds), bar.total) - bar.n)
     worked = time.perf_counter() - began
     print(
         f"memory before and after {listener.seconds / 60:.1f} minutes: {before:.0f} MB, {resident():.0f} MB"
@@ -107,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("python -m benchmarks.live", sys.modules[__name__]))

@@ -1,6 +1,6 @@
 """How fast answers are, against what one would use instead. One command, a table, a JSON file.
 
-    python -m benchmarks.speed                      # a few minutes
+    python -m benchmarks.speed                      # a few minutes on two idle cores, several times that on busy ones
     python -m benchmarks.speed --full --json speed.json
     python -m benchmarks.speed --only length --seconds 1 5 20 60 --threads 2
 
@@ -22,10 +22,12 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from speechprompt.cli import run_command
 from speechprompt.machine import keep_freed_memory
 
 # Functions of speed_sections.
@@ -48,10 +50,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--backbone", nargs="+", choices=("mini", "hubert-mini", "gslm"))
     parser.add_argument("--seconds", nargs="+", type=float, help="of the clip in `tasks`; 0.5 to 60")
@@ -73,7 +72,9 @@ def main() -> None:
     parser.add_argument("--no-pipelines", action="store_true", help="leave the HuBERT pipelines out")
     parser.add_argument("--full", action="store_true", help="all axes; an hour on two cores")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     keep_freed_memory()  # as the app and the command line do
 
     # Not above: `label` starts processes that import this file again, and they need none of it.
@@ -96,6 +97,7 @@ def main() -> None:
     for section in args.only:
         rows = []
         for threads in args.threads:
+            print(f"{section}, {threads} threads:", file=sys.stderr, flush=True)
             torch.set_num_threads(threads)
             rows += getattr(speed_sections, section)(args, threads)
         print(f"\n{section}\n\n{table(rows)}", flush=True)
@@ -114,4 +116,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("python -m benchmarks.speed", sys.modules[__name__]))

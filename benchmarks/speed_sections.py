@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from benchmarks import contenders
 from benchmarks.contenders import RATE, Work, clip, made_units
@@ -31,15 +32,19 @@ def interleaved(works: dict[str, Work], repeats: int, device: str) -> dict[str, 
     """Median seconds of each, all in turn in every round; the round's first changes."""
     names = list(works)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(-1, repeats):  # the first round is the warm-up
-        for at in range(len(names)):
-            name = names[(at + number) % len(names)]
-            began = clock()
-            works[name]()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            if number >= 0:
-                seconds[name].append(clock() - began)
+    rounds = range(-1, repeats)  # the first is the warm-up
+    with tqdm(total=len(rounds) * len(names), unit="work", mininterval=1) as bar:
+        for number in rounds:
+            for at in range(len(names)):
+                name = names[(at + number) % len(names)]
+                bar.set_postfix_str(name, refresh=False)
+                began = clock()
+                works[name]()
+                if device != "cpu":
+                    torch.cuda.synchronize()
+                if number >= 0:
+                    seconds[name].append(clock() - began)
+                bar.update()
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 

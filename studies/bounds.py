@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from tqdm import tqdm
 
 from speechprompt.answer_form import slot_values
 from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example, at_most
 from speechprompt.errors import SpeechPromptError
@@ -174,10 +176,7 @@ def spent(model: nn.Module, began: float) -> str:
     return f"{sum(p.numel() for p in model.parameters()):,} parameters, {time.perf_counter() - began:.0f} s"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds the parquet files")
     parser.add_argument(
         "--task", required=True, metavar="T", help="one that answers with one label or fills slots"
@@ -202,14 +201,13 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=1, help="default 1: steps this small gain nothing from two"
     )
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    try:
-        backbone = Backbone.load(args.backbone)
-        chosen = (args.clips, args.seed, args.extra, args.as_tuned, args.per_label)
-        split, n, rows = bounds(backbone, args.task, args.folder, args.split, *chosen)
-    except SpeechPromptError as error:
-        raise SystemExit(f"{error}") from None
+    backbone = Backbone.load(args.backbone)
+    chosen = (args.clips, args.seed, args.extra, args.as_tuned, args.per_label)
+    split, n, rows = bounds(backbone, args.task, args.folder, args.split, *chosen)
     print(f"{args.task} on {backbone.name}, {n} utterances of the {split} split\n")
     print("| | accuracy | 95 % interval | F1 | |\n|---|---|---|---|---|")
     for row in rows:
@@ -221,4 +219,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("python -m studies.bounds", sys.modules[__name__]))

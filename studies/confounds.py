@@ -10,7 +10,7 @@ that the data's labels come with channels of their own. It is asked three times:
 are; of what `tune` hears of a controlled task, silence included; and, harder than tuning, of the silence
 of the clips themselves after the disguise alone, which shows what it leaves of the old noise under the
 speech. Where the backbone has a prompt for the task, its answers to the untreated silence follow: chance
-is good, and so is a prompt that always gives one answer.
+is good, and so is a prompt that always gives one answer. Takes a few minutes for each task.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ import torch
 import torchaudio
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from speechprompt.audio import augment
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.audio.pauses import EDGE, speech_span
 from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.decoding.generation import stream
@@ -248,7 +250,7 @@ def measure(
         "chance": 1 / len(labels),
         "classifier": {
             name: ask_classifier(backbone, treatment, train, held_out, labels, seed)
-            for name, treatment in TREATMENTS.items()
+            for name, treatment in tqdm(TREATMENTS.items(), desc=task.name)
         },
     }
     if task.name in backbone.prompts:
@@ -275,10 +277,7 @@ def show(figures: dict[str, Any]) -> None:
         print(f"the prompt's answers to silence: {shares}")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the packed parquet files")
     parser.add_argument("--backbone", default="mini", help="bundled name or folder (default: mini)")
     parser.add_argument(
@@ -295,22 +294,17 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line too")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     names = args.task or [task.name for task in TASKS.values() if task.channel == "controlled"]
-    try:
-        backbone = Backbone.load(args.backbone)
-        found = [
-            measure(backbone, TASKS[name], args.folder, args.train, args.test, args.seed) for name in names
-        ]
-    except SpeechPromptError as error:
-        print(error, file=sys.stderr)
-        return 2
+    backbone = Backbone.load(args.backbone)
+    found = [measure(backbone, TASKS[name], args.folder, args.train, args.test, args.seed) for name in names]
     for figures in found:
         show(figures)
     if args.json:
         print(json.dumps({"backbone": backbone.name, "tasks": found}))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command("python -m studies.confounds", sys.modules[__name__]))

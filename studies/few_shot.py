@@ -6,7 +6,8 @@ Draws words and a few clips of each from the train split, teaches them as the ap
 clips of those words in another split, whose speakers are not those of the training, and as many clips of other
 words, which ought to be flagged. Bundled prompts that were tuned on the same file are left aside, for what is
 taught must be new. Prints one table: mean and standard deviation over the seeds, the share of right answers and
-of answers to other words that are flagged, and the seconds of one teaching.
+of answers to other words that are flagged, and the seconds of one teaching. Takes minutes for each
+seed, nearly all of them for what is tuned; `--only taught` takes seconds.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.decoding.generation import stream
@@ -92,10 +94,7 @@ def flags(backbone: Backbone, prompt: Prompt, examples: list[Example]) -> tuple[
     return right, [answer.score < prompt.threshold for answer in answers]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FILE.parquet")
     parser.add_argument("--split", default="valid", help="what the answers are counted on (default: valid)")
     parser.add_argument("--backbone", default="mini")
@@ -104,7 +103,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", help="names of methods, by their first letters, between commas")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     backbone = Backbone.load(args.backbone)
     for task in [t for t in backbone.prompts if t in TASKS and args.data.stem in TASKS[t].files]:
@@ -155,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("python -m studies.few_shot", sys.modules[__name__]))

@@ -129,9 +129,3 @@ def fit_edges(values: np.ndarray, n_bins: int = 32) -> np.ndarray:
 def quantise(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Bin of each value, the number of edges below it: float [...] -> int64 [...], 0 to len(edges)."""
     return np.searchsorted(edges, values, side="left").astype(np.int64)
-
-
-def dequantise(bins: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The value that stands for each bin: the middle between its edges, of the end bins their one edge."""
-    inner = (edges[1:] + edges[:-1]) / 2
-    return np.r_[edges[0], inner, edges[-1]][bins]

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
 
+JSON_BYTES = 1 << 18  # of a JSON file, at most
 REST_SECONDS = 3600  # after which what a writer left aside counts as left by one that was killed
 ATTEMPTS = 100  # of a writer, when others write the same folder
 FLOATS = ("F16", "BF16", "F32")  # safetensors' names of the dtypes that weights may be stored in
@@ -46,13 +47,13 @@ def file_inside(folder: Path, name: str, what: str, max_bytes: int) -> Path:
     return path
 
 
-def read_json(folder: Path, name: str, what: str, max_bytes: int = 1 << 18) -> dict[str, Any]:
+def read_json(folder: Path, name: str, what: str) -> dict[str, Any]:
     """The JSON object in a file; NaN and Infinity, which JSON does not have, are refused."""
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(constant)
 
-    path = file_inside(folder, name, what, max_bytes)
+    path = file_inside(folder, name, what, JSON_BYTES)
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
     except (OSError, ValueError, RecursionError) as error:

@@ -6,7 +6,7 @@
 Tunes a prompt for every row and seed and counts right answers on the valid split, which has no say in the
 tuning: the last weights are counted, not the best. Recordings become units once. Every result is kept in the
 run folder at once, so the same command goes on where it was stopped; what is there becomes docs/ablation.md
-with its plot.
+with its plot. A tuning of 600 steps takes 1 to 4 minutes on one thread, all rows with three seeds over an hour.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import torch
 from tqdm import tqdm
 
 from speechprompt.answer_form import AnswerForm
+from speechprompt.cli import run_command
 from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.unit_lm import new_lm
@@ -198,10 +200,7 @@ def measure(args: argparse.Namespace) -> None:
             bar.write(f"{row.name}, seed {seed}: {result['accuracy']:.1%}, {result['seconds']:.0f} s")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FILE.parquet")
     parser.add_argument(
         "--task", default="keyword_spotting", help="one of one label (default: keyword_spotting)"
@@ -220,24 +219,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/ablation"), help="units and results, kept")
     parser.add_argument("--out", type=Path, default=PAGE)
     parser.add_argument("--only-table", action="store_true", help="write the page from the results so far")
-    args = parser.parse_args(argv)
-    try:
-        if not args.only_table:
-            if args.data is None or not args.data.is_file():
-                raise SpeechPromptError("Give the labelled recordings with --data FILE.parquet.")
-            with run_folder(args.run):
-                measure(args)
-        results = done_before(args.run)
-        if not results:
-            raise SpeechPromptError(
-                "The run folder has no results yet: let the tuning go on, or give its --run."
-            )
-        settings = read_json(args.run, SETTINGS, "Ablation")
-        page.write(args.out, settings, {row.name: row.title for row in ROWS}, results)
-    except SpeechPromptError as error:
-        parser.error(str(error))
+
+
+def run(args: argparse.Namespace) -> None:
+    if not args.only_table:
+        if args.data is None or not args.data.is_file():
+            raise SpeechPromptError("Give the labelled recordings with --data FILE.parquet.")
+        with run_folder(args.run):
+            measure(args)
+    results = done_before(args.run)
+    if not results:
+        raise SpeechPromptError("The run folder has no results yet: let the tuning go on, or give its --run.")
+    settings = read_json(args.run, SETTINGS, "Ablation")
+    page.write(args.out, settings, {row.name: row.title for row in ROWS}, results)
     print(f"the table is in {args.out}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("python -m studies.ablation", sys.modules[__name__]))

@@ -5,6 +5,7 @@
 
 An order is drawn slot by slot, said as a customer would, in one of 140 voices at a pace and pitch drawn too. The file
 has the columns of the packed speech, all rows in the train split. Needs espeak-ng 1.51 or newer on the PATH.
+Takes a few minutes for 4000 orders.
 """
 
 from __future__ import annotations

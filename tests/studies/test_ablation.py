@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from speechprompt.cli import run_command
 from speechprompt.units import Units
 from studies.ablation import data
 from tests.tiny import N_UNITS, make_backbone
@@ -58,7 +59,7 @@ def results(tmp_path: Path) -> list[dict]:
 
 
 def test_every_row_is_tuned_and_on_the_page(ablation: ModuleType, command: list[str], tmp_path: Path) -> None:
-    ablation.main([*command, "--seeds", "2"])
+    assert run_command("ablation", ablation, [*command, "--seeds", "2"]) == 0
     found = results(tmp_path)
     assert [(r["row"], r["seed"]) for r in found] == [(row.name, s) for s in (0, 1) for row in ablation.ROWS]
     parameters = {r["row"]: r["parameters"] for r in found}
@@ -81,22 +82,21 @@ def test_goes_on_where_it_was_stopped_to_the_same_results(
     ablation: ModuleType, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     some = ["--seeds", "1", "--only", "length-2", "fine-tuning", "random-lm"]
-    ablation.main([*command, *some])
+    assert run_command("ablation", ablation, [*command, *some]) == 0
     whole = results(tmp_path)
     path = tmp_path / "run" / "results.jsonl"
     lines = path.read_text().splitlines()
     path.write_text(lines[0] + "\n" + lines[1][:40])  # as a kill leaves it
-    ablation.main([*command, *some, "--only-table"])
+    assert run_command("ablation", ablation, [*command, *some, "--only-table"]) == 0
     assert "full fine-tuning" not in (tmp_path / "page.md").read_text()
-    ablation.main([*command, *some])
+    assert run_command("ablation", ablation, [*command, *some]) == 0
     again = ablation.done_before(tmp_path / "run")
     assert [(r["row"], r["accuracy"]) for r in again] == [(r["row"], r["accuracy"]) for r in whole]
     assert "2 tunings of 6 steps" in capsys.readouterr().out
-    ablation.main([*command, *some, "--fine-tuning-lr", "0.0003"])
+    assert run_command("ablation", ablation, [*command, *some, "--fine-tuning-lr", "0.0003"]) == 0
     assert "1 tuning of 6 steps" in capsys.readouterr().out
     assert "of 0.0003," in (tmp_path / "page.md").read_text()
-    with pytest.raises(SystemExit):
-        ablation.main([*command, *some, "--steps", "7"])
+    assert run_command("ablation", ablation, [*command, *some, "--steps", "7"]) == 2
     assert "holds another ablation" in capsys.readouterr().err
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import soundfile
 import torch
 
 from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
 from speechprompt.data.dataset import read
 from speechprompt.evaluation.evaluate import evaluate, to_units
 from speechprompt.tasks import TASKS, Task
@@ -136,7 +136,6 @@ def test_the_command_writes_what_it_prints(
 ) -> None:
     out, folder = tmp_path / "accuracy.md", str(backbones[0].folder)
     command = [
-        "accuracy.py",
         str(tmp_path / "data"),
         "--backbone",
         folder,
@@ -145,19 +144,16 @@ def test_the_command_writes_what_it_prints(
         "--out",
         str(out),
     ]
-    monkeypatch.setattr(sys, "argv", command)
-    accuracy.main()
+    assert run_command("accuracy", accuracy, command) == 0
     said = capsys.readouterr().out.strip()
     text = out.read_text(encoding="utf-8")
     assert said.startswith("| task |") and text.endswith(f"{said}\n") and str(tmp_path) not in text
     assert "quiet room" not in text
-    monkeypatch.setattr(sys, "argv", [*command, "--pauses", "0.5"])
-    accuracy.main()
+    assert run_command("accuracy", accuracy, [*command, "--pauses", "0.5"]) == 0
     text = out.read_text(encoding="utf-8")
     assert " --split test --pauses 0.5 --" in text and "has 0.5 s of a quiet room more" in text
     capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", [*command, "--json"])
-    accuracy.main()
+    assert run_command("accuracy", accuracy, [*command, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert row["task"] == "colours" and row["split"] == "test" and row["figures"]["n"] == 6
     for change, said in (
@@ -166,9 +162,8 @@ def test_the_command_writes_what_it_prints(
         (["--pauses", "11"], "between 0 and 10 seconds"),
         (["--out", str(tmp_path / "no" / "a.md")], "folder of --out"),
     ):
-        monkeypatch.setattr(sys, "argv", [*command, *change])
-        with pytest.raises(SystemExit, match=said):
-            accuracy.main()
+        assert run_command("accuracy", accuracy, [*command, *change]) == 2
+        assert said in capsys.readouterr().err
 
 
 def made_units(n: int, seed: int) -> list[torch.Tensor]:
@@ -261,10 +256,9 @@ def test_bounds_of_a_task(
     write(data / "transcripts.parquet", units)
 
     def run(backbone: Backbone, task: str) -> str:
-        command = ["bounds.py", str(data), "--task", task, "--backbone", str(backbone.folder), "--clips", "9"]
-        monkeypatch.setattr(sys, "argv", command)
-        bounds.main()
-        return capsys.readouterr().out
+        command = [str(data), "--task", task, "--backbone", str(backbone.folder), "--clips", "9"]
+        code, printed = run_command("bounds", bounds, command), capsys.readouterr()
+        return printed.err if code else printed.out
 
     said = run(deaf, "colours")
     assert (
@@ -277,8 +271,7 @@ def test_bounds_of_a_task(
         ("spelled_words", "is not a task of one label or of slots"),
         ("lost", "gone.parquet not found"),
     ):
-        with pytest.raises(SystemExit, match=error):
-            run(tiny, task)
+        assert error in run(tiny, task)
 
 
 def test_precision_counts_what_16_bits_change(
@@ -295,9 +288,9 @@ def test_precision_counts_what_16_bits_change(
     rows = [{"split": "valid", "units": [i, 2 * i, 3], "label": COLOURS[i % 3]} for i in range(6)]
     write(tmp_path / "transcripts.parquet", rows)
     out = tmp_path / "precision.md"
-    command = ["precision.py", str(tmp_path), "--backbone", str(folder), "--backbone", str(deaf)]
-    monkeypatch.setattr(sys, "argv", [*command, "--most", "4", "--device", "cpu", "--out", str(out)])
-    precision.main()
+    command = [str(tmp_path), "--backbone", str(folder), "--backbone", str(deaf)]
+    options = ["--most", "4", "--device", "cpu", "--out", str(out)]
+    assert run_command("precision", precision, [*command, *options]) == 0
     said = capsys.readouterr().out.strip()
     heard, given, mean = ([cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines()[2:])
     plain, rough = Backbone(folder), Backbone(folder, dtype=torch.bfloat16)
@@ -309,6 +302,5 @@ def test_precision_counts_what_16_bits_change(
     units = [Units.from_frames(ids) for ids in ([1, 1, 2, 3], [1, 2, 2, 3])]
     assert precision.frames_changed(units[:1], units[1:]) == 0.25
     assert said in out.read_text() and "bfloat16 against those in float32" in out.read_text()
-    monkeypatch.setattr(sys, "argv", [*command, "--most", "0"])
-    with pytest.raises(SystemExit, match="--most must be 1"):
-        precision.main()
+    assert run_command("precision", precision, [*command, "--most", "0"]) == 2
+    assert "--most must be 1" in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import soundfile
 import torch
 
 from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
 from speechprompt.tasks import TASKS, Task
 from studies import confounds
 from tests.tiny import make_backbone, make_prompt
@@ -98,10 +98,9 @@ def test_the_classifier_learns_what_can_be_learnt() -> None:
     assert confounds.balanced_accuracy(torch.tensor([0, 0, 0, 1]), torch.zeros(4), 2)[0] == 0.5
 
 
-def test_the_command_prints_a_table_and_json(folder: Path, backbone: Path, monkeypatch, capsys) -> None:
+def test_the_command_prints_a_table_and_json(folder: Path, backbone: Path, capsys) -> None:
     options = ["--task", "fake_speech", "--train", "12", "--test", "12", "--json"]
-    monkeypatch.setattr(sys, "argv", ["confounds.py", str(folder), "--backbone", str(backbone), *options])
-    assert confounds.main() == 0
+    assert run_command("confounds", confounds, [str(folder), "--backbone", str(backbone), *options]) == 0
     printed = capsys.readouterr().out
     assert "| as it is | classifier |" in printed and "| as it is | prompt |" in printed
     (figures,) = json.loads(printed.splitlines()[-1])["tasks"]
