@@ -40,6 +40,20 @@ mypy
 say "import contract"
 lint-imports
 tests=(python -m pytest -m "not slow and not gpu")
+say "known vulnerabilities of what requirements.lock pins"
+if ! command -v pip-audit >/dev/null; then
+    echo "not looked for: pip-audit is not installed (pip install pip-audit)"
+else
+    found=$(pip-audit -r requirements.lock --require-hashes --disable-pip --progress-spinner off 2>&1) || true
+    if grep -q '^Found [0-9]* known vulnerabilit' <<<"$found"; then
+        echo "$found"
+        exit 1
+    elif grep -q 'No known vulnerabilities found' <<<"$found" && ! grep -q 'could not be audited' <<<"$found"; then
+        echo "none"
+    else
+        echo "not looked for in all: $(grep . <<<"$found" | tail -n 1)"
+    fi
+fi
 say "pytest, all but the browser: two processes of one thread each"
 OMP_NUM_THREADS=1 "${tests[@]}" -n 2 --dist loadfile --ignore tests/browser
 say "pytest, the browser: one at a time, as its pages must answer while a microphone plays"
