@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -39,12 +40,25 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def check_port(host: str | None, port: int) -> None:
+    """End with a sentence where nobody can listen on the port; gradio would say it in a traceback."""
+    family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
+    try:
+        with socket.create_server((host or "127.0.0.1", port), family=family):
+            pass
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        sys.exit(f"app.py: port {port} cannot be used ({why}): give another with --port, or none.")
+
+
 # The models are small: two threads are as fast as four, and a thread for every core makes all of them
 # wait (measured: 60 times longer) as soon as something else wants one. One core is left to the server.
 torch.set_num_threads(min(2, max(1, usable_cores() // 2)))
 keep_freed_memory()
 
 arguments = parse() if __name__ == "__main__" else argparse.Namespace(host=None, port=None, backbone="mini")
+if arguments.port is not None:
+    check_port(arguments.host, arguments.port)
 try:
     desk = desk_of(arguments.backbone, EXAMPLES)
 except SpeechPromptError as error:

@@ -267,10 +267,10 @@ class Backbone:
 
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; the error lists the known ones, or says why this one is refused."""
-        if task in self.prompts:
+        if isinstance(task, str) and task in self.prompts:
             return self.prompts[task]
         self._require_lm()
-        if task in self.refused:
+        if isinstance(task, str) and task in self.refused:
             raise SpeechPromptError(self.refused[task])
         raise SpeechPromptError(
             f"Backbone {self.name} has no task {str(task)[:80]!r}; its tasks are: {', '.join(self.prompts) or 'none'}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import io
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +75,12 @@ def build_parser(group: str = "") -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a file's name may be no text, or more than the terminal can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     command = " ".join(argv[: 2 if argv[:1] and argv[0] in GROUPS else 1])
     if command not in COMMANDS:
         group = argv[0] if argv[:1] and argv[0] in GROUPS else ""

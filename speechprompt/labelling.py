@@ -74,8 +74,10 @@ def label(
         raise SpeechPromptError(f"The folder of {out.name} does not exist: make it first.")
     if workers < 0:
         raise SpeechPromptError("The number of workers must be 0 or more.")
-    asked = dict.fromkeys(tasks or backbone.prompts)
-    prompts = [task if isinstance(task, Prompt) else backbone.prompt(task) for task in asked]
+    asked = [
+        task if isinstance(task, Prompt) else backbone.prompt(task) for task in tasks or backbone.prompts
+    ]
+    prompts = list({prompt.task: prompt for prompt in asked}.values())
     if not prompts:
         raise SpeechPromptError(f"Backbone {backbone.name} has no tasks to answer.")
     clips = open_clips(source)

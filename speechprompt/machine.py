@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,8 +47,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def memory_guard() -> Iterator[None]:
     """Turn the lack of memory of a device or of the machine into a SpeechPromptError.
 
-    What the failed work held is freed with the error, so whoever catches it can go on.
+    What the failed work held is freed with the error, so whoever catches it can go on. All work of the models
+    passes here, so a process in which they cannot work is told so here, too.
     """
+    check_process()
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -58,6 +62,21 @@ def memory_guard() -> Iterator[None]:
         raise SpeechPromptError(
             f"The {where} has no memory left for this: try again in a moment, or with less at a time."
         ) from error
+
+
+_worked_in: int | None = None  # the process in which the models first worked
+
+
+def check_process() -> None:
+    """Raise SpeechPromptError in a process forked after the models had worked, which would wait for ever."""
+    global _worked_in
+    if _worked_in is None:
+        _worked_in = os.getpid()
+    if _worked_in != os.getpid() and "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
+        raise SpeechPromptError(
+            "This process was forked after the models had been used, without the threads that they need: start it by "
+            "spawn, or call torch.set_num_threads(1) in it."
+        )
 
 
 @cache

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ class SpeechPrompt:
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; SpeechPromptError lists the known tasks when it is none of them."""
         prompts = self.prompts
-        if task not in prompts:
+        if not isinstance(task, str) or task not in prompts:
             known = ", ".join(prompts) or "none"
             raise SpeechPromptError(
                 f"There is no task {str(task)[:80]!r} on backbone {self.backbone.name}; its tasks are: {known}."
@@ -156,8 +156,9 @@ class SpeechPrompt:
         """The prompts of these tasks, and the LM that has them: `add` puts another one in its place."""
         prompted = self._prompted
         known = {prompt.task: prompt for prompt in prompted.prompts}
-        names = known if tasks is None else [tasks] if isinstance(tasks, str) else tasks
-        prompts = [known.get(name) or self.prompt(name) for name in names]
+        several = isinstance(tasks, Iterable) and not isinstance(tasks, str)
+        names: Iterable[Any] = known if tasks is None else tasks if several else [tasks]  # type: ignore[assignment]
+        prompts = [(isinstance(name, str) and known.get(name)) or self.prompt(name) for name in names]
         if not prompts:
             raise SpeechPromptError(f"Choose at least one task of backbone {self.backbone.name}.")
         return prompted, prompts

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, keep_freed_memory, time_limit
+from tests import tiny
 
 # A process of its own, since the setting stays; numpy asks the C library for memory as PyTorch does.
 PAGES = """
@@ -56,3 +59,28 @@ def test_memory_is_kept_for_the_next_batch() -> None:
         pytest.skip("the C library is not glibc, which alone can be told")
     assert pages_fetched("kept") < 100
     assert pages_fetched("as it comes") > 1000  # else there is no more need for this
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_forked_after_the_models_worked_says_so_and_does_not_hang(tmp_path: Path) -> None:
+    code = """
+import os, sys, torch
+from tests import tiny
+from speechprompt import SpeechPrompt, SpeechPromptError
+sp, recording = SpeechPrompt.from_pretrained(sys.argv[1], "cpu"), (16_000, tiny.make_waveform())
+torch.set_num_threads(2)
+label = sp.classify(recording)[0].label
+if os.fork() == 0:
+    try:
+        sp.classify(recording)
+    except SpeechPromptError as error:
+        print(error, flush=True)
+    torch.set_num_threads(1)
+    print(sp.classify(recording)[0].label == label, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    command = [sys.executable, "-c", code, str(tiny.make_backbone(tmp_path))]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+    sentence, same = done.stdout.splitlines()
+    assert sentence.startswith("This process was forked after the models had been used") and same == "True"

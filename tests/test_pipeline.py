@@ -231,3 +231,13 @@ def test_gpu_answers_as_the_cpu(root, sp):
         sp.classify_units([[1, 2, 3]])[0], on_gpu.classify_units([[1, 2, 3]])[0], strict=True
     ):
         assert one.scores == pytest.approx(other.scores, abs=1e-3)
+
+
+@pytest.mark.parametrize("tasks", [[["colours"]], [{}], 5, [None], [b"colours"]])
+def test_a_task_that_is_no_name_is_one_sentence(tmp_path, tasks):
+    backbone = make_backbone(tmp_path)
+    sp = SpeechPrompt.from_pretrained(backbone, "cpu")
+    with pytest.raises(SpeechPromptError, match="There is no task .* its tasks are: colours, fruit"):
+        sp.classify((16_000, make_waveform()), tasks)
+    with pytest.raises(SpeechPromptError, match="has no task"):
+        sp.backbone.prompt(tasks if tasks == 5 else tasks[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -316,3 +317,24 @@ def test_a_channel_that_is_none_is_refused(backbone: str, tmp_path, capsys) -> N
     with pytest.raises(SystemExit, match="2"):
         main(["tune", "--task", "x", "--data", "d.parquet", "--channel", "quiet"])
     assert "controlled" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+def test_a_path_that_is_no_utf_8_is_printed_all_the_same(backbone: str, clip: str, tmp_path) -> None:
+    odd = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.mkdir(odd)
+    shutil.copyfile(clip, os.path.join(odd, b"\xff.wav"))
+    for arguments in (
+        ["classify", os.path.join(odd, b"\xff.wav"), b"--task", b"colours"],
+        ["units", os.path.join(odd, b"\xff.wav")],
+        ["label", odd, b"--task", b"colours", b"--workers", b"0", b"--out", os.path.join(odd, b"\xff.csv")],
+    ):
+        command = [sys.executable, "-m", "speechprompt", *arguments, "--backbone", backbone]
+        environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most terminals
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0 and done.stdout, done.stderr
+    assert os.path.isfile(os.path.join(odd, b"\xff.csv"))
+    done = subprocess.run(
+        [*command[:4], os.path.join(odd, b"no.wav")], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
