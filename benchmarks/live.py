@@ -23,7 +23,6 @@ from tqdm import tqdm, trange
 from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.live import Event, Listener
-from speechprompt.machine import keep_freed_memory
 from speechprompt.pipeline import SpeechPrompt
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -69,7 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    keep_freed_memory()  # as the app and the command line do
     pipeline = SpeechPrompt.from_pretrained(args.backbone, "cpu")
     rng = np.random.default_rng(0)
     sounds = {task: words(task, rng) for task in pipeline.tasks}

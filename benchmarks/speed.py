@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from speechprompt.cli import run_command
-from speechprompt.machine import keep_freed_memory
 
 # Functions of speed_sections.
 SECTIONS = ("tasks", "reference", "length", "batch", "tuning", "label")
@@ -75,7 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    keep_freed_memory()  # as the app and the command line do
 
     # Not above: `label` starts processes that import this file again, and they need none of it.
     import torch
