@@ -6,7 +6,6 @@ gradio by itself would fetch what an address names, and refuse a path of the ser
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -33,8 +32,13 @@ FILES: dict[str, Any] = {"type": "array", "items": FILE}  # schema of an input t
 NOT_UPLOADED = (
     "Only a file that you uploaded can be read: send the recording itself, not its path or address."
 )
+TOO_MANY_FILES = "The request names too many files: send fewer at a time."
 NOT_UNDERSTOOD = "The request cannot be understood: see the page's API description for what is asked here."
-OWN_FILE = re.compile(r"https?://[^?#]*?/gradio_api/file=([^?#]+)")  # as this server names what it was sent
+OWN_FILE = "/gradio_api/file="  # comes before the path where this server names what it was sent
+# Everything here runs on the event loop, where nobody else is answered meanwhile. A longer path names no
+# file, and resolving one takes time that grows with the square of its length.
+MAX_PATH = 4096  # characters
+MAX_REQUEST_FILES = 1000  # each is looked up on the disk
 
 
 class Page(gr.Blocks):
@@ -61,20 +65,25 @@ class Page(gr.Blocks):
         self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any
     ) -> dict[str, Any]:
         asked = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        files: list[dict[str, Any]] = []
         with understood():
             inputs = [uploaded(named(*pair)) for pair in zip_longest(asked.inputs[: len(inputs)], inputs)]
-            traverse(inputs, lambda file: self._check(file, options.get("session_hash")), names_a_file)
+            traverse(inputs, files.append, names_a_file)
+            if len(files) > MAX_REQUEST_FILES:
+                raise gr.Error(TOO_MANY_FILES, print_exception=False)
+            for file in files:
+                self._check(file, options.get("session_hash"))
         with time_limit():  # for every event and endpoint alike, from here into the thread that it runs in
             return await super().process_api(block_fn, inputs, *args, **options)
 
-    def _check(self, file: dict[str, Any], session: str | None) -> dict[str, Any]:
-        path = Path(os.path.realpath(file["path"])) if "\0" not in file["path"] else Path("/")
+    def _check(self, file: dict[str, Any], session: str | None) -> None:
+        named = file["path"]
+        path = Path(os.path.realpath(named)) if "\0" not in named and len(named) <= MAX_PATH else Path("/")
         # gradio takes anything in its folder, the folder itself too, and would later fail to delete that.
         inside = path.parent.parent == self.uploads.folder and not path.is_dir()
-        if is_http_url_like(file["path"]) or not inside:
+        if is_http_url_like(named) or not inside:
             raise gr.Error(NOT_UPLOADED, print_exception=False)
         self.uploads.used(path, session or "")
-        return file
 
     async def preprocess_data(self, *args: Any, **options: Any) -> Any:
         with understood():
@@ -100,6 +109,8 @@ def named(block: Any, value: Any) -> Any:
     """Files of a list as MCP clients give them: as plain text, which gradio unwraps for single files alone."""
     if getattr(block, "_api_info", None) is not FILES or not isinstance(value, list):
         return value
+    if len(value) > MAX_REQUEST_FILES:
+        raise gr.Error(TOO_MANY_FILES, print_exception=False)
     return [{"path": item, "meta": META} if isinstance(item, str) else item for item in value]
 
 
@@ -110,9 +121,18 @@ def uploaded(value: Any) -> Any:
         path = file["path"]
         if isinstance(path, str) and "://" not in path and not path.startswith("data:"):
             return file
-        own = OWN_FILE.fullmatch(str(path))
-        if own is None:
+        own = own_path(str(path))
+        if not own:
             raise gr.Error(NOT_UPLOADED, print_exception=False)
-        return {**file, "path": unquote(own[1]), "url": None}
+        return {**file, "path": own, "url": None}
 
     return traverse(value, local, is_file_obj_with_meta)
+
+
+def own_path(address: str) -> str:
+    """The path in an http(s) address under which this server gives an upload back; "" for any other address."""
+    scheme, _, rest = address.partition("://")
+    if scheme not in ("http", "https") or "?" in rest or "#" in rest:
+        return ""
+    path = rest.partition(OWN_FILE)[2]
+    return unquote(path) if len(path) <= 3 * MAX_PATH else ""
