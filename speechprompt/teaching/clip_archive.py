@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,8 @@ from speechprompt.storage.zip_reading import Bounds, open_zip
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 MAX_FILE_BYTES = 12 << 20
 MAX_TABLE_BYTES = 1 << 20
+MAX_COLUMNS = 100
+MAX_CELL = 400  # characters of a file's path or a label
 BOUNDS = Bounds(files=2000, file_bytes=MAX_FILE_BYTES, all_bytes=200 << 20)
 
 
@@ -40,24 +42,46 @@ def read_table(data: bytes) -> list[tuple[str, str]]:
     try:
         text = data.decode("utf-8-sig")
         separator = max(",;\t", key=(text.partition("\n")[0]).count)
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+        return list(_pairs(csv.reader(io.StringIO(text, newline=""), delimiter=separator)))
     except (UnicodeDecodeError, csv.Error) as error:
         raise SpeechPromptError("The table cannot be read: save it as CSV in UTF-8.") from error
-    pairs = []
+
+
+def _pairs(rows: Iterator[list[str]]) -> Iterator[tuple[str, str]]:
+    """(file, label) of each row; no row is kept, so that a table takes no more memory than its text."""
+    head = next(rows, [])
+    if len(head) > MAX_COLUMNS:
+        raise SpeechPromptError(f"The table has more than {MAX_COLUMNS} columns: keep file and label.")
+    head = [name.strip().lower() for name in head]
+    if head.count("file") != 1 or head.count("label") != 1:
+        raise SpeechPromptError(
+            "The table needs the columns file and label, each named once in its first row."
+        )
+    file, label = head.index("file"), head.index("label")
+    number = 0
     for row in rows:
-        named = {str(key).strip().lower(): value for key, value in row.items() if isinstance(value, str)}
-        if not named.keys() >= {"file", "label"}:
+        if not row:  # an empty line
+            continue
+        number += 1
+        if number > BOUNDS.files:
+            raise SpeechPromptError(f"The table has more than {BOUNDS.files} rows: split it up.")
+        if len(row) <= max(file, label):
             raise SpeechPromptError("The table needs the columns file and label, filled in every row.")
-        pairs.append((named["file"].strip().replace("\\", "/").removeprefix("./"), named["label"].strip()))
-    if not pairs:
+        if max(len(row[file]), len(row[label])) > MAX_CELL:
+            raise SpeechPromptError(f"The table has a file or label of more than {MAX_CELL} characters.")
+        yield row[file].strip().replace("\\", "/").removeprefix("./"), row[label].strip()
+    if not number:
         raise SpeechPromptError("The table is empty: name a file and its label in every row.")
-    return pairs
 
 
 def by_table(pairs: list[tuple[str, str]], files: Mapping[str, Path | bytes]) -> list[LabelledFile]:
-    """Give the files (by name) the labels of a table; every row must find its file."""
+    """Give the files (by name) the labels of a table; every row must find its file, and a file of its own."""
     found = []
+    seen: set[str] = set()
     for name, label in pairs:
+        if name in seen:
+            raise SpeechPromptError(f"The table names {name[:80]!r} twice: give each file one row.")
+        seen.add(name)
         if name not in files:
             raise SpeechPromptError(f"The table names {name[:80]!r}, which is not among the files.")
         source = files[name]

@@ -6,8 +6,11 @@ import io
 import json
 import stat
 import struct
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +170,12 @@ def test_clips_by_folder_and_by_table() -> None:
         ({"on/a.wav": b"", "labels.csv": b"file,label\nb.wav,on"}, "'b.wav', which is not among the files"),
         ({"on/a.wav": b"", "labels.csv": b"name,word\nb,on"}, "needs the columns file and label"),
         ({"on/a.wav": b"", "labels.csv": b"file,label\n"}, "table is empty"),
+        ({"on/a.wav": b"", "labels.csv": b"file,label,label\na,b,c"}, "each named once"),
+        ({"on/a.wav": b"", "labels.csv": b"label,x,file\na,b"}, "filled in every row"),
+        ({"on/a.wav": b"", "labels.csv": b"file,label\non/a.wav,a\non/a.wav,b"}, "'on/a.wav' twice"),
+        ({"on/a.wav": b"", "labels.csv": b"file,label\n" + b"a,b\n" * 2001}, "more than 2000 rows"),
+        ({"on/a.wav": b"", "labels.csv": b"file,label" + b",c" * 99 + b"\na,b"}, "more than 100 columns"),
+        ({"on/a.wav": b"", "labels.csv": b"file,label\na," + b"b" * 401}, "more than 400 characters"),
         ({"on/a.wav": b"", "labels.csv": b"\xff\xfe\x00"}, "save it as CSV in UTF-8"),
         ({"on/a.wav": b"", "1.csv": b"", "2.csv": b""}, "several tables"),
         ({"../on/a.wav": b""}, "points out of it"),
@@ -176,3 +185,38 @@ def test_clips_by_folder_and_by_table() -> None:
 def test_bad_archives_of_clips(files: dict[str, bytes], said: str) -> None:
     with pytest.raises(SpeechPromptError, match=said):
         read_zip(zipped(files))
+
+
+BOMBS = {
+    "a wide head over short rows": lambda n: b"file,label" + b",a" * (n // 4) + b"\na,b" * (n // 8),
+    "a head of 100 columns over short rows": lambda n: b"file,label" + b",a" * 98 + b"\na,b" * (n // 4),
+    "wide rows": lambda n: b"file,label\na,b" + b"," * n,
+    "many wide rows": lambda n: b"file,label\n" + (b"a,b" + b",cd" * 1000 + b"\n") * (n // 3004),
+    "empty lines": lambda n: b"file,label\n" + b"\n" * n,
+    "one cell": lambda n: b'file,label\na,"' + b"b" * n,
+    "quotes": lambda n: b"file,label\na," + b'"' * n,
+}
+
+
+def read(table: bytes) -> float:
+    """Read a table or be refused; how many seconds that took."""
+    began = time.thread_time()
+    with suppress(SpeechPromptError):
+        read_table(table)
+    return time.thread_time() - began
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_table_takes_time_and_memory_as_it_is_long(bomb: str) -> None:
+    """Measured as what ten times the text costs more, up to the longest that is read."""
+    before = 0.0
+    for size in (10_000, 100_000, 1_000_000):
+        table = BOMBS[bomb](size)
+        took = min(read(table) for _ in range(3))
+        assert not before or took < 20 * before
+        before = max(took, 0.01)
+        tracemalloc.start()
+        read(table)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 100 * len(table) + 1_000_000, f"{len(table)} bytes took {peak}"

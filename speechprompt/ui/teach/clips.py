@@ -157,6 +157,7 @@ def take(session: Session, chosen: str, paths: list[Path]) -> str:
     files: list[LabelledFile] = [file for archive in archives for file in read_zip(archive)]
     if tables:
         pairs = [pair for table in tables for pair in read_table(table.read_bytes())]
+        session.check_room(len(pairs), 0)
         pairs = [(Path(name).name, label) for name, label in pairs]  # a browser tells no folders
         files += by_table(pairs, {path.name: path for path in paths if path not in (*tables, *archives)})
     elif not archives or len(paths) > len(archives):
