@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -138,5 +139,5 @@ def answer_panel(value: str, field: str = "sp-panel") -> gr.HTML:
 
 
 def panel(value: str, summary: str = "") -> gr.HTML:
-    """The answer panel's new content; `summary` is what a screen reader says."""
-    return gr.HTML(value=value, summary=summary)
+    """The answer panel's new content; `summary` is plain text, which a screen reader says."""
+    return gr.HTML(value=value, summary=escape(summary))

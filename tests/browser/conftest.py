@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +32,23 @@ MICROPHONE_RATE = 48_000  # Chromium's fake device plays 16-bit WAV at its own r
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`python app.py` on a free port, in another folder than the repository; yields its address."""
-    log_path = tmp_path_factory.mktemp("app") / "log"
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(log_path.parent / "gradio")}
+    """`python app.py` with what it offers by itself; yields its address."""
+    with running_app(tmp_path_factory.mktemp("app")) as address:
+        yield address
+
+
+@contextmanager
+def running_app(folder: Path, *arguments: str) -> Iterator[str]:
+    """`python app.py` on a free port, in a folder that is not the repository's; gives its address."""
+    log_path = folder / "log"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")}
     environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     with log_path.open("w") as log:
         app = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")],
+            [sys.executable, str(ROOT / "app.py"), *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=log_path.parent,
+            cwd=folder,
             env=environment,
         )
     try:
@@ -92,8 +99,14 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     running.close()
 
 
-def open_page(browser: Browser, server: str, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> Page:
-    """A fresh page of the app, ready to use; a script error in it fails the test that opened it."""
+def open_page(
+    browser: Browser,
+    server: str,
+    size: tuple[int, int] = DESKTOP,
+    scheme: str = "light",
+    script: str = "",
+) -> Page:
+    """A fresh page of the app, ready to use; script: JavaScript that runs before anything of the page."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,  # type: ignore[arg-type]
@@ -101,6 +114,7 @@ def open_page(browser: Browser, server: str, size: tuple[int, int] = DESKTOP, sc
     )
     page = context.new_page()
     page.set_default_timeout(20_000)
+    page.add_init_script(script)
     page.goto(server)
     page.wait_for_selector("#sp-task")
     page.wait_for_function("document.querySelector('#sp-task-hint').textContent")

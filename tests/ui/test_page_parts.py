@@ -23,6 +23,7 @@ from speechprompt.ui.classify import answer as answers
 from speechprompt.ui.classify import timeline
 from speechprompt.ui.classify.events import Try
 from speechprompt.ui.complaints import UNEXPECTED
+from speechprompt.ui.controls import panel
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.endpoints import Endpoints
 from speechprompt.ui.page import build
@@ -144,6 +145,7 @@ def test_nothing_from_outside_becomes_markup() -> None:
         answers.result(answer, slots, np.zeros(640, np.float32), [HOSTILE]),
         answers.result(answer, sequence, np.zeros(640, np.float32), [HOSTILE]),
         figures.empty(prompt),
+        panel("", HOSTILE).props["summary"],
         figures.alert(HOSTILE),
         figures.note(HOSTILE),
         figures.header(HOSTILE),

@@ -24,7 +24,7 @@ from speechprompt.live import Event, Listener
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.controls import Update
+from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
 
@@ -112,12 +112,12 @@ class LiveDesk:
                 keep(seat, events)
                 full = seat.listener.seconds >= LIMIT_SECONDS
                 state = "hearing" if seat.listener.speaking else "listening"
-                panel = shown(seat, [e for e in events if e.final])
+                answer = shown(seat, [e for e in events if e.final])
             if message.get("kind") == "stop" or full:
                 self.leave(token)
                 limit = f"Listening ended after {LIMIT_SECONDS / 60:g} minutes: start again to go on."
-                return reply(sequence, "off", limit if full else ""), panel, None
-            return reply(sequence, state), panel, token
+                return reply(sequence, "off", limit if full else ""), answer, None
+            return reply(sequence, state), answer, token
         except Exception as error:
             self.leave(token)
             what = f"The Live tab could not answer task {task!r} on backbone {backbone!r}"
@@ -188,8 +188,8 @@ def reply(sequence: Any, state: str, message: str = "") -> gr.HTML:
 def shown(seat: Seat | None, final: list[Event] | None = None) -> gr.HTML:
     """The panel; a screen reader says final answers only."""
     if seat is None:
-        return gr.HTML(value=live_figures.panel(None, [], [], 0.0), summary="")
+        return panel(live_figures.panel(None, [], [], 0.0))
     html = live_figures.panel(seat.current, list(seat.answers), seat.listener.ribbon, seat.listener.seconds)
     if not final:
         return gr.HTML(value=html)
-    return gr.HTML(value=html, summary="; ".join(f"{e.label}, {figures.percent(e.score)}" for e in final))
+    return panel(html, "; ".join(f"{e.label}, {figures.percent(e.score)}" for e in final))
