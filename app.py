@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -13,12 +14,21 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
+from speechprompt.errors import SpeechPromptError
+from speechprompt.ui.private_folder import use_private_folder
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as by Ctrl-C: all that was written goes
+try:
+    use_private_folder()  # before gradio is imported, which reads but once where to write
+except SpeechPromptError as error:
+    sys.exit(f"app.py: {error}")
+
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  # before torch, which it changes so that models can wait for a GPU
 
 import torch
 
-from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import keep_freed_memory
 from speechprompt.ui.page import build, launch_options
 from speechprompt.ui.zero_gpu import desk_of

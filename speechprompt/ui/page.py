@@ -26,8 +26,7 @@ MAX_WAITING = 96
 
 def build(desk: Desk) -> gr.Blocks:
     """The page of a desk; show it with `launch(**launch_options(desk))`."""
-    # delete_cache deletes what is left when the server stops; uploads.py deletes all along.
-    with Page(title="SpeechPrompt", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+    with Page(title="SpeechPrompt", analytics_enabled=False) as demo:
         demo.forget_ended_sessions()
         gr.HTML(html.header(Choices(desk).device_text()), apply_default_css=False, js_on_load=None)
         session = gr.State(Session())  # each visitor gets an empty one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -51,7 +50,6 @@ class Session:
         self.current: Prompt | None = None  # what the Teach tab tries, packs and publishes
         self.stop = Event()
         self.busy = Lock()  # held while a task is taught
-        self.folder: tempfile.TemporaryDirectory[str] | None = None  # of downloads; goes with the session
         self._made = 0
         self.everybody.add(self)
 

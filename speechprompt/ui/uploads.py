@@ -17,7 +17,8 @@ import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
 
 from speechprompt.machine import time_limit
-from speechprompt.ui.retention import Uploads, use_own_folder
+from speechprompt.ui.private_folder import uploads_folder
+from speechprompt.ui.retention import Uploads
 
 META = {"_type": "gradio.FileData"}  # by which gradio knows a file
 FILE = {
@@ -45,7 +46,7 @@ class Page(gr.Blocks):
     """gradio's page, which reads no file but those that were uploaded to it."""
 
     def __init__(self, **options: Any) -> None:
-        self.uploads = Uploads(use_own_folder())
+        self.uploads = Uploads(uploads_folder())
         super().__init__(**options)
 
     def launch(self, *args: Any, **options: Any) -> Any:
@@ -71,19 +72,25 @@ class Page(gr.Blocks):
             traverse(inputs, files.append, names_a_file)
             if len(files) > MAX_REQUEST_FILES:
                 raise gr.Error(TOO_MANY_FILES, print_exception=False)
+            session = str(options.get("session_hash") or "")
             for file in files:
-                self._check(file, options.get("session_hash"))
+                self._check(file, session)
         with time_limit():  # for every event and endpoint alike, from here into the thread that it runs in
-            return await super().process_api(block_fn, inputs, *args, **options)
+            answer = await super().process_api(block_fn, inputs, *args, **options)
+        # What is made for a session goes with it, as what it sent does.
+        traverse(
+            answer["data"], lambda file: self.uploads.used(resolved(file["path"]), session), names_a_file
+        )
+        return answer
 
-    def _check(self, file: dict[str, Any], session: str | None) -> None:
+    def _check(self, file: dict[str, Any], session: str) -> None:
         named = file["path"]
-        path = Path(os.path.realpath(named)) if "\0" not in named and len(named) <= MAX_PATH else Path("/")
+        path = resolved(named)
         # gradio takes anything in its folder, the folder itself too, and would later fail to delete that.
         inside = path.parent.parent == self.uploads.folder and not path.is_dir()
         if is_http_url_like(named) or not inside:
             raise gr.Error(NOT_UPLOADED, print_exception=False)
-        self.uploads.used(path, session or "")
+        self.uploads.used(path, session)
 
     async def preprocess_data(self, *args: Any, **options: Any) -> Any:
         with understood():
@@ -103,6 +110,11 @@ def understood() -> Iterator[None]:
 
 def names_a_file(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("path"), str)
+
+
+def resolved(path: str) -> Path:
+    """Where a path leads; the root for what can be none."""
+    return Path(os.path.realpath(path)) if "\0" not in path and len(path) <= MAX_PATH else Path("/")
 
 
 def named(block: Any, value: Any) -> Any:

@@ -40,9 +40,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def running_app(folder: Path, *arguments: str) -> Iterator[str]:
     """`python app.py` on a free port, in a folder that is not the repository's; gives its address."""
+    with app_process(folder, *arguments, GRADIO_TEMP_DIR=str(folder / "gradio")) as (_, address):
+        yield address
+
+
+@contextmanager
+def app_process(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """The process of `python app.py` with these variables, and its address; ended by SIGTERM."""
     log_path = folder / "log"
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")}
-    environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    environment |= variables
     with log_path.open("w") as log:
         app = subprocess.Popen(
             [sys.executable, str(ROOT / "app.py"), *arguments],
@@ -52,7 +60,7 @@ def running_app(folder: Path, *arguments: str) -> Iterator[str]:
             env=environment,
         )
     try:
-        yield wait_for_page(app, log_path)
+        yield app, wait_for_page(app, log_path)
     finally:
         app.terminate()
         app.wait(20)

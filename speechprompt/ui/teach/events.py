@@ -7,7 +7,6 @@ something is wrong; nothing that was given is lost by a mistake.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +15,8 @@ from queue import Empty, Queue
 from threading import Event, Thread
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
 from speechprompt import machine
 from speechprompt.errors import SpeechPromptError
@@ -129,7 +130,7 @@ class TeachingDesk:
             self.parts.session: session,
             self.parts.panel: gr.HTML(shown),
             self.parts.use: gr.update(visible=True),
-            self.parts.download: gr.update(value=self._pack(session, prompt), interactive=True),
+            self.parts.download: gr.update(value=self._pack(prompt), interactive=True),
             self.parts.answer: gr.HTML(""),
         }
         if try_backbone in self.desk.backbones:
@@ -137,12 +138,10 @@ class TeachingDesk:
             changes[self.parts.try_task] = gr.HTML(value=try_task, options=tasks)
         return changes
 
-    def _pack(self, session: Session, prompt: Prompt) -> str:
-        if session.folder is None:
-            session.folder = tempfile.TemporaryDirectory(prefix="speechprompt-")
-        path = Path(session.folder.name) / f"{prompt.task}.zip"
-        path.write_bytes(prompt_zip.pack(prompt, prompt_card(prompt, MADE)))
-        return str(path)
+    def _pack(self, prompt: Prompt) -> str:
+        """The prompt as a zip, kept as long as its session's recordings."""
+        packed = prompt_zip.pack(prompt, prompt_card(prompt, MADE))
+        return save_bytes_to_cache(packed, f"{prompt.task}.zip", get_upload_folder())
 
     def load(self, session: Session, path: str | None, try_task: str, try_backbone: str) -> Changes:
         """A prompt comes back from its zip."""
