@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, Playwright, expect
-from speechprompt.prompt_zip import pack
 
-from speechprompt import unit_lm
+from speechprompt.models import unit_lm
+from speechprompt.prompts.archive import pack
 from tests import tiny
 
 from .conftest import DESKTOP, EXAMPLES, launch, open_page, running_app, said_in_a_row
