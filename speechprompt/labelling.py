@@ -43,11 +43,15 @@ Row = list[Any]  # id, seconds, what is wrong, then label and score of every tas
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a run did: rows of the output, those among them without labels, seconds of sound answered now."""
+    """What a run did: rows of the output, those among them without labels, seconds of sound answered now.
+
+    left_out: other files in the folder, which have no row.
+    """
 
     rows: int
     failed: int
     seconds: float
+    left_out: int = 0
 
 
 def label(
@@ -101,7 +105,7 @@ def label(
             names = [f"{prompt.task}.{what}" for prompt in prompts for what in ("label", "score")]
             write(out, names, kept.rows())
     kept.path.unlink(missing_ok=True)
-    return Labelled(done, failed, seconds)
+    return Labelled(done, failed, seconds, clips.left_out)
 
 
 def chunks(

@@ -18,33 +18,38 @@ from typing import Any
 
 import numpy as np
 
-from speechprompt.audio import load as audio
+from speechprompt.audio.kinds import is_hidden, is_recording
+from speechprompt.audio.load import load
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.parquet import ParquetRows
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 AHEAD = 64  # clips that are decoded while others are answered; 250 MB where each is 60 s long
 
-Clip = tuple[str, Path | bytes | None]  # its id, and where it is
+Source = (
+    Path | bytes | dict[str, Any] | None
+)  # where a clip is; a row of data may hold {"bytes", "path"}, or nothing
+Clip = tuple[str, Source]  # its id, and where it is
 
 
 class FolderClips:
-    """The sound files in a folder and the folders in it, by extension; links to folders are not followed.
+    """The recordings in a folder and the folders in it, by name or content; links to folders are not followed.
 
-    An id is the path from the folder, with `/`; the order is that of the ids.
+    An id is the path from the folder, with `/`; the order is that of the ids. left_out: how many other files
+    there are, hidden ones aside.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.paths = sorted(
+        found = sorted(
             os.path.relpath(os.path.join(root, name), folder)
             for root, _, names in os.walk(folder)
             for name in names
-            if Path(name).suffix.lower() in SUFFIXES
         )
+        shown = [path for path in found if not is_hidden(Path(path))]
+        self.paths = [path for path in shown if is_recording(folder / path)]
+        self.left_out = len(shown) - len(self.paths)
         if not self.paths:
-            kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-            raise SpeechPromptError(f"The folder {folder.name} holds no sound files ({kinds}).")
+            raise SpeechPromptError(f"The folder {folder.name} holds no recordings.")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,13 +66,21 @@ class FolderClips:
 
 
 class ParquetClips:
-    """The rows of a parquet file with the column `audio` (bytes of sound files) and, if it likes, `id`."""
+    """The rows of a parquet file with the column `audio` and, if it likes, `id`.
+
+    audio: the bytes of sound files, or as data sets on the Hub have it, structs of bytes and path.
+    """
+
+    left_out = 0
 
     def __init__(self, path: Path) -> None:
         import pyarrow
 
         self.file = ParquetRows(path)
-        if self.file.types.get("audio") not in (pyarrow.binary(), pyarrow.large_binary()):
+        kind = self.file.types.get("audio", pyarrow.null())
+        if pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if kind not in (pyarrow.binary(), pyarrow.large_binary()):
             raise SpeechPromptError(f"{path.name} needs the column audio, with the bytes of sound files.")
         self.own_ids = "id" in self.file.names
         if not len(self):
@@ -102,10 +115,10 @@ def open_clips(path: Path) -> FolderClips | ParquetClips:
     raise SpeechPromptError(f"{path.name} is neither a folder nor a parquet file: check the path.")
 
 
-def decode(source: Path | bytes | None) -> np.ndarray | str:
+def decode(source: Source) -> np.ndarray | str:
     """The waveform of a clip, float32 [T] at 16 kHz, or the sentence that says why there is none."""
     try:
-        return audio.load(source)  # type: ignore[arg-type]  # None is refused in words
+        return load(source)  # type: ignore[arg-type]  # None is refused in words
     except SpeechPromptError as error:
         return str(error)
 

@@ -20,8 +20,9 @@ import numpy as np
 from speechprompt.audio import libav, sndfile
 from speechprompt.audio.arrays import from_array, is_array
 from speechprompt.audio.headers import SoundFile
+from speechprompt.audio.kinds import HEAD_BYTES
 from speechprompt.audio.limits import HIGHEST_PEAK, MAX_SECONDS, SAMPLE_RATE
-from speechprompt.audio.reasons import HEAD_BYTES, UnreadableError, instead, unreadable
+from speechprompt.audio.reasons import UnreadableError, instead, unreadable
 from speechprompt.errors import SpeechPromptError
 
 SILENCE_DBFS = -60.0  # a recording whose peak is lower holds nothing that was said

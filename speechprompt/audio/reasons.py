@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
+from speechprompt.audio.kinds import HEAD_BYTES, kind
 from speechprompt.errors import SpeechPromptError
 
-HEAD_BYTES = 1024
 UNREADABLE = "The file cannot be read as sound: "  # how every such sentence begins
-KNOWN = {  # first bytes -> what begins so
-    b"RIFF": "WAV",
-    b"RIFX": "WAV",
-    b"RF64": "WAV",
-    b"riff": "Wave64",
-    b"FORM": "AIFF",
-    b"fLaC": "FLAC",
-    b"OggS": "Ogg",
-    b"ID3": "MP3",
-    b"caff": "CAF",
-    b".snd": "AU",
-    b"#!AMR": "AMR",
-    b"\x1aE\xdf\xa3": "WebM",
-    b"0&\xb2u": "WMA",
-    b"MAC ": "Monkey's Audio",
-    b"wvpk": "WavPack",
-    b"TTA1": "True Audio",
-}
 OTHERS = {  # first bytes -> what it is instead, and what to do
     b"version https://git-lfs": "it is a pointer of Git LFS; fetch the recording itself with git lfs pull",
     b"PK\x03\x04": "it is a zip file; unpack it and choose a recording in it",
@@ -77,17 +59,17 @@ def is_text(head: bytes) -> bool:
 
 
 def damaged(head: bytes) -> str:
-    if head[4:8] == b"ftyp":
+    found = kind(head)
+    if found == "m4a or mp4":
         return (
             "it begins like m4a or mp4, but its index is missing, as in one that was cut off; "
             "export or send it again"
         )
-    for beginning, kind in KNOWN.items():
-        if head.startswith(beginning):
-            return (
-                f"it begins like {kind}, but is damaged, cut off or of a kind that no decoder here reads; "
-                "export it again"
-            )
+    if found:
+        return (
+            f"it begins like {found}, but is damaged, cut off or of a kind that no decoder here reads; "
+            "export it again"
+        )
     return (
         "it has no header that says how its sound is stored, or of a kind that no decoder here reads; "
         "export it as WAV, FLAC, Ogg, Opus, MP3 or m4a"

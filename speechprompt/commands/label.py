@@ -1,7 +1,7 @@
 """Label every recording of a folder or parquet file.
 
-A folder is searched through for WAV, FLAC, OGG, Opus and MP3 files; a parquet file has the columns
-audio (bytes of sound files) and id. The output has one row for each, in their order: id, seconds,
+A folder is searched through for recordings, by content as well as by name; a parquet file has the columns
+audio (bytes of sound files, or structs of them) and id. The output has one row for each, in their order: id, seconds,
 TASK.label and TASK.score of every task, and error, which says why a recording has no labels.
 A run that was stopped goes on when the same command is given again. In a CSV file, text that begins like a
 formula (= + - @) gets an apostrophe before it.
@@ -47,4 +47,6 @@ def run(args: argparse.Namespace) -> int:
         f"{done.rows} rows in {args.out}, {done.failed} of them without labels; {done.seconds / 60:.1f} minutes of"
     )
     print(f"sound in {took:.1f} s, {done.seconds / took:.0f} times real time.")
+    if done.left_out:
+        print(f"{done.left_out} other files in the folder are no recordings and have no row.")
     return 0

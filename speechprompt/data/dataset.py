@@ -1,7 +1,7 @@
 """Labelled recordings or unit transcripts from packed parquet files, and batches of like length.
 
-Columns: id, split, the columns that the label rule names, and `audio` (bytes of a sound file) or
-`units` (list of unit ids).
+Columns: id, split, the columns that the label rule names, and `audio` (bytes of a sound file, or as on the Hub
+a struct of them) or `units` (list of unit ids). Without the column split the file's name says it, else it is train.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from speechprompt.data.hub_layout import from_hub
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.parquet import ParquetRows, read_parquet
 
@@ -211,11 +212,13 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All rows of a packed parquet file."""
-    names = set(ParquetRows(path).names)
-    if not names & {"audio", "units"} or "split" not in names:
+    """All rows of a packed parquet file, or of one as the Hub has it: structs of sound, numbers for labels."""
+    file = ParquetRows(path)
+    if not set(file.names) & {"audio", "units"}:
         raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
-    return list(read_parquet(path, ["split"], others=True))
+    rows = list(read_parquet(path, [], others=True))
+    from_hub(rows, path.stem, file.metadata)
+    return rows
 
 
 def at_most(examples: Sequence[Example], n: int, seed: int) -> list[Example]:

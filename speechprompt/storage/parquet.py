@@ -26,6 +26,8 @@ Row = dict[str, Any]
 class ParquetRows:
     """An open parquet file: `names` of its columns, `types` by name (pyarrow's), and as many rows as len() says.
 
+    metadata: what else its schema says, bytes by bytes.
+
     needed: columns that must be there. SpeechPromptError when one is missing, two have the same name, the file
     is no parquet file or declares more than one of its size can honestly hold.
     """
@@ -44,6 +46,7 @@ class ParquetRows:
             ) from error
         schema, metadata = self.file.schema_arrow, self.file.metadata
         self.names: list[str] = schema.names
+        self.metadata: dict[bytes, bytes] = schema.metadata or {}
         if doubled := [name for name, n in Counter(self.names).items() if n > 1]:
             raise SpeechPromptError(
                 f"{self.path.name} has more than one column {doubled[0][:80]!r}: leave one of them."
@@ -116,5 +119,7 @@ def _size(value: Any) -> int:
         if isinstance(value, bytes | str)
         else VALUE_BYTES * len(value)
         if isinstance(value, list)
+        else sum(map(_size, value.values()))
+        if isinstance(value, dict)
         else 0
     )

@@ -41,9 +41,10 @@ class ZipReader:
         self._read = 0
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in archive.infolist():
-            if info.is_dir():
+            name = info.filename.replace("\\", "/")  # as some programs on Windows separate folders
+            if name.endswith("/"):
                 continue
-            path = PurePosixPath(info.filename)
+            path = PurePosixPath(name)
             if any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in path.parts):
                 continue
             self._check(info, path)
@@ -58,7 +59,7 @@ class ZipReader:
             )
 
     def _check(self, info: zipfile.ZipInfo, path: PurePosixPath) -> None:
-        odd = "\\" in info.filename or "\x00" in info.filename or ":" in info.filename
+        odd = "\x00" in info.filename or ":" in info.filename
         if path.is_absolute() or ".." in path.parts or odd or len(info.filename) > MAX_NAME:
             raise SpeechPromptError("The zip holds a file that points out of it: pack it again.")
         kind = stat.S_IFMT(info.external_attr >> 16)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from speechprompt.audio.kinds import HEAD_BYTES, kind, named_as_recording
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.zip_reading import Bounds, open_zip
 
-SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 MAX_FILE_BYTES = 12 << 20
 MAX_TABLE_BYTES = 1 << 20
 MAX_COLUMNS = 100
@@ -31,12 +31,8 @@ class LabelledFile:
     data: bytes
 
 
-def is_sound(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SOUNDS
-
-
 def read_table(data: bytes) -> list[tuple[str, str]]:
-    """A CSV with the columns file and label -> (file, label) in its order; , ; and tab may separate."""
+    """A CSV with the columns file (or file_name) and label -> (file, label) in its order; , ; and tab may separate."""
     if len(data) > MAX_TABLE_BYTES:
         raise SpeechPromptError(f"The table is larger than {MAX_TABLE_BYTES >> 20} MB: split it up.")
     try:
@@ -53,6 +49,8 @@ def _pairs(rows: Iterator[list[str]]) -> Iterator[tuple[str, str]]:
     if len(head) > MAX_COLUMNS:
         raise SpeechPromptError(f"The table has more than {MAX_COLUMNS} columns: keep file and label.")
     head = [name.strip().lower() for name in head]
+    if "file" not in head:  # as data sets on the Hub call it
+        head = ["file" if name == "file_name" else name for name in head]
     if head.count("file") != 1 or head.count("label") != 1:
         raise SpeechPromptError(
             "The table needs the columns file and label, each named once in its first row."
@@ -98,31 +96,37 @@ def read_sound(source: Path | bytes) -> bytes:
     return source.read_bytes()
 
 
-def read_zip(source: Path | bytes) -> list[LabelledFile]:
+def read_zip(source: Path | bytes) -> tuple[list[LabelledFile], int]:
     """The recordings of a zip with their labels, by its CSV if it has one, else by their folders.
+
+    Beside them, how many files of the zip are not among them: no recordings, or not named in the CSV.
 
     SpeechPromptError in one sentence when the zip is not to be trusted or has neither.
     """
     with open_zip(source, BOUNDS) as reader:
-        sounds = [name for name in reader.names if is_sound(name)]
         tables = [name for name in reader.names if PurePosixPath(name).suffix.lower() == ".csv"]
-        if not sounds:
-            raise SpeechPromptError(f"The zip holds no recordings ({', '.join(SOUNDS)}).")
         if len(tables) > 1:
             raise SpeechPromptError(
                 "The zip holds several tables: leave one, with the columns file and label."
             )
+        read = {name: reader.read(name) for name in reader.names if name not in tables}
+        sounds = {
+            name: data for name, data in read.items() if named_as_recording(name) or kind(data[:HEAD_BYTES])
+        }
+        if not sounds:
+            raise SpeechPromptError("The zip holds no recordings.")
         if tables:
             folder = PurePosixPath(tables[0]).parent
             pairs = [(str(folder / name), label) for name, label in read_table(reader.read(tables[0]))]
-            wanted = {name for name, _ in pairs}
-            return by_table(pairs, {name: reader.read(name) for name in sounds if name in wanted})
+            files = by_table(pairs, read)
+            return files, len(read) - len({name for name, _ in pairs})
         if any(len(PurePosixPath(name).parts) < 2 for name in sounds):
             raise SpeechPromptError(
                 "The zip needs a folder for each label with its recordings in it, or a CSV with the columns "
                 "file and label."
             )
-        return [
-            LabelledFile(PurePosixPath(name).parent.name, PurePosixPath(name).name, reader.read(name))
-            for name in sounds
+        files = [
+            LabelledFile(PurePosixPath(name).parent.name, PurePosixPath(name).name, data)
+            for name, data in sounds.items()
         ]
+        return files, len(read) - len(sounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pyarrow as pa
@@ -68,6 +69,29 @@ def test_audio_comes_before_units(tmp_path) -> None:
     write(tmp_path / "d.parquet", [{**ROWS[0], "audio": b"RIFF"}])
     (example,) = dataset.read(tmp_path / "d.parquet", {"column": "label"})
     assert example.audio == b"RIFF" and example.units is None
+
+
+def test_the_layout_of_the_hub_is_read(tmp_path) -> None:
+    sound = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    features = {"audio": {"_type": "Audio"}, "label": {"_type": "ClassLabel", "names": ["no", "yes"]}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    schema = pa.schema([("audio", sound), ("label", pa.int64())], metadata)
+    rows = [{"audio": {"bytes": b"RIFF", "path": "a.wav"}, "label": 1}, {"audio": None, "label": 0}]
+    for name, split in (
+        ("train-00000-of-00001", "train"),
+        ("validation-00000-of-00002", "valid"),
+        ("test", "test"),
+        ("mine", "train"),
+    ):
+        pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / f"{name}.parquet")
+        found = dataset.read(tmp_path / f"{name}.parquet", {"column": "label"})
+        assert [(e.split, e.labels, e.audio) for e in found] == [
+            (split, ("yes",), b"RIFF"),
+            (split, ("no",), None),
+        ]
+    pq.write_table(pa.Table.from_pylist([{**rows[0], "label": -1}], schema), tmp_path / "test.parquet")
+    with pytest.raises(SpeechPromptError, match="no column 'label' or an empty value"):
+        dataset.read(tmp_path / "test.parquet", {"column": "label"})
 
 
 def test_what_is_wrong_is_named(tmp_path) -> None:

@@ -152,14 +152,48 @@ def test_figures_that_are_none_are_dropped(packed: bytes) -> None:
 
 
 def test_clips_by_folder_and_by_table() -> None:
-    found = read_zip(
+    found, left_out = read_zip(
         zipped({"set/on/a.wav": b"1", "set/off/b.FLAC": b"2", "set/readme.txt": b"", ".x/c.wav": b"3"})
     )
     assert [(f.label, f.name, f.data) for f in found] == [("on", "a.wav", b"1"), ("off", "b.FLAC", b"2")]
+    assert left_out == 1
     table = "\ufefffile;label\nclips/a.wav;licht an\nclips/b.wav;licht aus\n".encode()
-    found = read_zip(zipped({"set/labels.csv": table, "set/clips/a.wav": b"1", "set/clips/b.wav": b"2"}))
-    assert [(f.label, f.data) for f in found] == [("licht an", b"1"), ("licht aus", b"2")]
+    files = {
+        "set/labels.csv": table,
+        "set/clips/a.wav": b"1",
+        "set/clips/b.wav": b"2",
+        "set/clips/c.wav": b"3",
+    }
+    found, left_out = read_zip(zipped(files))
+    assert [(f.label, f.data) for f in found] == [("licht an", b"1"), ("licht aus", b"2")] and left_out == 1
     assert read_table(b'file,label\r\n"a,b.wav","x"\r\n') == [("a,b.wav", "x")]
+    assert read_table(b"file_name,label,text\r\ndata/1.wav,yes,x\r\n") == [("data/1.wav", "yes")]
+
+
+def test_clips_are_taken_by_content_whatever_their_names() -> None:
+    ogg, m4a = b"OggS" + bytes(9), b"\x00\x00\x00\x1cftypM4A "
+    files = {
+        "on/1": ogg,
+        "on/2.m4a": b"",
+        "off/3.x": m4a,
+        "off/._1.wav": b"",
+        "__MACOSX/on/1.wav": b"",
+        "off/Thumbs.db": b"?",
+    }
+    found, left_out = read_zip(zipped(files))
+    assert [(f.label, f.name) for f in found] == [
+        ("on", "1"),
+        ("on", "2.m4a"),
+        ("off", "3.x"),
+    ] and left_out == 1
+
+
+def test_a_zip_of_windows_has_folders_too() -> None:
+    found, _ = read_zip(zipped({"set\\on\\a.wav": b"1", "set\\off\\b.wav": b"2", "set\\off\\": b""}))
+    assert [(f.label, f.name, f.data) for f in found] == [("on", "a.wav", b"1"), ("off", "b.wav", b"2")]
+    for name in ("..\\on\\a.wav", "\\on\\a.wav", "C:\\on\\a.wav"):
+        with pytest.raises(SpeechPromptError, match="points out of it"):
+            read_zip(zipped({name: b"1"}))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from speechprompt.teaching.clip_archive import (
     BOUNDS,
     LabelledFile,
     by_table,
-    is_sound,
     read_sound,
     read_table,
     read_zip,
@@ -154,7 +153,7 @@ def take(session: Session, chosen: str, paths: list[Path]) -> str:
             f"Together the files have more than {BOUNDS.all_bytes >> 20} MB: choose fewer."
         )
     session.check_room(len(paths) - len(tables) - len(archives), 0)
-    files: list[LabelledFile] = [file for archive in archives for file in read_zip(archive)]
+    files, left_out = read_zip(archives[0]) if archives else ([], 0)
     if tables:
         pairs = [pair for table in tables for pair in read_table(table.read_bytes())]
         session.check_room(len(pairs), 0)
@@ -170,10 +169,12 @@ def take(session: Session, chosen: str, paths: list[Path]) -> str:
         check_time()
         session.check_room(len(files), samples / audio.SAMPLE_RATE)  # before more is decoded
         try:
-            decoded.append((file.label, file.name, audio.load(file.data, MAX_CLIP_SECONDS)))
+            decoded.append(
+                (file.label, file.name, audio.load({"bytes": file.data, "path": file.name}, MAX_CLIP_SECONDS))
+            )
         except SpeechPromptError as error:
-            kind = "" if is_sound(file.name) else " It does not look like a recording."
-            raise SpeechPromptError(f"Nothing was added. {file.name[:60]}: {error}{kind}") from error
+            raise SpeechPromptError(f"Nothing was added. {file.name[:60]}: {error}") from error
         samples += len(decoded[-1][2])
     n = session.add_clips(decoded)
-    return f"{n} clip{'s' * (n != 1)} added."
+    rest = f" {left_out} other file{'s' * (left_out != 1)} in the zip left out." if left_out else ""
+    return f"{n} clip{'s' * (n != 1)} added.{rest}"

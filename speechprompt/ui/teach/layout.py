@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from speechprompt.audio.kinds import SUFFIXES
 from speechprompt.ui import html
 from speechprompt.ui.controls import select
 from speechprompt.ui.desk import Desk
@@ -30,7 +32,7 @@ FOLDER = (
 FOLDER_SCRIPT = """
 element.querySelector("input").addEventListener("change", (event) => {
   const sounds = Array.from(event.target.files).filter(
-    (file) => /\\.(wav|flac|ogg|oga|opus|mp3)$/i.test(file.name) && !file.name.startsWith("."));
+    (file) => /(SUFFIXES)$/i.test(file.name) && !/(^|\\/)(\\.|__MACOSX\\/)/.test(file.webkitRelativePath));
   const target = document.querySelector("#sp-teach-files input[type=file]");
   if (!sounds.length || !target) return;
   const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
@@ -45,7 +47,7 @@ element.querySelector("input").addEventListener("change", (event) => {
   target.dispatchEvent(new Event("change", { bubbles: true }));
   event.target.value = "";
 });
-"""
+""".replace("SUFFIXES", "|".join(map(re.escape, SUFFIXES)))
 
 
 @dataclass(frozen=True)
