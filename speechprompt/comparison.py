@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from speechprompt.audio import load as audio
+from speechprompt.audio.silence import is_silent
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models.quantizer import Quantizer
-from speechprompt.pipeline import SpeechPrompt
+from speechprompt.pipeline import SpeechPrompt, without_answer
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Units
 
 NO_SILENCE = "Nothing was recorded, and this task has no answer for silence."
+NO_SPEECH = "The recording holds no speech, and this task has no answer for silence."
 
 Encoded = dict[
     Quantizer, tuple[Units, float]
@@ -42,15 +43,16 @@ def compare(waveform: np.ndarray, asked: Sequence[tuple[SpeechPrompt, str]]) -> 
     answer is that of its encoder's pass (with the F0 of a prosody LM) and of its whole batch.
     SpeechPromptError when a pipeline does not have the task.
     """
-    silent = audio.peak_dbfs(waveform) < audio.SILENCE_DBFS
     prompts = [pipeline.prompt(task) for pipeline, task in asked]
+    silent = without_answer(waveform, prompts)
     encoded: Encoded = {}
     rows: dict[int, Row] = {}
     for pipeline in dict.fromkeys(pipeline for pipeline, _ in asked):
         backbone = pipeline.backbone
         at = [i for i, (other, _) in enumerate(asked) if other is pipeline]
-        without = {i for i in at if silent and prompts[i].form.silence_label is None}
-        rows |= {i: Row(backbone, prompts[i], None, NO_SILENCE) for i in without}
+        without = [i for i in at if i in silent]
+        sentence = NO_SILENCE if is_silent(waveform) else NO_SPEECH
+        rows |= {i: Row(backbone, prompts[i], None, sentence) for i in without}
         at = [i for i in at if i not in without]
         if not at:
             continue

@@ -16,12 +16,14 @@ import numpy as np
 import torch
 
 from speechprompt.audio import load as audio_input
+from speechprompt.audio import silence
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer, make_answer
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import choose_device
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks import expects_speech
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
 MAX_UNITS = int(audio_input.MAX_SECONDS * FRAME_RATE)  # what the longest recording could become
@@ -222,15 +224,26 @@ def batches(
         yield batch
 
 
+def without_answer(waveform: np.ndarray, prompts: Sequence[Prompt]) -> dict[int, str]:
+    """Which of the prompts, by position, have no answer for a recording in which nobody speaks, and the sentence.
+
+    A prompt with a label for silence has one. So has one about any sound, unless nothing was recorded at all.
+    """
+    if not silence.nobody_speaks(waveform):
+        return {}
+    nothing = silence.is_silent(waveform)
+    fact = "Nothing was recorded" if nothing else "The recording holds no speech"
+    return {
+        i: f"{fact}, and {prompt.title} has no answer for silence: check the microphone and speak closer to it."
+        for i, prompt in enumerate(prompts)
+        if prompt.form.silence_label is None and (nothing or expects_speech(prompt.task))
+    }
+
+
 def check_heard(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
-    """Raise SpeechPromptError when the recording holds nothing and a prompt has no label for that."""
-    if audio_input.peak_dbfs(waveform) < audio_input.SILENCE_DBFS:
-        deaf = [prompt.title for prompt in prompts if prompt.form.silence_label is None]
-        if deaf:
-            raise SpeechPromptError(
-                f"Nothing was recorded, and {deaf[0]} has no answer for silence: "
-                "check the microphone and speak closer to it."
-            )
+    """Raise SpeechPromptError when nobody speaks in the recording and a prompt has no answer for that."""
+    for sentence in without_answer(waveform, prompts).values():
+        raise SpeechPromptError(sentence)
 
 
 def choose_prompt(backbone: Backbone, prompt: str | Path | Prompt) -> Prompt:

@@ -37,6 +37,7 @@ class Task:
     unit_files: tuple[str, ...] = ()
     channel: Channel = "any"
     close: float = 0.0
+    expects: Literal["speech", "any sound"] = "speech"
 
 
 KEYWORDS = "Keywords and commands"
@@ -200,6 +201,7 @@ TASKS = {
             "CC BY",
             limits="Sounds that are none of the ten, speech among them, are still answered with one of them.",
             files=("sound_events",),
+            expects="any sound",
         ),
         Task(
             "language_id",
@@ -250,6 +252,7 @@ TASKS = {
             limits="Silence means the background of a room, steady noise in it; noise means ten kinds of loud events. "
             "It answers once for the whole clip.",
             files=(*SPOKEN, "sound_events"),
+            expects="any sound",
         ),
         Task(
             "fake_speech",
@@ -265,3 +268,8 @@ TASKS = {
         ),
     )
 }
+
+
+def expects_speech(name: str) -> bool:
+    """Whether a task is one of these and about speech; of tasks of others nobody knows."""
+    return name in TASKS and TASKS[name].expects == "speech"

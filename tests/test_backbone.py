@@ -227,8 +227,12 @@ def test_models_run_in_the_dtype_asked_for(root):
 def test_no_other_dtype_is_taken(root):
     with pytest.raises(SpeechPromptError, match=r"run in float32, bfloat16, float16, not in torch\.int8"):
         Backbone.load("tiny", dtype=torch.int8)
-    with pytest.raises(SpeechPromptError, match="float16 is for GPUs"):
-        Backbone.load("tiny", dtype=torch.float16)
+    with pytest.raises(SpeechPromptError, match="run in float32, bfloat16, float16, not in int8"):
+        Backbone.load("tiny", dtype="int8")
+    for half in (torch.float16, "float16"):
+        with pytest.raises(SpeechPromptError, match="float16 is for GPUs"):
+            Backbone.load("tiny", dtype=half)
+    assert Backbone.load("tiny", dtype="bfloat16").dtype == torch.bfloat16
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

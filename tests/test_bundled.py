@@ -73,6 +73,31 @@ def test_nothing_recorded(sp: SpeechPrompt, level: float) -> None:
         sp.classify((16_000, nothing), ["keyword_spotting", "spoken_digits"])
 
 
+T = np.arange(32_000) / 16_000
+NOBODY = {
+    "a constant": 0.05 + 0 * T,
+    "hum": 0.03 * np.sin(2 * np.pi * 50 * T) + 0.01 * np.sin(2 * np.pi * 150 * T),
+    "room noise": 0.004 * np.random.default_rng(0).standard_normal(len(T)),
+    "a click": 0.8 * np.exp(-np.arange(len(T)) / 80) * np.sin(2 * np.pi * 1800 * T),
+}
+
+
+@pytest.mark.parametrize("name", NOBODY)
+def test_nobody_speaks(sp: SpeechPrompt, name: str) -> None:
+    """One judgement for all tasks about speech; those about any sound answer, unless there is none at all."""
+    sound = (16_000, NOBODY[name].astype(np.float32))
+    answers = sp.classify(sound, ["keyword_spotting", "voice_activity"])
+    assert answers[0].label == "silence"
+    for task in ("gender", "language_id", "spoken_digits", "fake_speech"):
+        with pytest.raises(SpeechPromptError, match="has no answer for silence"):
+            sp.classify(sound, [task])
+    if name == "a constant":
+        with pytest.raises(SpeechPromptError, match="Nothing was recorded"):
+            sp.classify(sound, ["sound_events"])
+    else:
+        assert sp.classify(sound, ["sound_events"])
+
+
 def test_16_bits_change_few_units_and_no_sure_answer(sp: SpeechPrompt) -> None:
     rough = SpeechPrompt.from_pretrained("mini", "cpu", dtype=torch.bfloat16)
     changed = []

@@ -10,6 +10,7 @@ import numpy as np
 
 from speechprompt.audio import load as audio
 from speechprompt.audio.augment import Simulation
+from speechprompt.audio.silence import is_silent
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import listen_to, nothing_recorded
@@ -133,7 +134,7 @@ def unheard_left_out(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> 
     """The clips of one label in which something can be heard, or all when it is the label of silence."""
     if not waveforms:
         raise SpeechPromptError(f"The label {name!r} has no recordings: give it some, or remove it.")
-    heard = [waveform for waveform in waveforms if audio.peak_dbfs(waveform) >= audio.SILENCE_DBFS]
+    heard = [waveform for waveform in waveforms if not is_silent(waveform)]
     if heard:
         if n := len(waveforms) - len(heard):
             lesson.warnings.append(f"{name}: {n} silent clip{'s' * (n > 1)} left out.")

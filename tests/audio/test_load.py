@@ -185,7 +185,11 @@ def test_a_truncated_file_gives_what_is_there() -> None:
     assert_is_tone(audio.load(content[: len(content) // 2]))
 
 
-def test_peak_level() -> None:
-    assert audio.peak_dbfs(np.array([0.5, -1.0], np.float32)) == 0.0
-    assert audio.peak_dbfs(np.full(9, 1e-3, np.float32)) == pytest.approx(-60.0, abs=1e-3)
-    assert audio.peak_dbfs(np.zeros(9, np.float32)) == -np.inf
+def test_a_large_constant_is_taken_off_and_a_small_one_left() -> None:
+    sound = tone(16_000)
+    for offset in (0.1, -0.4):
+        np.testing.assert_allclose(audio.load((16_000, sound + np.float32(offset))), sound, atol=1e-4)
+    moved = sound + np.float32(0.02)
+    np.testing.assert_array_equal(audio.load((16_000, moved)), moved)
+    loud = 32_768 * sound + np.float32(1.0)  # 16-bit numbers as floats
+    np.testing.assert_array_equal(audio.load((16_000, loud)), loud)

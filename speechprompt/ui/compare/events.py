@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
-from speechprompt.comparison import NO_SILENCE, Row
+from speechprompt.comparison import NO_SILENCE, NO_SPEECH, Row
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import html
@@ -59,9 +59,10 @@ class Comparison:
             raise SpeechPromptError("No task is chosen: tick at least one.")
         waveform = load_recording(path)
         rows = self.desk.compare(waveform, [(backbone.name, prompt.task) for backbone, prompt in asked])
-        if not any(row.answer for row in rows) and all(row.error == NO_SILENCE for row in rows):
+        if {row.error for row in rows} <= {NO_SILENCE, NO_SPEECH}:  # an answer has none
+            fact = rows[0].error.partition(",")[0]
             raise SpeechPromptError(
-                "Nothing was recorded, and no chosen task has an answer for silence: "
+                f"{fact}, and no chosen task has an answer for silence: "
                 "check the microphone and speak closer to it."
             )
         return rows, len(waveform) / SAMPLE_RATE

@@ -15,6 +15,7 @@ import numpy as np
 from gradio.blocks import Block
 
 from speechprompt.audio import load as audio
+from speechprompt.audio.silence import is_silent
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 from speechprompt.teaching.clip_archive import (
@@ -107,8 +108,7 @@ class ClipEvents:
         def work() -> str:
             session.check_known(chosen)
             waveform = load_recording(path, MAX_CLIP_SECONDS)
-            silent = audio.peak_dbfs(waveform) < audio.SILENCE_DBFS
-            note = " Nothing can be heard in it: check the microphone." if silent else ""
+            note = " Nothing can be heard in it: check the microphone." if is_silent(waveform) else ""
             n = 1 + sum(clip.label == chosen for clip in session.clips.values())
             session.add_clips([(chosen, f"Recording {n}", waveform)])
             return f"Recording {n} of {chosen!r} is kept.{note}"
