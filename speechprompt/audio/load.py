@@ -22,7 +22,7 @@ from speechprompt.audio.arrays import from_array, is_array
 from speechprompt.audio.headers import SoundFile
 from speechprompt.audio.kinds import HEAD_BYTES
 from speechprompt.audio.limits import HIGHEST_PEAK, MAX_SECONDS, SAMPLE_RATE
-from speechprompt.audio.reasons import UnreadableError, instead, unreadable
+from speechprompt.audio.reasons import UnreadableError, instead, text, unreadable
 from speechprompt.errors import SpeechPromptError
 
 LARGEST_OFFSET = (
@@ -111,10 +111,10 @@ def decode(file: BinaryIO, suffix: str, max_seconds: float) -> list[tuple[np.nda
         pass
     sound.seek(0)
     head = sound.read(HEAD_BYTES)
-    if instead(head):  # text, archives, playlists: nothing to try a decoder on
+    if instead(head):  # archives, pictures, playlists: nothing to try a decoder on
         raise unreadable(head)
     try:
-        return libav.decode(sound, suffix, max_seconds)
+        return libav.decode(sound, "" if text(head) else suffix, max_seconds)
     except UnreadableError as error:
         raise unreadable(head, str(error)) from error
 

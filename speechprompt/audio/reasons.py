@@ -30,22 +30,20 @@ class UnreadableError(Exception):
 
 def unreadable(head: bytes, reason: str = "") -> SpeechPromptError:
     """The sentence about a file whose first HEAD_BYTES these are; reason: the last decoder's."""
-    return SpeechPromptError(f"{UNREADABLE}{instead(head) or reason or damaged(head)}.")
+    return SpeechPromptError(f"{UNREADABLE}{instead(head) or text(head) or reason or damaged(head)}.")
 
 
 def instead(head: bytes) -> str:
-    """What the file is, where it is no recording, and what to do; "" where it may be one."""
-    for beginning, what in OTHERS.items():
-        if head.startswith(beginning):
-            return what
-    if not head.strip(b"\0"):
-        return "it holds nothing but zeros; copy it again"
+    """What the file is, where it is surely no recording, and what to do; else ""."""
+    return next((what for beginning, what in OTHERS.items() if head.startswith(beginning)), "")
+
+
+def text(head: bytes) -> str:
+    """What the file is, where it begins as a text, and what to do; else "". An MP3 may stand behind one."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
         return "it is a web page, as comes where a download needs a login; download the recording itself"
-    if len(head) > 4 and is_text(head):
-        return "it is a text; choose a recording"
-    return ""
+    return "it is a text; choose a recording" if len(head) > 4 and is_text(head) else ""
 
 
 def is_text(head: bytes) -> bool:
@@ -59,6 +57,8 @@ def is_text(head: bytes) -> bool:
 
 
 def damaged(head: bytes) -> str:
+    if not head.strip(b"\0"):
+        return "it begins with zeros and no sound is found behind them; copy it again"
     found = kind(head)
     if found == "m4a or mp4":
         return (

@@ -54,7 +54,7 @@ class Endpoints:
         """Answer one task about a recording, with the units that the model heard and generated.
 
         Args:
-            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
             task: name of the task, for example keyword_spotting; an unknown name is answered with the known ones
             backbone: name of the backbone, mini unless another one is here
 
@@ -76,7 +76,7 @@ class Endpoints:
         """Answer several tasks about one recording in one batch of the language model.
 
         Args:
-            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
             tasks: names of the tasks, in the order of the answers; an empty list asks all tasks of the backbone
             backbone: name of the backbone, mini unless another one is here
 
@@ -92,7 +92,7 @@ class Endpoints:
         """Answer several tasks about each of several recordings; a bad one takes nothing from the others.
 
         Args:
-            audio_files: up to 32 recordings of 0.1 to 60 seconds each (WAV, FLAC, OGG, Opus or MP3)
+            audio_files: up to 32 recordings of 0.1 to 60 seconds each (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
             tasks: names of the tasks, in the order of the answers; an empty list asks all tasks of the backbone
             backbone: name of the backbone, mini unless another one is here
 
@@ -125,7 +125,7 @@ class Endpoints:
         """Turn a recording into the discrete units that a backbone's language model reads.
 
         Args:
-            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, OGG, Opus or MP3)
+            audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
             backbone: name of a backbone that hears audio, mini unless another one is here
 
         Returns:

@@ -111,7 +111,7 @@ def test_a_cut_file_gives_what_is_there(container: str, codec: str) -> None:
         (b"%PDF-1.7\n" + bytes(100), "it is a PDF"),
         ("naïve text\n".encode() * 200, "it is a text"),
         (b'{"audio": [0, 1]}', "it is a text"),
-        (bytes(5_000), "nothing but zeros"),
+        (bytes(5_000), "it begins with zeros"),
         (np.random.default_rng(0).bytes(5_000), "it has no header"),
         (
             by_libsndfile(tone(48_000), 48_000, "OGG", "OPUS")[:600],
@@ -125,6 +125,14 @@ def test_the_sentence_gives_the_true_reason(content: bytes, reason: str) -> None
     sentence = str(caught.value)
     assert sentence.startswith("The file cannot be read as sound: ") and reason in sentence
     assert "\n" not in sentence and sentence.endswith(".") and sentence.count(".") <= 2
+
+
+@pytest.mark.parametrize(
+    "front", [bytes(2_048), bytes(100_000), b"\x13junk" * 80, b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2_048)]
+)
+def test_an_mp3_is_found_behind_what_is_in_front_of_it(front: bytes) -> None:
+    content = by_ffmpeg(tone(16_000), 16_000, "mp3", "libmp3lame", pipe=True)
+    assert 1.0 <= len(audio.load(front + content[content.index(b"\xff\xf3") :])) / 16_000 <= 1.15
 
 
 def test_the_sentence_about_a_flac_does_not_advise_flac() -> None:
