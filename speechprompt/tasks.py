@@ -22,7 +22,8 @@ class Task:
     parquet files, without their ending, that it is tuned and measured on; unit_files: those that stand
     in their place for a backbone whose encoder is not here. channel: "controlled" where the data's labels
     differ in microphone, bandwidth, noise or length too, so that a prompt could answer by those; it is
-    then tuned on augment.controlled recordings alone, of which the share `close` is cut closely.
+    then tuned on augment.controlled recordings alone, of which the share `close` is cut closely. expects: what a
+    recording must hold to be answered.
     """
 
     name: str
