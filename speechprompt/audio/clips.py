@@ -49,7 +49,7 @@ class FolderClips:
         self.paths = [path for path in shown if is_recording(folder / path)]
         self.left_out = len(shown) - len(self.paths)
         if not self.paths:
-            raise SpeechPromptError(f"The folder {folder.name} holds no recordings.")
+            raise SpeechPromptError(f"The folder {folder.name} holds no sound files.")
 
     def __len__(self) -> int:
         return len(self.paths)

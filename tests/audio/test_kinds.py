@@ -82,7 +82,7 @@ def test_a_folder_gives_every_recording_and_counts_the_rest(tmp_path: Path) -> N
     assert clips.left_out == 3
     for path in clips.paths:
         (tmp_path / path).unlink()
-    with pytest.raises(SpeechPromptError, match="holds no recordings"):
+    with pytest.raises(SpeechPromptError, match="holds no sound files"):
         FolderClips(tmp_path)
 
 
