@@ -128,7 +128,8 @@ def test_the_sentence_gives_the_true_reason(content: bytes, reason: str) -> None
 
 
 @pytest.mark.parametrize(
-    "front", [bytes(2_048), bytes(100_000), b"\x13junk" * 80, b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2_048)]
+    "front",
+    [bytes(2_048), bytes(100_000), b"\x13junk" * 80, b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2_048)],
 )
 def test_an_mp3_is_found_behind_what_is_in_front_of_it(front: bytes) -> None:
     content = by_ffmpeg(tone(16_000), 16_000, "mp3", "libmp3lame", pipe=True)
