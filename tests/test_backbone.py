@@ -58,7 +58,7 @@ def test_facts_models_and_prompts(root):
     assert backbone.encoder is backbone.encoder
     assert len(backbone.encoder.units(make_waveform())) > 5
     assert list(backbone.prompts) == ["colours", "fruit"]
-    assert backbone.prompt("fruit").silence_label == "nothing"
+    assert backbone.prompt("fruit").form.silence_label == "nothing"
     assert backbone.refused == {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -156,10 +157,11 @@ def test_nothing_is_answered_where_nobody_speaks(small: SpeechPrompt, sound: np.
     assert listener.ribbon == []
 
 
-def test_what_a_task_calls_silence_is_no_answer(mini: SpeechPrompt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_task_calls_silence_is_no_answer(mini: SpeechPrompt) -> None:
     sound, _ = in_a_row(["yes"])
-    monkeypatch.setattr(mini.prompts["keyword_spotting"], "silence_label", "yes")
-    assert {e.kind for e in play(Listener(mini, "keyword_spotting"), sound)} == {"begin", "end"}
+    prompt = mini.prompts["keyword_spotting"]
+    quiet = SpeechPrompt(mini.backbone, [replace(prompt, form=replace(prompt.form, silence_label="yes"))])
+    assert {e.kind for e in play(Listener(quiet, "keyword_spotting"), sound)} == {"begin", "end"}
 
 
 def test_a_detector_that_was_shaken_by_a_noise_hears_words_again() -> None:
