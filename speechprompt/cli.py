@@ -10,6 +10,7 @@ import ast
 import importlib
 import io
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -80,7 +81,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr,
     ):  # a file's name may be no text, or more than the terminal can show
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # the terminal is gone
+                stream.reconfigure(errors="backslashreplace")
     command = " ".join(argv[: 2 if argv[:1] and argv[0] in GROUPS else 1])
     if command not in COMMANDS:
         group = argv[0] if argv[:1] and argv[0] in GROUPS else ""
