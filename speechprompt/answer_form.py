@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.schema import LAX, look_alike, plain, schema
+
+MAX_LABELS = 1000
+MAX_LABEL_CHARACTERS = 80
+MAX_SLOTS = 16
+MAX_STEPS = 400  # labels in one answer: what a minute of speech may spell
+MAX_BEAMS = 16
+
+Label = Annotated[str, plain(MAX_LABEL_CHARACTERS)]
 
 
-@dataclass(frozen=True)
+@schema()
 class AnswerForm:
     """The form of a task's answers (SpeechPrompt, section 3).
 
@@ -20,20 +32,44 @@ class AnswerForm:
     stands between the labels of an answer that is shown as text; a label `name=value` of a sequence fills the slot
     `name`. window: seconds that are answered at once, for an answer of one label; longer recordings are answered in
     stretches of it, by the mean of their logits. silence_label: what a recording of nothing is answered with, where
-    the task has a label for it.
+    the task has a label for it. SpeechPromptError when these do not hold together.
     """
 
-    labels: tuple[str, ...] = ()
+    labels: Annotated[tuple[Label, ...], LAX, Field(max_length=MAX_LABELS)] = ()
     kind: Literal["label", "slots", "sequence"] = "label"
-    slots: dict[str, int] = field(default_factory=dict)
-    max_steps: int = 1
-    beams: int = 1
-    joiner: str = ", "
-    window: float | None = None
-    silence_label: str | None = None
+    slots: Annotated[
+        dict[Annotated[str, plain(40)], Annotated[int, Field(ge=1)]], Field(max_length=MAX_SLOTS)
+    ] = field(default_factory=dict)
+    max_steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 1
+    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] = 1
+    joiner: Annotated[str, plain(8)] = ", "
+    window: Annotated[float, Field(ge=0.5, le=60)] | None = None
+    silence_label: Label | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
+        if self.kind != "sequence" and (self.max_steps > 1 or self.beams > 1):
+            raise ValueError("only a sequence has max_steps and beams above 1")
+        if bool(self.slots) != (self.kind == "slots") or not all(map(visible, self.slots)):
+            raise ValueError(f"an answer in slots, and no other, names 1 to {MAX_SLOTS} slots")
+        if self.window is not None and self.kind != "label":
+            raise ValueError("a window is for answers of one label")
+        if not self.labels:
+            return
+        if self.slots and sum(self.slots.values()) != len(self.labels):
+            raise ValueError(f"the slots hold {sum(self.slots.values())} of {len(self.labels)} labels")
+        for label in self.labels:  # spelled answers have the space for a letter
+            if not visible(label) and (self.kind != "sequence" or label != " "):
+                raise ValueError("every label must hold something that can be seen")
+        for _, first, end in self.spans:  # slots may share a label such as "none"
+            if alike := look_alike(self.labels[first:end]):
+                one, other = alike
+                raise ValueError(
+                    f"the label {one!r} is there twice"
+                    if one == other
+                    else f"the labels {one!a} and {other!a} look alike"
+                )
+        if self.silence_label is not None and self.silence_label not in self.labels:
+            raise ValueError("silence_label must be one of the labels, or null")
 
     @property
     def spans(self) -> list[tuple[str, int, int]]:
@@ -82,3 +118,8 @@ def slot_values(labels: Sequence[str]) -> dict[str, str]:
         if equals:
             filled[name] = f"{filled[name]} {value}" if name in filled else value
     return filled
+
+
+def visible(name: str) -> bool:
+    """Whether a name holds anything but spaces and characters without width."""
+    return any(unicodedata.category(letter)[0] not in "CZ" for letter in name)

@@ -23,7 +23,6 @@ from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import choose_device
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import expects_speech
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
 MAX_UNITS = int(audio_input.MAX_SECONDS * FRAME_RATE)  # what the longest recording could become
@@ -236,7 +235,7 @@ def without_answer(waveform: np.ndarray, prompts: Sequence[Prompt]) -> dict[int,
     return {
         i: f"{fact}, and {prompt.title} has no answer for silence: check the microphone and speak closer to it."
         for i, prompt in enumerate(prompts)
-        if prompt.form.silence_label is None and (nothing or expects_speech(prompt.task))
+        if prompt.form.silence_label is None and (nothing or prompt.expects == "speech")
     }
 
 

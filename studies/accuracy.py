@@ -34,7 +34,7 @@ from speechprompt.evaluation.evaluate import Recording, check_answers, evaluate,
 from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import TASKS
+from speechprompt.tasks import TASKS, rule_of
 from speechprompt.units import Units
 
 HEAD = ("task", "backbone", "n (split)", "accuracy", "95 % interval", "mean recall", "also", "parameters")
@@ -144,7 +144,7 @@ def measured(
     row = Row(prompt.task, backbone.name, prompt.n_parameters)
     try:
         files = data_files(folder, prompt.task, backbone.has_encoder)
-        row.split, examples = of_split(dataset.read(files, prompt.label_rule), split)
+        row.split, examples = of_split(dataset.read(files, rule_of(prompt.task, prompt.label_rule)), split)
         check_answers(prompt, examples)  # before minutes of listening
         row.figures = evaluate(backbone, prompt, examples, heard_once(backbone, examples, heard, pauses))
     except SpeechPromptError as error:

@@ -42,7 +42,7 @@ from speechprompt.evaluation.evaluate import check_answers, evaluate, to_units, 
 from speechprompt.evaluation.metrics import slot_figures, wilson_interval
 from speechprompt.models.encoder import LogMel
 from speechprompt.prompts.card import percent
-from speechprompt.tasks import TASKS
+from speechprompt.tasks import TASKS, rule_of
 from speechprompt.tuning.recipe import labels_in_order, simulation_for
 from speechprompt.units import Units
 from studies.accuracy import data_files, heard_once, of_split
@@ -106,13 +106,13 @@ def bounds(
     as tuning makes them but for pauses. per_label: at most so many train examples of each answer, 0 for all.
     """
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
-    if task not in TASKS or (TASKS[task].form.kind == "sequence" and "slots" not in TASKS[task].label_rule):
+    if task not in TASKS or not (TASKS[task].form.labels or TASKS[task].form.kind == "label"):
         raise SpeechPromptError(
             f"{task} is not a task of one label or of slots in speechprompt/tasks.py: bounds are for those alone."
         )
     many = TASKS[task].form.kind != "label"
     prompt = backbone.prompts.get(task)
-    rule = prompt.label_rule if prompt else TASKS[task].label_rule
+    rule = rule_of(task, prompt.label_rule) if prompt else TASKS[task].label_rule
     examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)
     train = [example for example in examples if example.split == "train"]
     train += [example for file in extra for example in dataset.read(file, rule, "train")]

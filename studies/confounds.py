@@ -41,6 +41,7 @@ from speechprompt.data.dataset import Example
 from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import waveform_of
+from speechprompt.labels import labels_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS, Task
 from speechprompt.units import unit_ids
@@ -118,7 +119,7 @@ def read_split(folder: Path, task: Task) -> tuple[list[Example], list[Example]]:
         rows = dataset.read_rows(folder / f"{name}.parquet")
         trained = {row["speaker"] for row in rows if row["split"] == "train"} | {""}
         for row in rows:
-            labels = dataset.labels_of(row, task.label_rule)
+            labels = labels_of(row, task.label_rule)
             if labels is None:
                 continue
             example = Example(row["id"], row["split"], labels, row["audio"], None, name)
@@ -235,7 +236,7 @@ def measure(
     own_train, own_held_out = read_split(folder, task)
     train = with_silence(own_train, n_train, seed)
     held_out = with_silence(own_held_out, n_test, seed + 1)
-    named = dataset.labels_of_rule(task.label_rule)
+    named = task.form.labels
     counts = {label: sum(clip.label == label for clip in held_out) for label in named}
     labels = [label for label in named if counts[label] >= FEWEST]
     if len(labels) < 2:

@@ -82,7 +82,14 @@ def tuned(backbone: Backbone, start: Prompt | None) -> Callable[[list[Example], 
             tensors = {name: getattr(start, name) for name in ("key_prompts", "value_prompts", "separator")}
         found, _ = tune(backbone.lm, data, data[: len(words)], form, config, start=tensors, keep="last")
         sha256 = backbone.unit_lm_sha256
-        return Prompt("benchmark", "Benchmark", form, backbone.name, sha256, **found)
+        return Prompt(
+            task="benchmark",
+            title="Benchmark",
+            form=form,
+            backbone=backbone.name,
+            unit_lm_sha256=sha256,
+            **found,
+        )
 
     return learn
 

@@ -30,6 +30,7 @@ from speechprompt.evaluation.evaluate import answers_to, check_answers
 from speechprompt.machine import choose_device
 from speechprompt.prompts.card import percent
 from speechprompt.storage.bundled import list_backbones
+from speechprompt.tasks import rule_of
 from speechprompt.units import Units
 from studies.accuracy import data_files, heard_once, of_split
 
@@ -83,7 +84,10 @@ def measured(
     """pair: a backbone in float32 and in the other dtype. heard: what each has heard so far; it grows."""
     plain = pair[0]
     prompt = plain.prompt(task)
-    _, found = of_split(dataset.read(data_files(folder, task, plain.has_encoder), prompt.label_rule), "valid")
+    _, found = of_split(
+        dataset.read(data_files(folder, task, plain.has_encoder), rule_of(prompt.task, prompt.label_rule)),
+        "valid",
+    )
     examples = evenly(found, most)
     check_answers(prompt, examples)
     truth = [tuple(example.labels) for example in examples]

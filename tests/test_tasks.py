@@ -8,24 +8,28 @@ from dataclasses import replace
 import pytest
 import torch
 
-from speechprompt.data import dataset
+from speechprompt.labels import check_rule, labels_of
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks import TASKS, Task, rule_of
 from tests.tiny import NO_SHA256
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_every_task_has_a_rule_that_is_known_and_facts_that_a_prompt_may_have(task: Task, tmp_path) -> None:
-    dataset.check_rule(task.label_rule)
-    labels = task.form.labels or dataset.labels_of_rule(task.label_rule) or ["a", "b", "silence"]
+    rule = None if callable(task.label_rule) else check_rule(task.label_rule)
+    labels = task.form.labels or ("a", "b", "silence")
     prompt = Prompt(
-        task.name,
-        task.title,
-        replace(task.form, labels=tuple(labels)),
-        "tiny",
-        NO_SHA256,
+        task=task.name,
+        title=task.title,
+        form=replace(task.form, labels=labels),
+        backbone="tiny",
+        unit_lm_sha256=NO_SHA256,
+        about=task.about,
+        expects=task.expects,
+        languages=task.languages,
+        limits=task.limits,
         group=task.group,
-        label_rule=task.label_rule,
+        label_rule=rule,
         data=task.data,
         licence=task.licence,
         separator=torch.zeros(4),
@@ -33,7 +37,9 @@ def test_every_task_has_a_rule_that_is_known_and_facts_that_a_prompt_may_have(ta
         verbalizer_units=torch.arange(len(labels)),
     )
     prompt.save(tmp_path / task.name)
-    assert Prompt.load(tmp_path / task.name).label_rule == task.label_rule
+    stored = Prompt.load(tmp_path / task.name)
+    assert rule_of(stored.task, stored.label_rule) == task.label_rule
+    assert task.about.endswith(".") and len(task.about) < 120 and "—" not in task.about
     assert task.files and all(re.fullmatch("[a-z0-9_]+", stem) for stem in (*task.files, *task.unit_files))
     assert len(set(task.files)) == len(task.files)
 
@@ -59,7 +65,7 @@ ROWS = {
     ],
 )
 def test_tasks_that_join_sets_read_their_rows(task: str, labels: list[str | None]) -> None:
-    found = [dataset.labels_of(row, TASKS[task].label_rule) for row in ROWS.values()]
+    found = [labels_of(row, TASKS[task].label_rule) for row in ROWS.values()]
     assert found == [None if label is None else (label,) for label in labels]
 
 

@@ -26,16 +26,18 @@ def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.evaluation.calibration import calibrate
     from speechprompt.evaluation.evaluate import check_answers, to_units
-    from speechprompt.prompts.card import calibration_text, how_made, prompt_card
+    from speechprompt.prompts.card import calibration_text, prompt_card
+    from speechprompt.tasks import rule_of
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
-    examples = dataset.read(args.data, prompt.label_rule, args.split)
+    examples = dataset.read(args.data, rule_of(prompt.task, prompt.label_rule), args.split)
     check_answers(prompt, examples)
     truth = [prompt.form.indices(example.labels) for example in examples]
     utterances = to_units(backbone, examples)
-    prompt = replace(prompt, calibration=calibrate(backbone.lm, prompt, utterances, truth, args.split))
-    folder = backbone.prompt_folder(args.task)
-    prompt.save(folder, prompt_card(prompt, how_made(folder, "calibrated", spoken_command(args.argv))))
+    found = calibrate(backbone.lm, prompt, utterances, truth, args.split)
+    commands = prompt.commands | {"calibrated": spoken_command(args.argv)}
+    prompt = replace(prompt, calibration=found, commands=commands)
+    prompt.save(backbone.prompt_folder(args.task), prompt_card(prompt))
     print(json.dumps(prompt.calibration) if args.json else f"{prompt.title}: {calibration_text(prompt)}")
     return 0

@@ -9,8 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from speechprompt.prompts.config import Metrics
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,24 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.evaluation.evaluate import evaluate as measure
-    from speechprompt.prompts.card import accuracy_line, how_made, prompt_card
+    from speechprompt.prompts.card import accuracy_line, prompt_card
+    from speechprompt.tasks import rule_of
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
-    examples = dataset.read(args.data, prompt.label_rule, args.split)
+    examples = dataset.read(args.data, rule_of(prompt.task, prompt.label_rule), args.split)
     if args.split is None:
         there = {example.split for example in examples}
         args.split = next((split for split in ("test", "valid") if split in there), examples[0].split)
         examples = [example for example in examples if example.split == args.split]
-    figures = measure(backbone, prompt, examples) | {"split": args.split}
+    figures: Metrics = {**measure(backbone, prompt, examples), "split": args.split}
     if args.record:
-        folder = backbone.prompt_folder(args.task)
-        tuning = {name: value for name, value in prompt.metrics.items() if name == "tuning"}  # stays true
-        metrics = {name: value for name, value in figures.items() if name != "task"} | tuning
-        prompt = replace(prompt, metrics=metrics)
-        prompt.save(folder, prompt_card(prompt, how_made(folder, "measured", spoken_command(args.argv))))
+        if "tuning" in prompt.metrics:  # stays true
+            figures["tuning"] = prompt.metrics["tuning"]
+        commands = prompt.commands | {"measured": spoken_command(args.argv)}
+        prompt = replace(prompt, metrics=figures, commands=commands)
+        prompt.save(backbone.prompt_folder(args.task), prompt_card(prompt))
     if args.json:
-        print(json.dumps(figures))
+        print(json.dumps({"task": prompt.task, **figures}))
         return 0
     print(f"{prompt.title}: {accuracy_line(figures).replace('**', '')}")
     for label, row in figures["per_class"].items():

@@ -48,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"the most labels that a sequence can have (default: the task's own, of a text {MAX_LETTERS})",
     )
+    parser.add_argument(
+        "--slot-columns",
+        type=lambda names: names.split(","),
+        metavar="A,B,C",
+        help="one label from each of these columns instead, a slot each",
+    )
     parser.add_argument("--silence-label", help="label that a recording of nothing deserves")
     parser.add_argument(
         "--channel",
@@ -98,7 +104,7 @@ def config_of(args: argparse.Namespace) -> TuneConfig:
 def task_of(args: argparse.Namespace) -> Task:
     """The task of this name, or a new one, with what the options change of it."""
     own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
-    task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated")
+    task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated", expects="any sound")
     changes: dict[str, Any] = {"title": args.title, "group": args.group, "channel": args.channel}
     form: dict[str, Any] = {"silence_label": args.silence_label, "window": args.window}
     if args.label_column:
@@ -106,6 +112,10 @@ def task_of(args: argparse.Namespace) -> Task:
     elif args.text_column:
         changes["label_rule"] = {"text": args.text_column}
         form |= {"kind": "sequence", "joiner": "", "max_steps": MAX_LETTERS}
+    elif args.slot_columns:
+        changes["label_rule"] = {"slots": args.slot_columns}
+        # How many labels a slot has, the data says.
+        form |= {"kind": "slots", "labels": (), "slots": dict.fromkeys(args.slot_columns, 1)}
     if args.max_steps is not None:
         form["max_steps"] = args.max_steps
     changes["form"] = replace(task.form, **{name: value for name, value in form.items() if value is not None})
@@ -129,7 +139,8 @@ def run(args: argparse.Namespace) -> int:
 
     prompt = tune_task(backbone, task, train, valid, config, args.seeds, args.run, tell=tell)
     out = args.out or backbone.prompt_folder(task.name)
-    prompt.save(out, prompt_card(prompt, spoken_command(args.argv)))
+    prompt = replace(prompt, commands={"tuned": spoken_command(args.argv)})
+    prompt.save(out, prompt_card(prompt))
     figures = prompt.metrics
     if "tuning" in figures:
         print(seeds_line(figures["tuning"]))

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from speechprompt.decoding.forward import label_logits
 from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.metrics import rate
+from speechprompt.prompts.config import Calibration
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Utterance
 
@@ -43,7 +44,7 @@ def calibrate(
     utterances: Sequence[Utterance],
     truth: Sequence[Sequence[int]],
     split: str,
-) -> dict[str, Any]:
+) -> Calibration:
     """Fit a prompt's temperature and threshold; returns what Prompt.calibration holds.
 
     truth: for each utterance the indices of its labels. The dict has temperature, threshold (0 when
@@ -57,7 +58,7 @@ def calibrate(
         )
     if not len(utterances):
         raise SpeechPromptError(f"Prompt {prompt.task} cannot be calibrated without labelled utterances.")
-    raw = list(stream(lm, replace(prompt, calibration={}), utterances))
+    raw = list(stream(lm, replace(prompt, calibration=None), utterances))
     logits = [step_logits(prompt, answer) for answer in raw]
     right = np.array([answer.labels == list(labels) for answer, labels in zip(raw, truth, strict=True)])
     stacked = [np.stack(step) for step in zip(*logits, strict=True)]
@@ -69,7 +70,7 @@ def fit_calibration(
     right: np.ndarray,
     split: str,
     threshold_of: Callable[[np.ndarray], float],
-) -> dict[str, Any]:
+) -> Calibration:
     """What Prompt.calibration holds (see calibrate), from label logits, float [n, C] of each step, and right, bool [n].
 
     threshold_of: fit_threshold, or careful_threshold where the right answers are few.

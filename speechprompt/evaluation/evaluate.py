@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -15,6 +14,7 @@ from speechprompt.data.dataset import Example
 from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.metrics import measure
+from speechprompt.prompts.config import Metrics
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Units, Utterance, check_unit_ids
 
@@ -93,7 +93,7 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:
 
 def evaluate(
     backbone: Backbone, prompt: Prompt, examples: Sequence[Example], heard: Sequence[Utterance] | None = None
-) -> dict[str, Any]:
+) -> Metrics:
     """Answer every example through the same path as the app; see metrics.measure for what comes back.
 
     heard: the units of the examples, where they are known already.
@@ -101,7 +101,7 @@ def evaluate(
     check_answers(prompt, examples)
     utterances = to_units(backbone, examples) if heard is None else heard
     answers = answers_to(backbone, prompt, utterances)
-    return {"task": prompt.task, **measure(prompt, [e.labels for e in examples], answers)}
+    return measure(prompt, [e.labels for e in examples], answers)
 
 
 def answers_to(backbone: Backbone, prompt: Prompt, utterances: Sequence[Utterance]) -> list[tuple[str, ...]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from torchaudio.functional import edit_distance
 
 from speechprompt.prompts import confusion
+from speechprompt.prompts.config import Metrics
 from speechprompt.prompts.prompt import Prompt
 
 Labels = tuple[str, ...]
@@ -25,7 +26,7 @@ def wilson_interval(correct: int, n: int, z: float = 1.96) -> tuple[float, float
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def measure(prompt: Prompt, truth: Sequence[Labels], answers: Sequence[Labels]) -> dict[str, Any]:
+def measure(prompt: Prompt, truth: Sequence[Labels], answers: Sequence[Labels]) -> Metrics:
     """n, accuracy of whole answers, interval95, per_class {class: n, recall, precision}, confusions.
 
     confusions lists (truth, answer, count) of the mistakes, most frequent first, at most ten. One label:
@@ -70,7 +71,8 @@ def measure(prompt: Prompt, truth: Sequence[Labels], answers: Sequence[Labels]) 
         figures["confusion"] = confusion.count(
             map(prompt.form.indices, truth), map(prompt.form.indices, answers)
         )
-    return figures | {"confusions": [(t, a, count) for (t, a), count in mistakes.most_common(10)]}
+    figures["confusions"] = [(t, a, count) for (t, a), count in mistakes.most_common(10)]
+    return cast(Metrics, figures)
 
 
 def rate(part: float, whole: float) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from speechprompt.errors import SpeechPromptError
@@ -23,7 +22,7 @@ NEEDED = (PROMPT_JSON, WEIGHTS_NAME)
 WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same prompt gives the same bytes at any time
 
 
-def pack(prompt: Prompt, card: str) -> bytes:
+def pack(prompt: Prompt) -> bytes:
     """The prompt's folder (task name / config, weights, card, picture) as the bytes of a zip file."""
     packed = io.BytesIO()
     with (
@@ -31,7 +30,7 @@ def pack(prompt: Prompt, card: str) -> bytes:
         zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         folder = Path(place) / prompt.task
-        prompt.save(folder, card)
+        prompt.save(folder, prompt_card(prompt))
         for name in (*NEEDED, CARD_NAME, PICTURE_NAME):
             if not (folder / name).is_file():  # the picture, of a prompt without counts
                 continue
@@ -61,9 +60,4 @@ def unpack(source: Path | bytes) -> Prompt:
             path = str(inside.copy().pop() / name)
             if path in reader.names:  # what is missing is said by Prompt.load
                 (folder / name).write_bytes(reader.read(path))
-        prompt = Prompt.load(folder)
-    try:
-        prompt_card(prompt, "")
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return replace(prompt, metrics={})  # whatever is there is not what this package measures
-    return prompt
+        return Prompt.load(folder)

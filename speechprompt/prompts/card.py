@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
+from speechprompt.prompts.config import Metrics, Tuning
 from speechprompt.prompts.confusion import PICTURE_NAME
-from speechprompt.prompts.prompt import CARD_NAME, Prompt
-from speechprompt.tasks import TASKS, Task
+from speechprompt.prompts.prompt import Prompt
 
 PICTURE_TEXT = "Table of true labels (rows) and answers (columns), each cell the count of utterances"
 
@@ -16,7 +13,7 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def accuracy_line(metrics: dict[str, Any]) -> str:
+def accuracy_line(metrics: Metrics) -> str:
     """The figures that a prompt is judged by, in one sentence."""
     if "accuracy" not in metrics:
         return "It has not been measured"
@@ -38,7 +35,7 @@ def accuracy_line(metrics: dict[str, Any]) -> str:
     )
 
 
-def seeds_line(tuning: dict[str, Any]) -> str:
+def seeds_line(tuning: Tuning) -> str:
     """How much the seed matters, of a prompt that was tuned with several (recipe.tune_task)."""
     return (
         f"{tuning['seeds']} seeds: {100 * tuning['mean']:.1f} ± {100 * tuning['deviation']:.1f} % on valid, "
@@ -78,24 +75,17 @@ def calibration_text(prompt: Prompt) -> str:
     )
 
 
-def how_made(folder: Path, how: str, command: str) -> str:
-    """The commands that an old card in the folder names, with a new one for `how`: "measured", "calibrated"."""
-    file = folder / CARD_NAME
-    old = file.read_text(encoding="utf-8") if file.is_file() else ""
-    blocks = old.partition("## How it was made")[2].split("```")
-    parts, heading = {"": ""}, ""
-    for line in blocks[1].strip().splitlines() if len(blocks) > 1 else []:
-        if line.startswith("# ") and line.endswith(" by"):
-            heading = line[2:-3]
-        else:
-            parts[heading] = f"{parts.get(heading, '')}{line}\n"
-    parts[how] = command
-    lines = [f"# {name} by\n{text.strip()}" if name else text.strip() for name, text in parts.items()]
-    return "\n".join(line for line in lines if line)
+def how_made(prompt: Prompt) -> str:
+    """The commands that made the prompt, each after the first under what it did."""
+    lines = []
+    for how in ("tuned", "measured", "calibrated"):
+        if command := prompt.commands.get(how):
+            lines += [command] if how == "tuned" else [f"# {how} by", command]
+    return "\n".join(lines) or "not stated"
 
 
-def prompt_card(prompt: Prompt, command: str) -> str:
-    """Markdown with front matter for the Hub; every figure comes from prompt.metrics."""
+def prompt_card(prompt: Prompt) -> str:
+    """Markdown with front matter for the Hub; everything it says comes from the prompt."""
     metrics = prompt.metrics
     rows = "\n".join(
         f"| {label} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
@@ -106,7 +96,9 @@ def prompt_card(prompt: Prompt, command: str) -> str:
         f"- {truth!r} answered as {answer!r}: {count} times"
         for truth, answer, count in metrics.get("confusions", [])[:5]
     )
-    limits = TASKS[prompt.task].limits if prompt.task in TASKS else Task.limits
+    languages = "".join(f"\n  - {code}" for code in prompt.languages)
+    spoken = f" ({', '.join(prompt.languages)})" if prompt.languages else ""
+    about = f"{prompt.about}\n\n" if prompt.about else ""
     chosen = (
         " The best step of the tuning was chosen on this split." if metrics.get("split") == "valid" else ""
     )
@@ -118,16 +110,17 @@ def prompt_card(prompt: Prompt, command: str) -> str:
     )
     picture = f"\n![{PICTURE_TEXT}]({PICTURE_NAME})\n" if metrics.get("confusion") else ""
     return f"""---
-library_name: speechprompt
+library_name: speechprompt{f"{chr(10)}language:{languages}" if languages else ""}
 pipeline_tag: audio-classification
 ---
 
 # {prompt.title} (`{prompt.task}`, backbone `{prompt.backbone}`)
 
-A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "input"} prompt of length
+{about}A prompt of {prompt.n_parameters:,} parameters ({"deep" if prompt.deep else "input"} prompt of length
 {prompt.length}, {prompt.verbalizer} verbalizer) that makes the frozen unit LM answer with
 {answer_text(prompt)}.
 
+- Expects: {prompt.expects}{spoken}
 - Data: {prompt.data}
 - Licence of the data: {prompt.licence}
 - Unit LM: sha256 `{prompt.unit_lm_sha256}`
@@ -142,7 +135,7 @@ Most frequent mistakes in that measurement:
 
 {mistakes or ("- none" if metrics else "- not measured")}
 
-{limits}
+{prompt.limits}
 
 ## How far its scores can be believed
 
@@ -151,6 +144,6 @@ Most frequent mistakes in that measurement:
 ## How it was made
 
 ```
-{command}
+{how_made(prompt)}
 ```
 """

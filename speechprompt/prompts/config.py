@@ -1,4 +1,4 @@
-"""What prompt_config.json may hold: every entry of a prompt but its tensors, within bounds.
+"""What prompt_config.json may hold: every fact about a prompt but its tensors, within bounds.
 
 A prompt folder comes from anyone, so all that is shown to people or decides on work is checked here.
 """
@@ -6,191 +6,160 @@ A prompt folder comes from anyone, so all that is shown to people or decides on 
 from __future__ import annotations
 
 import re
+from dataclasses import field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.errors import SpeechPromptError
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict  # typing's own is not for pydantic before Python 3.12
+
+from speechprompt.answer_form import MAX_LABELS, AnswerForm
+from speechprompt.labels import check_rule
 from speechprompt.prompts import confusion
+from speechprompt.schema import LAX, from_object, matching, plain, schema
+from speechprompt.tasks import Expects, Task
 
-MAX_LABELS = 1000
-MAX_LABEL_CHARACTERS = 80
-MAX_SLOTS = 16
-MAX_STEPS = 400  # labels in one answer: what a minute of speech may spell
-MAX_BEAMS = 16
 MAX_SEEDS = 100
+LIMITS = Task.limits  # what a prompt is bad at, where nothing else is known
 
-TASK_PATTERN = re.compile(r"[a-z0-9_]{1,64}")
-SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
-# Control characters, halves of characters, and what turns the direction of text around.
-CONTROL_PATTERN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-TEXT_LIMITS = {"title": 80, "group": 40, "backbone": 80, "data": 2000, "licence": 300}  # characters
-
-# Facts about the prompt, as its fields; then what its tensors are, to be held against them.
-FACTS = (
-    "task",
-    "title",
-    "labels",
-    "backbone",
-    "unit_lm_sha256",
-    "answer",
-    "slots",
-    "max_steps",
-    "beams",
-    "joiner",
-    "group",
-    "label_rule",
-    "silence_label",
-    "data",
-    "metrics",
-    "licence",
-    "example",
-    "calibration",
-)
-# Entries that make the answer form -> its fields.
-FORM_FACTS = {"answer": "kind"} | {
-    name: name for name in ("labels", "slots", "max_steps", "beams", "joiner", "window", "silence_label")
-}
-# What a calibration holds (calibration.py): bounds of its numbers; those that may be null end in "flagged".
-CALIBRATION_BOUNDS = {
-    "temperature": (0.01, 100.0),
-    "threshold": (0.0, 1.0),
-    "error_before": (0.0, 1.0),
-    "error_after": (0.0, 1.0),
-    "right_flagged": (0.0, 1.0),
-    "wrong_flagged": (0.0, 1.0),
-}
-ENTRIES = {"format_version", *FACTS, "deep", "length", "verbalizer"}
-OPTIONAL = {"absolute_pitch", "window"}  # entries that are there only where they say something
-MIN_WINDOW, MAX_WINDOW = 0.5, 60.0  # s
+TaskName = Annotated[str, matching(re.compile(r"[a-z0-9_]{1,64}"), "1 to 64 of a-z, 0-9 and _")]
+Sha256 = Annotated[str, matching(re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits")]
+Language = Annotated[
+    str, matching(re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}"), 'a code such as "en" or "pt-BR"')
+]
+Rate = Annotated[float, Field(ge=0, le=1)]
+ErrorRate = Annotated[float, Field(ge=0, le=1e6)]  # beyond 1 where more is added than there was
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Name = Annotated[str, plain(200)]
+Text = Annotated[str, plain(40_000)]  # a sequence of labels as text
 
 
-def is_task(value: object) -> bool:
-    return isinstance(value, str) and TASK_PATTERN.fullmatch(value) is not None
+def inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if not path or parts.is_absolute() or ".." in parts.parts or "\\" in path:
+        raise ValueError("must be a relative path inside the project")
+    return path
 
 
-def is_text(value: object, limit: int) -> bool:
-    return isinstance(value, str) and len(value) <= limit and CONTROL_PATTERN.search(value) is None
+class ClassFigures(TypedDict):
+    n: Count
+    recall: Rate | None
+    precision: Rate | None
 
 
-def check_config(config: dict[str, Any], what: str) -> None:
-    """Raise SpeechPromptError unless prompt_config.json holds exactly what it should, within bounds."""
-    if wrong := (config.keys() - OPTIONAL) ^ ENTRIES:
-        name = min(wrong)
-        fault = "lacks the" if name in ENTRIES else "holds an unknown"
-        raise SpeechPromptError(f"{what} {fault} entry {name[:40]!r}.")
-    if not is_task(config["task"]):
-        raise SpeechPromptError(f"{what}: a task's name has 1 to 64 of a-z, 0-9 and _.")
-    for name, limit in TEXT_LIMITS.items():
-        if not is_text(config[name], limit):
-            raise SpeechPromptError(f"{what}: {name} must be plain text of at most {limit} characters.")
-    sha256 = config["unit_lm_sha256"]
-    if not isinstance(sha256, str) or not SHA256_PATTERN.fullmatch(sha256):
-        raise SpeechPromptError(f"{what}: unit_lm_sha256 must be 64 hexadecimal digits.")
-    _check_labels(config, what)
-    _check_metrics(config, what)
-    _check_calibration(config["calibration"], config["answer"], what)
-    if config.get("absolute_pitch", True) is not True:
-        raise SpeechPromptError(f"{what}: absolute_pitch must be true where it is given.")
-    if "window" in config:
-        window = config["window"]
-        if type(window) not in (int, float) or not MIN_WINDOW <= window <= MAX_WINDOW:
-            raise SpeechPromptError(
-                f"{what}: window must be {MIN_WINDOW} to {MAX_WINDOW:g} seconds where it is given."
-            )
-        if config["answer"] != "label":
-            raise SpeechPromptError(f"{what}: a window is for answers of one label.")
-    if not isinstance(config["label_rule"], dict):
-        raise SpeechPromptError(f"{what}: label_rule must be an object such as {{'column': 'label'}}.")
-    if (example := config["example"]) is not None:
-        path = PurePosixPath(example) if is_text(example, 200) else PurePosixPath("/")
-        if path.is_absolute() or ".." in path.parts or "\\" in str(path):
-            raise SpeechPromptError(f"{what}: example must be a relative path inside the project.")
-
-
-def _check_labels(config: dict[str, Any], what: str) -> None:
-    labels, answer, slots = config["labels"], config["answer"], config["slots"]
-    if answer not in ("label", "slots", "sequence"):
-        raise SpeechPromptError(f"{what}: answer must be label, slots or sequence.")
-    for name, high in (("max_steps", MAX_STEPS), ("beams", MAX_BEAMS)):
-        if type(config[name]) is not int or not 1 <= config[name] <= (high if answer == "sequence" else 1):
-            raise SpeechPromptError(f"{what}: {name} must be 1, or up to {high} for a sequence.")
-    if not is_text(config["joiner"], 8):
-        raise SpeechPromptError(f"{what}: joiner must be plain text of at most 8 characters.")
-    if not isinstance(labels, list) or not 2 <= len(labels) <= MAX_LABELS:
-        raise SpeechPromptError(f"{what}: labels must be a list of 2 to {MAX_LABELS}.")
-    for label in labels:
-        # Spelled answers have the space for a letter.
-        if not is_text(label, MAX_LABEL_CHARACTERS) or not (
-            label.strip() or (label and answer == "sequence")
-        ):
-            raise SpeechPromptError(
-                f"{what}: every label must be text of 1 to {MAX_LABEL_CHARACTERS} printable characters."
-            )
-    if not isinstance(slots, dict) or bool(slots) != (answer == "slots") or len(slots) > MAX_SLOTS:
-        raise SpeechPromptError(f"{what}: an answer in slots, and no other, names 1 to {MAX_SLOTS} slots.")
-    if not all(is_text(name, 40) and name.strip() and type(n) is int and n > 0 for name, n in slots.items()):
-        raise SpeechPromptError(f"{what}: slots must map each slot's name to the number of its labels.")
-    if slots and sum(slots.values()) != len(labels):
-        raise SpeechPromptError(f"{what}: the slots hold {sum(slots.values())} of {len(labels)} labels.")
-    for _, first, end in AnswerForm(
-        tuple(labels), slots=slots
-    ).spans:  # slots may share a label such as "none"
-        own = labels[first:end]
-        if len(set(own)) != len(own):
-            twice = next(label for label in own if own.count(label) > 1)
-            raise SpeechPromptError(f"{what}: the label {twice!r} is there twice.")
-    if config["silence_label"] is not None and config["silence_label"] not in labels:
-        raise SpeechPromptError(f"{what}: silence_label must be one of the labels, or null.")
-
-
-def _check_metrics(config: dict[str, Any], what: str) -> None:
-    metrics = config["metrics"]
-    if not isinstance(metrics, dict):
-        raise SpeechPromptError(f"{what}: metrics must be an object.")
-    interval = metrics.get("interval95", [0, 1])
-    rates = [metrics.get("accuracy", 0), *(interval if isinstance(interval, (list, tuple)) else [])]
-    if len(rates) != 3 or not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
-        raise SpeechPromptError(f"{what}: accuracy and interval95 in metrics must lie between 0 and 1.")
-    if not is_text(metrics.get("split", ""), 80) or type(metrics.get("n", 0)) is not int:
-        raise SpeechPromptError(f"{what}: metrics must name the split as text and n as a whole number.")
-    if "confusion" in metrics:
-        spans = AnswerForm(tuple(config["labels"]), slots=config["slots"]).spans
-        sequence = config["answer"] == "sequence"
-        fault = confusion.fault(metrics["confusion"], spans, metrics.get("n"))
-        if sequence or fault:
-            fault = "is not for sequences" if sequence else fault
-            raise SpeechPromptError(f"{what}: confusion in metrics {fault}.")
-    if "tuning" in metrics:
-        _check_tuning(metrics["tuning"], what)
-
-
-def _check_tuning(tuning: object, what: str) -> None:
+class Tuning(TypedDict):
     """Of a prompt that was chosen among those of several seeds, see recipe.tune_task."""
-    if not isinstance(tuning, dict) or tuning.keys() != {"seeds", "mean", "deviation"}:
-        raise SpeechPromptError(f"{what}: tuning in metrics must hold seeds, mean and deviation.")
-    if type(tuning["seeds"]) is not int or not 2 <= tuning["seeds"] <= MAX_SEEDS:
-        raise SpeechPromptError(f"{what}: seeds of tuning in metrics must be 2 to {MAX_SEEDS}.")
-    rates = (tuning["mean"], tuning["deviation"])
-    if not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
-        raise SpeechPromptError(f"{what}: mean and deviation in metrics must lie between 0 and 1.")
+
+    seeds: Annotated[int, Field(ge=2, le=MAX_SEEDS)]
+    mean: Rate
+    deviation: Rate
 
 
-def _check_calibration(calibration: object, answer: str, what: str) -> None:
-    if calibration == {}:  # not calibrated
-        return
-    if not isinstance(calibration, dict) or calibration.keys() != {*CALIBRATION_BOUNDS, "split", "n"}:
-        names = ", ".join((*CALIBRATION_BOUNDS, "split", "n"))
-        raise SpeechPromptError(f"{what}: calibration must be empty or hold {names}.")
-    if answer == "sequence":
-        raise SpeechPromptError(
-            f"{what}: the scores of sequences are not calibrated; leave calibration empty."
-        )
-    for name, (low, high) in CALIBRATION_BOUNDS.items():
-        value = calibration[name]
-        if value is None and name.endswith("flagged"):
-            continue
-        if type(value) not in (int, float) or not low <= value <= high:
-            raise SpeechPromptError(f"{what}: {name} in calibration must lie between {low:g} and {high:g}.")
-    if not is_text(calibration["split"], 80) or type(calibration["n"]) is not int or calibration["n"] < 1:
-        raise SpeechPromptError(f"{what}: calibration must name the split as text and n as a whole number.")
+class Metrics(TypedDict, total=False):
+    """What was measured on a split, see metrics.measure; empty when nothing was."""
+
+    split: Annotated[str, plain(80)]
+    n: Count
+    accuracy: Rate
+    interval95: Annotated[list[Rate], LAX, Field(min_length=2, max_length=2)]
+    per_class: Annotated[dict[Name, ClassFigures], Field(max_length=2 * MAX_LABELS)]
+    unweighted_recall: Rate
+    slot_accuracy: dict[Name, Rate]
+    slot_f1: Rate
+    character_error_rate: ErrorRate
+    word_error_rate: ErrorRate
+    confusion: list[Annotated[list[int], LAX, Field(min_length=3, max_length=3)]]
+    confusions: Annotated[list[Annotated[tuple[Text, Text, Count], LAX]], Field(max_length=10)]
+    tuning: Tuning
+
+
+class Calibration(TypedDict):
+    """What calibration.calibrate finds."""
+
+    temperature: Annotated[float, Field(ge=0.01, le=100)]
+    threshold: Rate
+    split: Annotated[str, plain(80)]
+    n: Annotated[int, Field(ge=1, le=10**12)]
+    error_before: Rate
+    error_after: Rate
+    right_flagged: Rate | None
+    wrong_flagged: Rate | None
+
+
+@schema(eq=False, kw_only=True)
+class Facts:
+    """What a prompt's folder says beside its tensors.
+
+    about: one plain sentence on what to say or record. expects, languages: what recordings must hold for an answer
+    to mean anything; languages are codes (BCP 47), none where it does not matter. label_rule: how data gets its
+    labels (labels.labels_of), None where the task of that name in tasks.py says it. positions: where those of a
+    row's tokens count from; "row" is its first token, whatever the prompt's length. absolute_pitch: a prosody LM
+    hears the F0 of a recording against one pitch for all speakers instead of the speaker's mean
+    (pitch.at_absolute_pitch); nothing to a plain unit LM. commands: how it was "tuned", then "measured" and
+    "calibrated". examples: relative paths of clips to try. calibration: None where scores are as they come and no
+    answer is flagged. limits: what it is bad at.
+    """
+
+    task: TaskName
+    title: Annotated[str, plain(80)]
+    about: Annotated[str, plain(300)] = ""
+    group: Annotated[str, plain(40)] = "Other"
+    form: Annotated[AnswerForm, from_object(AnswerForm)]
+    expects: Expects = "any sound"
+    languages: Annotated[tuple[Language, ...], LAX, Field(max_length=100)] = ()
+    backbone: Annotated[str, plain(80)]
+    unit_lm_sha256: Sha256
+    positions: Literal["row"] = "row"
+    absolute_pitch: bool = False
+    label_rule: Annotated[dict[str, Any], AfterValidator(check_rule)] | None = field(
+        default_factory=lambda: {"column": "label"}
+    )
+    data: Annotated[str, plain(2000)] = ""
+    licence: Annotated[str, plain(300)] = ""
+    commands: dict[Literal["tuned", "measured", "calibrated"], Annotated[str, plain(4000)]] = field(
+        default_factory=dict
+    )
+    metrics: Metrics = field(default_factory=lambda: Metrics())
+    calibration: Calibration | None = None
+    limits: Annotated[str, plain(2000)] = LIMITS
+    examples: Annotated[
+        tuple[Annotated[str, plain(200), AfterValidator(inside)], ...], LAX, Field(max_length=100)
+    ] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.form.labels) < 2:
+            raise ValueError(f"labels must be a list of 2 to {MAX_LABELS}")
+        if "accuracy" in self.metrics and not {"split", "n", "interval95"} <= self.metrics.keys():
+            raise ValueError("metrics must give split, n and interval95 beside the accuracy")
+        if "confusion" in self.metrics:
+            wrong = confusion.fault(self.metrics["confusion"], self.form.spans, self.metrics.get("n"))
+            if self.form.kind == "sequence" or wrong:
+                raise ValueError(
+                    f"confusion in metrics {'is not for sequences' if self.form.kind == 'sequence' else wrong}"
+                )
+        if self.calibration is not None and self.form.kind == "sequence":
+            raise ValueError("the scores of sequences are not calibrated; leave calibration null")
+
+
+@schema(kw_only=True)
+class Shape:
+    """What prompt_config.json says of the tensors, to be held against them."""
+
+    kind: Literal["deep", "input"]
+    length: int
+
+
+@schema(kw_only=True)
+class Verbalizer:
+    """Which units stand for which label: a list for each, or None where a learned verbalizer has them all."""
+
+    kind: Literal["fixed", "learned"]
+    units: list[Annotated[list[int], Field(min_length=1)]] | None = None
+
+
+@schema(kw_only=True)
+class PromptFile:
+    """The entries of prompt_config.json beside Facts."""
+
+    prompt: Annotated[Shape, from_object(Shape)]
+    verbalizer: Annotated[Verbalizer, from_object(Verbalizer)]

@@ -35,15 +35,11 @@ def count(truth: Iterable[Sequence[int]], answers: Iterable[Sequence[int]]) -> l
     return [[true, answered, n] for (true, answered), n in sorted(pairs.items())]
 
 
-def fault(cells: object, spans: Sequence[Span], n: object) -> str | None:
+def fault(cells: Cells, spans: Sequence[Span], n: object) -> str | None:
     """What is wrong with counts that come from anyone, or None: each span must count n utterances."""
     n_labels = spans[-1][2]
     if n_labels > MAX_SHOWN:
         return f"is for at most {MAX_SHOWN} labels"
-    if not isinstance(cells, list) or not all(isinstance(cell, (list, tuple)) for cell in cells):
-        return "must be a list of [true label, answer, count]"
-    if not all(len(cell) == 3 and all(type(number) is int for number in cell) for cell in cells):
-        return "must be a list of [true label, answer, count]"
     if len({(true, answered) for true, answered, _ in cells}) != len(cells):
         return "counts a pair of labels twice"
     inside = 0

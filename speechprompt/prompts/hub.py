@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 
 
-def push(prompt: Prompt, card: str, repository: str, token: str) -> str:
+def push(prompt: Prompt, repository: str, token: str) -> str:
     """Upload a prompt's folder and return its address; SpeechPromptError in one sentence when it fails.
 
     repository: "name" or "owner/name", made (private) when it is not there. token: one with write access.
@@ -38,7 +39,7 @@ def push(prompt: Prompt, card: str, repository: str, token: str) -> str:
     try:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / prompt.task
-            prompt.save(folder, card)
+            prompt.save(folder, prompt_card(prompt))
             made = api.create_repo(repository, private=True, exist_ok=True)
             api.upload_folder(
                 repo_id=made.repo_id, folder_path=folder, commit_message=f"Add the prompt {prompt.task}"

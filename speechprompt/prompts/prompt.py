@@ -7,42 +7,39 @@ LM it belongs to, but imports no model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts.config import FACTS, FORM_FACTS, OPTIONAL, check_config, is_task
+from speechprompt.prompts.config import Facts, PromptFile
 from speechprompt.prompts.confusion import PICTURE_NAME, picture
+from speechprompt.schema import read, schema
 from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+CONVERT = "convert it with `python -m speechprompt convert prompt-folder FOLDER`"  # one of an older version
 PROMPT_JSON = "prompt_config.json"
 WEIGHTS_NAME = "prompt.safetensors"
 CARD_NAME = "README.md"
 MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
 MAX_LENGTH = 200  # prompt vectors per layer
 
-# Attribute of Prompt -> name of its tensor in the file.
+LARGEST = 65_504.0  # what a half-precision number holds: with more, logits are no numbers any longer
+
+# Field of Prompt -> name of its tensor in the file.
 TENSOR_NAMES = {
-    "key_prompts": "key_prompts",
-    "value_prompts": "value_prompts",
-    "input_prompts": "input_prompts",
-    "separator": "separator",
-    "label_embeddings": "label_embeddings",
-    "verbalizer_weight": "verbalizer.weight",
-    "verbalizer_units": "verbalizer.units",
-}
+    name: name for name in ("separator", "key_prompts", "value_prompts", "input_prompts", "label_embeddings")
+} | {"verbalizer_weight": "verbalizer.weight", "verbalizer_units": "verbalizer.units"}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Prompt:
-    """One task's prompt. L layers, P prompt vectors, width d, V symbols, C labels.
+@schema(eq=False, repr=False, kw_only=True)
+class Prompt(Facts):
+    """One task's prompt: Facts and tensors. L layers, P prompt vectors, width d, V symbols, C labels.
 
     Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d], input prompts hold
     input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
@@ -53,15 +50,9 @@ class Prompt:
     (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's own
     in a fixed verbalizer, unit c for label c in a learned one.
 
-    absolute_pitch: a prosody LM hears the F0 of a recording against one pitch for all speakers instead of the
-    speaker's mean (prosody.at_absolute_pitch); nothing to a plain unit LM.
+    SpeechPromptError, naming the fact, when these do not hold together.
     """
 
-    task: str
-    title: str
-    form: AnswerForm
-    backbone: str
-    unit_lm_sha256: str
     separator: Tensor
     key_prompts: Tensor | None = None
     value_prompts: Tensor | None = None
@@ -69,20 +60,13 @@ class Prompt:
     label_embeddings: Tensor | None = None
     verbalizer_weight: Tensor | None = None
     verbalizer_units: Tensor | None = None
-    group: str = "Other"
-    label_rule: dict[str, Any] = field(default_factory=lambda: {"column": "label"})
-    absolute_pitch: bool = False
-    data: str = ""
-    metrics: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""
-    example: str | None = None  # relative path of a clip to try
-    calibration: dict[str, Any] = field(default_factory=dict)  # see calibration.calibrate; empty: none
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in TENSOR_NAMES:
             if (tensor := getattr(self, name)) is not None and tensor.is_floating_point():
                 object.__setattr__(self, name, tensor.detach().float())
-        self.validate()
+        self._check_tensors()
 
     def __repr__(self) -> str:
         return f"<Prompt {self.task} of {self.backbone}: {len(self.labels)} labels>"
@@ -110,12 +94,12 @@ class Prompt:
     @property
     def temperature(self) -> float:
         """What label logits are divided by; 1 without a calibration."""
-        return float(self.calibration.get("temperature", 1.0))
+        return 1.0 if self.calibration is None else self.calibration["temperature"]
 
     @property
     def threshold(self) -> float:
         """The score below which an answer is flagged; 0, so never, without a calibration."""
-        return float(self.calibration.get("threshold", 0.0))
+        return 0.0 if self.calibration is None else self.calibration["threshold"]
 
     @property
     def n_parameters(self) -> int:
@@ -137,32 +121,27 @@ class Prompt:
         units = cast(Tensor, self.verbalizer_units).tolist()
         return self.labels[units.index(unit)] if unit in units else None
 
-    def validate(self) -> None:
-        """Raise SpeechPromptError, naming the fact, unless everything in the prompt holds together."""
-        what = f"Prompt {self.task if is_task(self.task) else '(unnamed)'}"
+    def _check_tensors(self) -> None:
         for name, tensor in self.tensors().items():
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
+            if tensor.is_floating_point() and not bool((tensor.abs() <= LARGEST).all()):
+                raise ValueError(f"{name} holds values that are not finite, or beyond {LARGEST:g}")
         shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors().items()}
-        expected = expected_shapes(shapes, len(self.labels), what)
+        expected = expected_shapes(shapes, len(self.labels))
         for name in sorted(shapes.keys() | expected.keys()):
             if shapes.get(name) != expected.get(name):
-                raise SpeechPromptError(
-                    f"{what}: {name} has the shape {shapes.get(name)}, expected {expected.get(name)}."
-                )
-        check_config(self.config(), what)
+                raise ValueError(f"{name} has the shape {shapes.get(name)}, expected {expected.get(name)}")
         if self.label_embeddings is not None and self.form.kind == "label":
-            raise SpeechPromptError(f"{what}: an answer of one label needs no label_embeddings.")
+            raise ValueError("an answer of one label needs no label_embeddings")
         if self.verbalizer_weight is not None and self.label_embeddings is None and self.form.kind != "label":
             n_units = self.verbalizer_weight.shape[1] - UNIT_OFFSET
             if len(self.labels) > n_units:  # label c is fed back as unit c
-                raise SpeechPromptError(
-                    f"{what}: a learned verbalizer can feed back at most {n_units} labels, one for each unit."
+                raise ValueError(
+                    f"a learned verbalizer can feed back at most {n_units} labels, one for each unit"
                 )
-        if self.verbalizer_units is not None:
-            units = self.verbalizer_units
-            if units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0:
-                raise SpeechPromptError(f"{what}: verbalizer.units must be different units, one per label.")
+        if (units := self.verbalizer_units) is not None and (
+            units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0
+        ):
+            raise ValueError("verbalizer.units must be different units, one per label")
 
     def check_fits(self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int) -> None:
         """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts."""
@@ -188,19 +167,20 @@ class Prompt:
 
     def config(self) -> dict[str, Any]:
         """Everything but the tensors, as stored in prompt_config.json."""
-        form = {name: getattr(self.form, field) for name, field in FORM_FACTS.items()}
-        given = {**vars(self), **form, "labels": list(self.labels)}
-        facts = {name: given[name] for name in FACTS}
-        facts |= {name: given[name] for name in OPTIONAL if given[name]}
-        kind = {"deep": self.deep, "length": self.length, "verbalizer": self.verbalizer}
-        return {"format_version": FORMAT_VERSION, **facts, **kind}
+        facts = {one.name: getattr(self, one.name) for one in fields(Facts)} | {"form": asdict(self.form)}
+        units = None if self.verbalizer_units is None else self.verbalizer_units[:, None].tolist()
+        return {
+            "format_version": FORMAT_VERSION,
+            **facts,
+            "prompt": {"kind": "deep" if self.deep else "input", "length": self.length},
+            "verbalizer": {"kind": self.verbalizer, "units": units},
+        }
 
     def save(self, folder: Path, card: str | None = None, dtype: torch.dtype = torch.float16) -> None:
         """Write the prompt (and its card as README.md); an interrupted save leaves the old one.
 
         The picture of its confusions is made from metrics["confusion"], or goes where there are none.
         """
-        self.validate()
         tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in self.tensors().items()}
         with replaced_folder(folder, drop=(PICTURE_NAME,)) as aside:
             write_json(aside / PROMPT_JSON, self.config())
@@ -216,30 +196,37 @@ class Prompt:
         """Read and check a prompt folder; SpeechPromptError names the file and the fact."""
         folder = Path(folder)
         what = f"Prompt {folder.name}"
-        config = read_json(folder, PROMPT_JSON, what)
-        version = config.get("format_version")
-        if version != FORMAT_VERSION:
-            raise SpeechPromptError(
-                f"{what}: {PROMPT_JSON} has format version {str(version)[:20]}, "
-                f"this program reads version {FORMAT_VERSION}; update speechprompt."
-            )
-        check_config(config, f"{what}: {PROMPT_JSON}")
-        file = TensorFile(folder, WEIGHTS_NAME, what, MAX_BYTES)
-        shapes = expected_shapes(file.shapes, len(config["labels"]), file.label)
-        file.expect(shapes, {"verbalizer.units": ("I64",)})
-        stored: dict[str, Any] = {
-            "deep": "input_prompts" not in file.shapes,
-            "length": prompt_length(file.shapes),
+        config = read_json(folder, PROMPT_JSON, what, version=FORMAT_VERSION, older=CONVERT)
+        given: dict[str, Any] = {
+            name: config.pop(name) for name in ("prompt", "verbalizer") if name in config
         }
-        stored["verbalizer"] = "learned" if "verbalizer.weight" in file.shapes else "fixed"
-        for name, value in stored.items():
-            if config.pop(name) != value:
-                raise SpeechPromptError(f"{what}: {PROMPT_JSON} and {WEIGHTS_NAME} disagree on {name!r}.")
-        del config["format_version"]
-        tensors = file.read(torch.float32)
-        named = {name: tensors.get(stored_name) for name, stored_name in TENSOR_NAMES.items()}
-        form = {field: config.pop(name) for name, field in FORM_FACTS.items() if name in config}
-        return cls(form=AnswerForm(**form), **config, **cast(dict[str, Any], named))
+        stated = read(PromptFile, given, f"{what}: {PROMPT_JSON}")
+        facts = read(Facts, config, f"{what}: {PROMPT_JSON}")
+        if any(len(units) > 1 for units in stated.verbalizer.units or ()):
+            raise SpeechPromptError(
+                f"{what} has several units for a label, which this program cannot answer with; update speechprompt."
+            )
+        prompt = read(cls, vars(facts) | read_tensors(folder, what, len(facts.form.labels)), what)
+        held = prompt.config()
+        for name in ("prompt", "verbalizer"):
+            for entry, value in asdict(getattr(stated, name)).items():
+                if held[name][entry] != value:
+                    raise SpeechPromptError(
+                        f"{what}: {PROMPT_JSON} and {WEIGHTS_NAME} disagree on {name}.{entry}."
+                    )
+        return prompt
+
+
+def read_tensors(folder: Path, what: str, n_labels: int) -> dict[str, Tensor]:
+    """The tensors of a prompt folder as fields of Prompt, float32; `what` begins every error."""
+    file = TensorFile(folder, WEIGHTS_NAME, what, MAX_BYTES)
+    try:
+        shapes = expected_shapes(file.shapes, n_labels)
+    except ValueError as error:
+        raise SpeechPromptError(f"{file.label}: {error}.") from None
+    file.expect(shapes, {"verbalizer.units": ("I64",)})
+    tensors = file.read(torch.float32)
+    return {name: tensors[stored] for name, stored in TENSOR_NAMES.items() if stored in tensors}
 
 
 def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
@@ -248,16 +235,12 @@ def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
     return shape[-2] if len(shape) >= 2 else 0
 
 
-def expected_shapes(
-    shapes: dict[str, tuple[int, ...]], n_labels: int, what: str
-) -> dict[str, tuple[int, ...]]:
-    """What the shapes must be, given the sizes L, P, d, V that the leading tensors claim."""
+def expected_shapes(shapes: dict[str, tuple[int, ...]], n_labels: int) -> dict[str, tuple[int, ...]]:
+    """What the shapes must be, given the sizes L, P, d, V that the leading tensors claim; ValueError without them."""
     deep, separator = "input_prompts" not in shapes, shapes.get("separator", ())
     length, d = prompt_length(shapes), separator[0] if separator else 0
     if not 1 <= length <= MAX_LENGTH or not 1 <= d <= 4096:
-        raise SpeechPromptError(
-            f"{what}: prompts need 1 to {MAX_LENGTH} vectors and a separator as wide as the unit LM."
-        )
+        raise ValueError(f"prompts need 1 to {MAX_LENGTH} vectors and a separator as wide as the unit LM")
     expected: dict[str, tuple[int, ...]] = {"separator": (d,)}
     if deep:
         n_layers = shapes["key_prompts"][0]

@@ -47,8 +47,17 @@ def file_inside(folder: Path, name: str, what: str, max_bytes: int) -> Path:
     return path
 
 
-def read_json(folder: Path, name: str, what: str) -> dict[str, Any]:
-    """The JSON object in a file; NaN and Infinity, which JSON does not have, are refused."""
+def read_json(
+    folder: Path,
+    name: str,
+    what: str,
+    version: int | None = None,
+    older: str = "update speechprompt",
+) -> dict[str, Any]:
+    """The JSON object in a file; NaN and Infinity, which JSON does not have, are refused.
+
+    version: what its format_version must be, which is then left out. older: what to do with an earlier one.
+    """
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(constant)
@@ -60,6 +69,15 @@ def read_json(folder: Path, name: str, what: str) -> dict[str, Any]:
         raise SpeechPromptError(f"{what}: {name} is not valid JSON.") from error
     if not isinstance(value, dict):
         raise SpeechPromptError(f"{what}: {name} must hold one JSON object.")
+    if version is None:
+        return value
+    found = value.pop("format_version", None)
+    if type(found) is not int or found != version:
+        earlier = type(found) is int and 0 < found < version
+        raise SpeechPromptError(
+            f"{what}: {name} has format version {str(found)[:20]}, this program reads version {version}; "
+            f"{older if earlier else 'update speechprompt'}."
+        )
     return value
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from speechprompt.answer_form import MAX_LABEL_CHARACTERS
 from speechprompt.audio import load as audio
 from speechprompt.audio.augment import Simulation
 from speechprompt.audio.silence import is_silent
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import listen_to, nothing_recorded
-from speechprompt.prompts.config import MAX_LABEL_CHARACTERS, is_text
+from speechprompt.schema import is_plain
 from speechprompt.teaching.closed_form import Fit, fit_verbalizer
 from speechprompt.units import Units
 
@@ -64,7 +65,7 @@ class Rows:
 
 def check_title(title: str) -> None:
     """Raise SpeechPromptError unless this can be the title of a task."""
-    if not is_text(title, MAX_TITLE_CHARACTERS) or not title.strip():
+    if not is_plain(title, MAX_TITLE_CHARACTERS) or not title.strip():
         raise SpeechPromptError(
             f"The task needs a title of 1 to {MAX_TITLE_CHARACTERS} printable characters."
         )
@@ -72,7 +73,7 @@ def check_title(title: str) -> None:
 
 def check_label(label: str) -> None:
     """Raise SpeechPromptError unless this can be a label's name."""
-    if not is_text(label, MAX_LABEL_CHARACTERS) or not label.strip():
+    if not is_plain(label, MAX_LABEL_CHARACTERS) or not label.strip():
         raise SpeechPromptError(
             f"A label must be 1 to {MAX_LABEL_CHARACTERS} printable characters: choose another name."
         )

@@ -31,6 +31,7 @@ from speechprompt.units import EOS, UNIT_OFFSET
 __all__ = ["Moment", "Taught", "TeachConfig", "task_name", "teach"]
 
 GROUP = "Taught here"
+MADE = "Taught in the app's Teach tab from the recordings above."
 SPLIT = "held-out"  # the clips that accuracy is measured on
 JUDGES = 100  # clips that choose the start
 LENGTH_ALONE = 10  # prompt vectors per layer where the backbone has no prompt to start from
@@ -172,6 +173,7 @@ class Teacher:
             group=GROUP,
             data=f"{n} recordings of {self.n_labels} labels, given by the person who taught the task",
             licence="not stated",
+            commands={"tuned": MADE},
             **{name: tensor.half().float() for name, tensor in tensors.items()},  # type: ignore[arg-type]
         )
 
@@ -187,5 +189,5 @@ class Teacher:
         if judged:
             metrics = measure(prompt, *([(prompt.labels[i],) for i in which] for which in (truth, answers)))
             calibration = fit_calibration([logits], answers == truth, SPLIT, careful_threshold)
-            prompt = replace(prompt, metrics=metrics | {"split": SPLIT}, calibration=calibration)
+            prompt = replace(prompt, metrics={**metrics, "split": SPLIT}, calibration=calibration)
         return Taught(prompt, MEASURED if judged else UNMEASURED, confusion, self.lesson.warnings)

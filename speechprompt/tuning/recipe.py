@@ -7,7 +7,7 @@ and calibrates its scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import PLAIN, Simulation
 from speechprompt.backbone import Backbone
-from speechprompt.data.dataset import LETTERS, Example, at_most, labels_of_rule
+from speechprompt.data.dataset import Example, at_most
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.calibration import calibrate
 from speechprompt.evaluation.evaluate import evaluate, nothing_recorded, to_units
-from speechprompt.prompts.config import MAX_SEEDS
+from speechprompt.labels import LETTERS
+from speechprompt.prompts.config import MAX_SEEDS, Tuning
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
@@ -33,18 +35,24 @@ NOTHING_SHARE = 40  # one recording of nothing for so many others
 
 
 def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
-    """The labels that a prompt answers with: the task's own, or those of the data as the rule names them or sorted."""
-    found = {label for example in examples for label in example.labels}
-    if task.form.labels:
-        return list(task.form.labels)
-    if named := labels_of_rule(task.label_rule):
-        return [label for label in named if label in found]
-    if "order" in task.label_rule:  # slots as people say them
-        order = task.label_rule["order"]
-        return sorted(found, key=lambda label: (order.index(label.partition("=")[0]), label))
-    if task.form.kind == "sequence":
-        return [letter for letter in LETTERS if letter in found]
-    return sorted(found)
+    """The labels that a prompt answers with: those of the data, as the task orders them, others after these."""
+    form, found = task.form, {label for example in examples for label in example.labels}
+    if form.kind == "slots" and form.labels:
+        return list(form.labels)
+    known = form.labels or (tuple(LETTERS) if form.kind == "sequence" else ())
+    return [label for label in known if label in found] + sorted(found - {*known})
+
+
+def form_of(task: Task, examples: Sequence[Example]) -> AnswerForm:
+    """The answer form of a task with the labels of its data; slots without labels have each its column's, sorted."""
+    labels = tuple(labels_in_order(task, examples))
+    silence = task.form.silence_label if task.form.silence_label in labels else None
+    form = replace(task.form, labels=(), silence_label=silence)
+    if form.kind != "slots" or task.form.labels:
+        return replace(form, labels=labels)
+    columns = [sorted(set(column)) for column in zip(*(e.labels for e in examples), strict=True)]
+    slots = dict(zip(form.slots, map(len, columns), strict=True))
+    return replace(form, labels=tuple(label for column in columns for label in column), slots=slots)
 
 
 def check_learnt(labels: Sequence[str], valid: Sequence[Example]) -> None:
@@ -111,10 +119,8 @@ def tune_task(
     configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
     if config.per_label:
         train = at_most(train, config.per_label, config.seed)
-    labels = labels_in_order(task, train)
-    check_learnt(labels, valid)
-    silence = task.form.silence_label if task.form.silence_label in labels else None
-    form = replace(task.form, labels=tuple(labels), silence_label=silence)
+    form = form_of(task, train)
+    check_learnt(form.labels, valid)
     facts: dict[str, Any] = {
         "task": task.name,
         "title": task.title,
@@ -122,7 +128,11 @@ def tune_task(
         "backbone": backbone.name,
         "unit_lm_sha256": backbone.unit_lm_sha256,
         "group": task.group,
-        "label_rule": task.label_rule,
+        "about": task.about,
+        "expects": task.expects,
+        "languages": task.languages,
+        "limits": task.limits,
+        "label_rule": task.label_rule if isinstance(task.label_rule, Mapping) else None,
         "absolute_pitch": config.absolute_pitch,
         "data": task.data,
         "licence": task.licence,
@@ -132,7 +142,7 @@ def tune_task(
         **facts,
         separator=torch.zeros(4),
         input_prompts=torch.zeros(1, 4),
-        verbalizer_units=torch.arange(len(labels)),
+        verbalizer_units=torch.arange(len(form.labels)),
     )
     for n in {len(example.labels) for example in (*train, *valid)}:
         if n > form.n_steps or (n < form.n_steps and form.kind != "sequence"):
@@ -142,7 +152,7 @@ def tune_task(
 
     answers = [form.indices(example.labels) for example in train]
     simulation = simulation_for(task, config.seed, config.pauses)
-    quiet = None if silence is None else labels.index(silence)
+    quiet = None if form.silence_label is None else form.labels.index(form.silence_label)
     known = labelled(backbone, train, answers, config.augment, simulation, quiet)
     held_out = labelled(backbone, valid, [form.indices(example.labels) for example in valid])
     utterances = [ids for ids, _ in held_out]
@@ -152,17 +162,20 @@ def tune_task(
         tensors, _ = tune(backbone.lm, known, held_out, form, own, place)
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
-        figures = evaluate(backbone, prompt, valid, utterances)
-        metrics = {name: value for name, value in figures.items() if name != "task"}
+        metrics = evaluate(backbone, prompt, valid, utterances)
         prompt = replace(prompt, metrics={**metrics, "split": "valid"})
         tell(own.seed, prompt)
         prompts.append(prompt)
-    judged = "unweighted_recall" if config.balance and task.form.kind == "label" else "accuracy"
-    best = max(prompts, key=lambda prompt: prompt.metrics[judged])
+    balanced = config.balance and form.kind == "label"
+    best = max(prompts, key=lambda p: p.metrics["unweighted_recall" if balanced else "accuracy"])
     if seeds > 1:
         found = [prompt.metrics["accuracy"] for prompt in prompts]
-        spread = {"mean": round(mean(found), 4), "deviation": round(stdev(found), 4)}
-        best = replace(best, metrics={**best.metrics, "tuning": {"seeds": seeds, **spread}})
+        spread: Tuning = {
+            "seeds": seeds,
+            "mean": round(mean(found), 4),
+            "deviation": round(stdev(found), 4),
+        }
+        best = replace(best, metrics={**best.metrics, "tuning": spread})
     if best.form.kind != "sequence":
         truth = [tuple(answer) for _, answer in held_out]
         best = replace(best, calibration=calibrate(backbone.lm, best, utterances, truth, "valid"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def read_data(
         "task": task.name,
         "data": path.name,
         "data_sha256": sha256_file(path),
-        "label_rule": rule,
+        "label_rule": rule if isinstance(rule, Mapping) else None,
         "backbone": backbone.name,
         "unit_lm_sha256": backbone.unit_lm_sha256,
         "copies": TuneConfig.augment,

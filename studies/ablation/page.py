@@ -105,7 +105,7 @@ def text(
     )
     usual = (("task", "keyword_spotting"), ("backbone", "mini"))
     options = "".join(f" --{name} {settings[name]}" for name, value in usual if settings[name] != value)
-    if settings["label_rule"].get("column", "label") != "label":
+    if (settings["label_rule"] or {}).get("column", "label") != "label":
         options += f" --label-column {settings['label_rule']['column']}"
     command = (
         f"python -m studies.ablation --data {settings['data']}{options} --steps {steps} --seeds {counts[-1]}"

@@ -209,7 +209,7 @@ def test_a_bad_task_name_is_said_before_tuning(backbone: str, tmp_path, capsys, 
     assert (
         main(["tune", "--task", "../up", "--data", str(tmp_path / "d.parquet"), "--backbone", backbone]) == 2
     )
-    assert "name has 1 to 64 of a-z" in capsys.readouterr().err
+    assert "task must be 1 to 64 of a-z" in capsys.readouterr().err
 
 
 def write_pairs(path, **change) -> None:

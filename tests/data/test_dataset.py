@@ -11,7 +11,9 @@ import pytest
 
 from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
+from speechprompt.labels import first_case
 
+GENDER = first_case([("gender", "f", "female"), ("gender", "m", "male")], None)
 ROWS = [
     {"id": "a", "split": "train", "units": [1, 2], "label": "yes", "gender": "f"},
     {"id": "b", "split": "valid", "units": [3], "label": "no", "gender": "m"},
@@ -27,42 +29,6 @@ def test_reads_one_split_by_rule(tmp_path) -> None:
     (example,) = dataset.read(tmp_path / "d.parquet", {"column": "gender"}, "valid")
     assert (example.id, example.labels, example.units, example.audio) == ("b", ("m",), [3], None)
     assert len(dataset.read(tmp_path / "d.parquet", {"column": "label"})) == 2
-
-
-def test_rules_of_every_kind() -> None:
-    names = ["on", "off", "lamp", "music"]
-    assert dataset.labels_of({"x": [1, 3]}, {"ids": "x", "names": names}) == ("off", "music")
-    order = {"slots": "x", "order": ["size", "milk"], "amounts": ["a lot of"]}
-    row = {"x": '{"milk": "a lot of soy milk", "size": "large"}'}
-    assert dataset.labels_of(row, order) == ("size=large", "milk=a lot of", "milk=soy milk")
-    assert dataset.labels_of({"x": "IT'S  No. 5"}, {"text": "x"}) == tuple("it's no ")
-    for clip, word in (
-        ("_unknown_/house_1a_nohash_0.wav", "house"),
-        ("yes/1a.wav", "yes"),
-        ("_silence_/1.wav", ""),
-    ):
-        assert "".join(dataset.labels_of({"id": clip}, {"keyword": "id"})) == word
-
-
-@pytest.mark.parametrize(
-    ("row", "rule", "said"),
-    [
-        ({"x": [4]}, {"ids": "x", "names": ["a", "b"]}, "lists of ids below 2"),
-        ({"x": 1}, {"ids": "x", "names": ["a", "b"]}, "lists of ids"),
-        ({"x": [1]}, {"ids": "x", "names": "ab"}, "names must be a list of texts"),
-        ({"x": "{"}, {"slots": "x", "order": ["a"], "amounts": []}, "not a JSON object of the slots a"),
-        (
-            {"x": '{"b": 1}'},
-            {"slots": "x", "order": ["a"], "amounts": []},
-            "not a JSON object of the slots a",
-        ),
-        ({"x": "a"}, {"column": "x", "names": []}, "not known"),
-        ({"x": None}, {"text": "x"}, "no column 'x' or an empty value"),
-    ],
-)
-def test_rules_that_do_not_fit_are_named(row, rule, said) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
-        dataset.labels_of(row, rule)
 
 
 def test_audio_comes_before_units(tmp_path) -> None:
@@ -104,78 +70,13 @@ def test_what_is_wrong_is_named(tmp_path) -> None:
         ("d.parquet", rule, "test", "no split 'test'; it has train, valid"),
         ("null.parquet", rule, "test", "no split 'test'; it has None, train"),
         ("d.parquet", {"column": "age"}, None, "no column 'age'"),
-        ("d.parquet", {"formula": "x"}, None, "not known"),
+        ("d.parquet", {"formula": "x"}, None, "A label rule must be"),
         ("bare.parquet", rule, None, "needs the columns"),
         ("text.parquet", rule, None, "cannot be read as a parquet file"),
         ("none.parquet", rule, None, "cannot be read as a parquet file"),
     ):
         with pytest.raises(SpeechPromptError, match=said):
             dataset.read(tmp_path / name, this_rule, split)
-
-
-GENDER = {"cases": [["gender", "f", "female"], ["gender", "m", "male"]], "otherwise": None}
-SPEECH = {"cases": [["label", "silence", "silence"], ["language", "", "noise"]], "otherwise": "speech"}
-AGE = {"number": "age", "below": 13, "names": ["child", "adult"]}
-
-
-@pytest.mark.parametrize(
-    ("row", "rule", "label"),
-    [
-        ({"gender": "f"}, GENDER, "female"),
-        ({"gender": "x"}, GENDER, None),
-        ({"gender": None}, GENDER, None),
-        ({}, GENDER, None),
-        ({"label": "silence", "language": ""}, SPEECH, "silence"),  # the first case decides
-        ({"label": "rain", "language": ""}, SPEECH, "noise"),
-        ({"label": "rain"}, SPEECH, "speech"),  # no language is not an empty one
-        ({"age": 7}, {"cases": [["age", "7", "seven"]], "otherwise": None}, "seven"),
-        ({"age": 12.9}, AGE, "child"),
-        ({"age": " 12 "}, AGE, "child"),
-        ({"age": "13"}, AGE, "adult"),
-        *(
-            ({"age": value}, AGE, None)
-            for value in (None, "", "old", "nan", "1e999", float("nan"), True, [7])
-        ),
-        ({}, AGE, None),
-    ],
-)
-def test_rules_that_choose_rows(row, rule, label) -> None:
-    assert dataset.labels_of(row, rule) == (None if label is None else (label,))
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"cases": []},
-        {"cases": "x", "otherwise": None},
-        {"cases": [["x", "y"]], "otherwise": None},
-        {"cases": [["x", 1, "z"]], "otherwise": None},
-        {"cases": [[["x"], "y", "z"]], "otherwise": None},
-        {"cases": [["x", "y", 3]], "otherwise": None},
-        {"cases": [("x", "y", "z")], "otherwise": None},
-        {"cases": [["x", "y", "z"]], "otherwise": 5},
-        {"cases": [["x", "y", "z"]] * 1001, "otherwise": None},
-        {"cases": [["x", "y", "z"]], "otherwise": None, "column": "x"},
-        {"number": "x", "below": 1},
-        {"number": 3, "below": 1, "names": ["a", "b"]},
-        {"number": "x", "below": "1", "names": ["a", "b"]},
-        {"number": "x", "below": True, "names": ["a", "b"]},
-        {"number": "x", "below": float("nan"), "names": ["a", "b"]},
-        {"number": "x", "below": 10**400, "names": ["a", "b"]},
-        {"number": "x", "below": 1, "names": ["a", "b", "c"]},
-        {"number": "x", "below": 1, "names": ["a", None]},
-    ],
-)
-def test_a_rule_from_a_strange_prompt_is_refused(rule) -> None:
-    with pytest.raises(SpeechPromptError, match="label rule"):
-        dataset.labels_of({"x": "y"}, rule)
-
-
-def test_a_rule_names_its_labels_in_order() -> None:
-    assert dataset.labels_of_rule(SPEECH) == ["silence", "noise", "speech"]
-    twice = {"cases": [["a", "1", "x"], ["a", "2", "x"], ["a", "3", None]], "otherwise": "x"}
-    assert dataset.labels_of_rule(twice) == ["x"]
-    assert dataset.labels_of_rule(AGE) == ["child", "adult"] and dataset.labels_of_rule({"column": "x"}) == []
 
 
 def test_several_files_are_read_as_one(tmp_path) -> None:

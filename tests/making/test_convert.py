@@ -507,7 +507,7 @@ def test_verbalizer_json_names_units_and_classes(lm_folder, tmp_path, out):
         ("deep5_linear", {"labels": ["a", "b"]}, "2 labels, but .* answers 6"),
         ("deep5_linear", {"labels": list("aabcde")}, "'a' is there twice"),
         ("deep5_linear", {"mapping": {"a": 0, "b": 1}}, "the classes 0 to 5"),
-        ("deep5_linear", {"task": "Big Words"}, "a task's name has"),
+        ("deep5_linear", {"task": "Big Words"}, "task must be 1 to 64"),
         ("base_lm", {}, "is no prompt checkpoint"),
     ],
 )

@@ -21,7 +21,6 @@ from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.archive import BOUNDS, pack, unpack
-from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.clip_archive import read_table, read_zip
 from tests import tiny
@@ -64,16 +63,16 @@ def prompt() -> Prompt:
 
 @pytest.fixture(scope="module")
 def packed(prompt: Prompt) -> bytes:
-    return pack(prompt, prompt_card(prompt, "by hand"))
+    return pack(prompt)
 
 
 def test_round_trip_answers_with_equal_scores(tmp_path: Path, prompt: Prompt) -> None:
     backbone = Backbone(tiny.make_backbone(tmp_path))
     prompt = replace(prompt, unit_lm_sha256=backbone.unit_lm_sha256)
-    packed = pack(prompt, prompt_card(prompt, "by hand"))
+    packed = pack(prompt)
     (tmp_path / "p.zip").write_bytes(packed)
     back = unpack(tmp_path / "p.zip")
-    assert back.config() == prompt.config() and pack(back, prompt_card(back, "by hand")) == packed
+    assert back.config() == prompt.config() and pack(back) == packed
     first, again = (
         SpeechPrompt(backbone, [p]).classify((16_000, tiny.make_waveform()))[0] for p in (prompt, back)
     )
@@ -140,12 +139,12 @@ def test_hostile_prompt_zips_are_one_sentence(packed: bytes, kind: str) -> None:
     assert "/tmp" not in str(error.value) and str(error.value).endswith(".")
 
 
-def test_figures_that_are_none_are_dropped(packed: bytes) -> None:
+def test_figures_that_are_none_are_refused(packed: bytes) -> None:
     files = {Path(name).name: data for name, data in files_of(packed).items()}
     config = json.loads(files["prompt_config.json"])
     config["metrics"] = {"accuracy": 1, "n": 3, "interval95": [1, 1], "split": "x", "per_class": [1, 2]}
-    back = unpack(zipped(files | {"prompt_config.json": json.dumps(config).encode()}))
-    assert back.metrics == {} and "not been measured" in prompt_card(back, "")
+    with pytest.raises(SpeechPromptError, match="metrics.per_class must be a valid dictionary"):
+        unpack(zipped(files | {"prompt_config.json": json.dumps(config).encode()}))
 
 
 # Recordings in a zip

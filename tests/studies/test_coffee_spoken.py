@@ -11,6 +11,7 @@ import pytest
 from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
+from speechprompt.labels import labels_of
 from speechprompt.tasks import TASKS
 from studies.coffee import spoken
 
@@ -22,7 +23,7 @@ def test_synthetic_orders_say_what_their_slots_hold() -> None:
     for text, slots in orders:
         assert 2 <= len(slots) <= 6 and "coffeeDrink" in slots
         assert all(f" {value} " in f" {text} " for value in slots.values())
-        assert dataset.labels_of({"label": json.dumps(slots)}, rule)
+        assert labels_of({"label": json.dumps(slots)}, rule)
     assert len({text for text, _ in orders}) > 190
     assert spoken.draw_order(random.Random(3)) == orders[0]
 

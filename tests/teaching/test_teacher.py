@@ -82,7 +82,7 @@ def test_words_are_learnt_on_mini_and_survive_their_zip() -> None:
     assert taught.prompt.metrics["split"] == "held-out" and sum(map(sum, taught.confusion)) == 9
     assert not taught.warnings
     assert [m.done for m in seen] == sorted(m.done for m in seen) and seen[-1].done == pytest.approx(1)
-    back = unpack(pack(taught.prompt, "card"))
+    back = unpack(pack(taught.prompt))
     backbone.check_fits(back)
     for word in words:
         new = takes(word, 2, seed=9)

@@ -241,7 +241,9 @@ def test_accuracy_is_that_of_greedy_answers() -> None:
         ([rng.randrange(N_UNITS) for _ in range(5)], (rng.randrange(3), rng.randrange(3, 5)))
         for _ in range(60)
     ]
-    prompt = Prompt("t", "T", SLOTS, "tiny", "0" * 64, **trained.tensors())
+    prompt = Prompt(
+        task="t", title="T", form=SLOTS, backbone="tiny", unit_lm_sha256="0" * 64, **trained.tensors()
+    )
     answers = PromptedLM(lm, [prompt]).answer([ids for ids, _ in data])
     right = sum(tuple(a.labels) == labels for (a,), (_, labels) in zip(answers, data, strict=True))
     assert accuracy(lm, trained, data) == pytest.approx(right / 60)

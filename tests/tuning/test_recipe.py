@@ -27,7 +27,7 @@ from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning import recipe
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune
-from speechprompt.tuning.recipe import labels_in_order, tune_task
+from speechprompt.tuning.recipe import form_of, labels_in_order, tune_task
 from tests.tiny import N_UNITS, make_backbone, make_prompt, make_waveform
 
 QUICK = TuneConfig(prompt_length=3, steps=60, tokens_per_batch=256, check_every=30)
@@ -76,7 +76,7 @@ def test_a_tuned_task_is_measured_and_answers_from_its_folder(
         and prompt.metrics["n"] == 40
     )
     assert prompt.metrics["accuracy"] > 0.3
-    assert prompt.calibration.get("n") == (None if task.form.kind == "sequence" else 40)
+    assert (prompt.calibration is None) == (task.form.kind == "sequence")
     prompt.save(tmp_path / task.name)
     stored = backbone.load_prompt(tmp_path / task.name)
     figures = evaluate(backbone, stored, valid)
@@ -105,7 +105,7 @@ def test_of_several_seeds_the_best_on_valid_is_kept(backbone: Backbone, tmp_path
     said = (
         f"3 seeds: {100 * found['mean']:.1f} ± {100 * found['deviation']:.1f} % on valid, the best is kept."
     )
-    assert said in prompt_card(best, "")
+    assert said in prompt_card(best)
 
     kept = max(told, key=lambda seed: told[seed])
     alone = tune_task(backbone, COLOURS, train, valid, replace(config, seed=kept))
@@ -147,15 +147,30 @@ def test_the_number_of_seeds_is_bounded(backbone: Backbone, seeds: int) -> None:
         tune_task(backbone, COLOURS, [], [], QUICK, seeds)
 
 
+def test_slots_from_columns_have_the_labels_of_each() -> None:
+    """As `tune --slot-columns` asks for them: how many labels a slot has, the data says."""
+    task = Task(
+        "lamps", "Lamps", "Home", "random", "CC0-1.0", {"slots": ["do", "what"]},
+        form=AnswerForm(kind="slots", slots={"do": 1, "what": 1}),
+    )  # fmt: skip
+    data = [
+        Example(str(i), "train", labels, None, [i])
+        for i, labels in enumerate([("on", "lamp"), ("off", "none"), ("on", "heat"), ("none", "lamp")])
+    ]
+    form = form_of(task, data)
+    assert form.slots == {"do": 3, "what": 3}
+    assert form.labels == ("none", "off", "on", "heat", "lamp", "none")
+
+
 @pytest.mark.parametrize(
     ("tuning", "said"),
     [
-        ([], "must hold seeds, mean and deviation"),
-        ({"seeds": 3, "mean": 0.5}, "must hold seeds, mean and deviation"),
-        ({"seeds": 1, "mean": 0.5, "deviation": 0.1}, "must be 2 to 100"),
-        ({"seeds": "3", "mean": 0.5, "deviation": 0.1}, "must be 2 to 100"),
-        ({"seeds": 3, "mean": 50, "deviation": 0.1}, "between 0 and 1"),
-        ({"seeds": 3, "mean": 0.5, "deviation": "0.1"}, "between 0 and 1"),
+        ([], "metrics.tuning must be a valid dictionary"),
+        ({"seeds": 3, "mean": 0.5}, "lacks the entry 'metrics.tuning.deviation'"),
+        ({"seeds": 1, "mean": 0.5, "deviation": 0.1}, "tuning.seeds must be greater than or equal to 2"),
+        ({"seeds": "3", "mean": 0.5, "deviation": 0.1}, "tuning.seeds must be a valid integer"),
+        ({"seeds": 3, "mean": 50, "deviation": 0.1}, "tuning.mean must be less than or equal to 1"),
+        ({"seeds": 3, "mean": 0.5, "deviation": "0.1"}, "tuning.deviation must be a valid number"),
     ],
 )
 def test_the_spread_of_seeds_is_checked(tuning: object, said: str) -> None:

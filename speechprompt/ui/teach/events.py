@@ -23,7 +23,6 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, time_limit
 from speechprompt.prompts import archive as prompt_zip
 from speechprompt.prompts import hub
-from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.teacher import Moment, Taught, TeachConfig, task_name, teach
 from speechprompt.ui import html
@@ -41,7 +40,6 @@ EVERY_S = 0.4  # between two looks of the page at a tuning
 TEACHING_REQUESTS = (
     10  # a lesson may take as long as so many requests: 15 minutes of clips are encoded thrice
 )
-MADE = "Taught in the app's Teach tab from the recordings above."
 
 
 class TeachingDesk:
@@ -140,7 +138,7 @@ class TeachingDesk:
 
     def _pack(self, prompt: Prompt) -> str:
         """The prompt as a zip, kept as long as its session's recordings."""
-        packed = prompt_zip.pack(prompt, prompt_card(prompt, MADE))
+        packed = prompt_zip.pack(prompt)
         return save_bytes_to_cache(packed, f"{prompt.task}.zip", get_upload_folder())
 
     def load(self, session: Session, path: str | None, try_task: str, try_backbone: str) -> Changes:
@@ -184,10 +182,7 @@ class TeachingDesk:
         def work() -> str:
             if session.current is None:
                 raise SpeechPromptError("There is no task of yours yet: teach one first.")
-            card = prompt_card(session.current, MADE)
-            return (
-                f"It is at {hub.push(session.current, card, repository or '', token or '')}, for you alone."
-            )
+            return f"It is at {hub.push(session.current, repository or '', token or '')}, for you alone."
 
         try:
             said = work(), False
