@@ -21,7 +21,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer, make_answer
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import choose_device
+from speechprompt.machine import choose_device, memory_guard
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
@@ -223,6 +223,7 @@ def batches(
         yield batch
 
 
+@memory_guard()  # the judgement of silence needs as much as a recording
 def without_answer(waveform: np.ndarray, prompts: Sequence[Prompt]) -> dict[int, str]:
     """Which of the prompts, by position, have no answer for a recording in which nobody speaks, and the sentence.
 
