@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
@@ -22,6 +23,7 @@ from speechprompt.machine import check_time, memory_guard
 from speechprompt.models.lm_config import is_prosody, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
+from speechprompt.schema import matching, plain, read, schema
 from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN, find
 from speechprompt.storage.folders import read_json
 from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, UNIT_OFFSET, Units
@@ -34,6 +36,29 @@ FORMAT_VERSION = 1
 ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # that the models may run in
 FETCHED = ("gslm", "hubert-mini")  # what `speechprompt fetch` completes
+
+
+Line = Annotated[str, plain(2000)]
+BackboneName = Annotated[str, matching(NAME_PATTERN, "1 to 64 of a-z, 0-9, - and _")]
+
+
+@schema(kw_only=True)
+class Info:
+    """What backbone.json says. encoder: "bundled", "hubert-base", or the backbone whose encoder it shares."""
+
+    name: BackboneName
+    title: Line
+    encoder: BackboneName
+    n_units: Annotated[int, Field(ge=2, le=65_000)]
+    frame_rate: int
+    description: Line
+    licence: Line
+
+    def __post_init__(self) -> None:
+        if self.encoder == self.name:
+            raise ValueError(f"the encoder must be one of {', '.join(ENCODERS)}, or another backbone's name")
+        if self.frame_rate != FRAME_RATE:
+            raise ValueError(f"frame_rate must be {FRAME_RATE} frames per second")
 
 
 class Backbone:
@@ -58,11 +83,10 @@ class Backbone:
             )
         self.folder = Path(folder).absolute()
         self.device, self.dtype = torch.device(device), dtype
-        self.info = read_json(self.folder, BACKBONE_JSON, f"Backbone {self.folder.name}")
-        check_info(self.info, f"Backbone {self.folder.name}")
-        self.name: str = self.info["name"]
-        self.title: str = self.info["title"]
-        self.n_units: int = self.info["n_units"]
+        what = f"Backbone {self.folder.name}"
+        info = read_json(self.folder, BACKBONE_JSON, what, version=FORMAT_VERSION)
+        self.info = read(Info, info, f"{what}: {BACKBONE_JSON}")
+        self.name, self.title, self.n_units = self.info.name, self.info.title, self.info.n_units
         self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
         self._lock = RLock()
         self._encoder: Quantizer | None = None
@@ -92,7 +116,7 @@ class Backbone:
     @property
     def encoder_folder(self) -> Path:
         """Where the encoder belongs: in this folder, or in that of the backbone which shares it."""
-        shared = self.info["encoder"]
+        shared = self.info.encoder
         if shared not in ENCODERS:
             try:
                 return find(shared) / "encoder"
@@ -120,7 +144,7 @@ class Backbone:
         """One sentence that says what is not on this machine and how to get it; None when all is here."""
         if self.complete:
             return None
-        encoder, it, instead = f"encoder of backbone {self.name} ({self.info['encoder']})", "it", ""
+        encoder, it, instead = f"encoder of backbone {self.name} ({self.info.encoder})", "it", ""
         if self.has_encoder:
             lacking = f"The unit LM of backbone {self.name} is"
         elif self.has_lm:
@@ -279,25 +303,3 @@ class Backbone:
     def prompt_folder(self, task: str) -> Path:
         """Where the prompt of a task is kept (it need not be there yet)."""
         return self.prompts_folder / task
-
-
-def check_info(info: dict[str, Any], what: str) -> None:
-    """Raise SpeechPromptError unless backbone.json holds what it should."""
-    if info.get("format_version") != FORMAT_VERSION:
-        raise SpeechPromptError(
-            f"{what}: {BACKBONE_JSON} has format version {str(info.get('format_version'))[:20]}, "
-            f"this program reads version {FORMAT_VERSION}; update speechprompt."
-        )
-    for name in ("name", "title", "encoder", "description", "licence"):
-        if not isinstance(info.get(name), str) or not info[name].isprintable() or len(info[name]) > 2000:
-            raise SpeechPromptError(f"{what}: {BACKBONE_JSON} must give {name} as one line of text.")
-    if not NAME_PATTERN.fullmatch(info["name"]):
-        raise SpeechPromptError(f"{what}: a backbone's name has 1 to 64 of a-z, 0-9, - and _.")
-    if not NAME_PATTERN.fullmatch(info["encoder"]) or info["encoder"] == info["name"]:
-        raise SpeechPromptError(
-            f"{what}: the encoder must be one of {', '.join(ENCODERS)}, or another backbone's name."
-        )
-    if type(info.get("n_units")) is not int or not 2 <= info["n_units"] <= 65_000:
-        raise SpeechPromptError(f"{what}: n_units must be a whole number from 2 to 65000.")
-    if info.get("frame_rate") != FRAME_RATE:
-        raise SpeechPromptError(f"{what}: frame_rate must be {FRAME_RATE} frames per second.")

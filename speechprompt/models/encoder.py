@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import torchaudio
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 from speechprompt.models.packing import packed
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.schema import schema
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
 from speechprompt.units import FRAME_SAMPLES
 
@@ -33,33 +35,21 @@ MARGIN_FRAMES = 50  # 1 s of context on each inner side of a window, encoded and
 MAX_BYTES = 256 << 20  # 8 M parameters take 32 MB in fp32
 
 
-@dataclass(frozen=True)
+@schema()
 class EncoderConfig:
     """Sizes of a SpeechEncoder; `n_layers` blocks of width `dim`."""
 
-    n_mels: int = 80
-    dim: int = 192
-    n_layers: int = 5
-    n_heads: int = 4
-    ffn_dim: int = 768
-    kernel: int = 15  # frames that a block's depthwise convolution spans
-    dropout: float = 0.1
+    n_mels: Annotated[int, Field(ge=8, le=256)] = 80
+    dim: Annotated[int, Field(ge=8, le=2048)] = 192
+    n_layers: Annotated[int, Field(ge=1, le=48)] = 5
+    n_heads: Annotated[int, Field(ge=1, le=64)] = 4
+    ffn_dim: Annotated[int, Field(ge=8, le=8192)] = 768
+    kernel: Annotated[int, Field(ge=3, le=63)] = 15  # frames that a block's depthwise convolution spans
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
     def __post_init__(self) -> None:
-        limits = {
-            "n_mels": (8, 256),
-            "dim": (8, 2048),
-            "n_layers": (1, 48),
-            "n_heads": (1, 64),
-            "ffn_dim": (8, 8192),
-            "kernel": (3, 63),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise SpeechPromptError(f"Encoder config: {name} is {value!r}, not {low} to {high}.")
         if self.dim % self.n_heads or self.kernel % 2 == 0:
-            raise SpeechPromptError("Encoder config: dim must divide by n_heads and kernel must be odd.")
+            raise ValueError("dim must divide by n_heads and kernel must be odd")
 
 
 class LogMel(nn.Module):
@@ -232,11 +222,7 @@ class UnitEncoder(Quantizer):
 
         dtype: of the network; log-mel frames and centroids are float32.
         """
-        n_units, settings = read_settings(folder, None)
-        try:
-            config = EncoderConfig(**settings)
-        except TypeError as error:
-            raise SpeechPromptError(f"Encoder: {ENCODER_JSON} holds an unknown entry.") from error
+        n_units, config = read_settings(folder, None, EncoderConfig)
         file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
         with torch.device("meta"):  # the shapes are compared before any memory is taken
             network = SpeechEncoder(config)

@@ -18,21 +18,22 @@ original; beyond, it runs in windows of 60 s that overlap by 4 s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import remove_parametrizations
 from transformers import HubertConfig, HubertModel
 
-from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 from speechprompt.models.encoder import window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.schema import schema
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
 from speechprompt.units import FRAME_SAMPLES
 
@@ -59,26 +60,21 @@ FIXED: dict[str, tuple[Any, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@schema()
 class HubertSizes:
     """Sizes of a HuBERT cut after `n_layers` layers; the defaults are HuBERT-base's."""
 
-    conv_dim: int = 512
-    dim: int = 768
-    n_layers: int = LAYER
-    n_heads: int = 12
-    ffn_dim: int = 3072
-    position_kernel: int = 128  # frames
-    position_groups: int = 16
+    conv_dim: Annotated[int, Field(ge=1, le=1024)] = 512
+    dim: Annotated[int, Field(ge=1, le=2048)] = 768
+    n_layers: Annotated[int, Field(ge=1, le=48)] = LAYER
+    n_heads: Annotated[int, Field(ge=1, le=64)] = 12
+    ffn_dim: Annotated[int, Field(ge=1, le=8192)] = 3072
+    position_kernel: Annotated[int, Field(ge=1, le=512)] = 128  # frames
+    position_groups: Annotated[int, Field(ge=1, le=64)] = 16
 
     def __post_init__(self) -> None:
-        limits = {"conv_dim": 1024, "dim": 2048, "n_layers": 48, "n_heads": 64, "ffn_dim": 8192}
-        for name, high in {**limits, "position_kernel": 512, "position_groups": 64}.items():
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= high:
-                raise SpeechPromptError(f"HuBERT: {name} is {str(value)[:20]}, not 1 to {high}.")
         if self.dim % self.n_heads or self.dim % self.position_groups:
-            raise SpeechPromptError("HuBERT: dim must divide by n_heads and by position_groups.")
+            raise ValueError("dim must divide by n_heads and by position_groups")
 
     def config(self) -> HubertConfig:
         """As transformers says it, without anything that only training uses."""
@@ -195,11 +191,7 @@ class HubertEncoder(Quantizer):
 
         dtype: see `run_in`.
         """
-        n_units, settings = read_settings(folder, KIND)
-        try:
-            sizes = HubertSizes(**settings)
-        except TypeError as error:
-            raise SpeechPromptError(f"Encoder: {ENCODER_JSON} holds an unknown entry.") from error
+        n_units, sizes = read_settings(folder, KIND, HubertSizes)
         file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
         encoder = blank(sizes, n_units)
         file.expect(shapes_of(encoder), {})

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from pydantic import Field
 from torch import Tensor, nn
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.schema import read, schema
 from speechprompt.storage.folders import read_json
 from speechprompt.units import Units
 
@@ -21,6 +23,8 @@ FORMAT_VERSION = 1
 ENCODER_JSON = "encoder.json"
 WEIGHTS_NAME = "model.safetensors"
 MAX_UNITS = 5000  # K
+
+Sizes = TypeVar("Sizes")
 
 
 class Quantizer(nn.Module):
@@ -53,17 +57,20 @@ class Quantizer(nn.Module):
         return self.batch([waveform])[0]
 
 
-def read_settings(folder: Path, kind: str | None) -> tuple[int, dict[str, Any]]:
+@schema(kw_only=True)
+class Head:
+    """What encoder.json of every kind says beside its sizes."""
+
+    n_units: Annotated[int, Field(ge=2, le=MAX_UNITS)]
+    kind: str | None = None
+
+
+def read_settings(folder: Path, kind: str | None, sizes: type[Sizes]) -> tuple[int, Sizes]:
     """K and the sizes in encoder.json; SpeechPromptError unless it is of this kind and version."""
-    settings = read_json(folder, ENCODER_JSON, "Encoder")
-    version, found, n_units = (settings.pop(name, None) for name in ("format_version", "kind", "n_units"))
-    if version != FORMAT_VERSION:
-        raise SpeechPromptError(
-            f"Encoder: {ENCODER_JSON} has format version {str(version)[:20]}, "
-            f"this program reads version {FORMAT_VERSION}; update speechprompt."
-        )
-    if found != kind:
-        raise SpeechPromptError(f"Encoder: {ENCODER_JSON} has kind {str(found)[:20]!r}, expected {kind!r}.")
-    if type(n_units) is not int or not 2 <= n_units <= MAX_UNITS:
-        raise SpeechPromptError(f"Encoder: {ENCODER_JSON} must give n_units from 2 to {MAX_UNITS}.")
-    return n_units, settings
+    what = f"Encoder: {ENCODER_JSON}"
+    settings = read_json(folder, ENCODER_JSON, "Encoder", version=FORMAT_VERSION)
+    given: dict[str, Any] = {name: settings.pop(name) for name in ("n_units", "kind") if name in settings}
+    head = read(Head, given, what)
+    if head.kind != kind:
+        raise SpeechPromptError(f"{what} has kind {str(head.kind)[:20]!r}, expected {kind!r}.")
+    return head.n_units, read(sizes, settings, what)

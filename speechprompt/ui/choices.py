@@ -51,7 +51,7 @@ class Choices:
     def backbone_options(self) -> str:
         """All backbones, each with its description."""
         return html.options(
-            {"": [(b.name, b.title, b.info["description"]) for b in self.desk.backbones.values()]}
+            {"": [(b.name, b.title, b.info.description) for b in self.desk.backbones.values()]}
         )
 
     # Examples

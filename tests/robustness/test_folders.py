@@ -193,7 +193,11 @@ BACKBONES: list[tuple[str, Change, str]] = [
         lambda b, p: safetensors(b / ENCODER, {}, length=2**60),
         "damaged or not",
     ),
-    ("an encoder of 10^9 layers", lambda b, p: edit(b / ENCODER_CONFIG, n_layers=10**9), "n_layers is"),
+    (
+        "an encoder of 10^9 layers",
+        lambda b, p: edit(b / ENCODER_CONFIG, n_layers=10**9),
+        "n_layers must be less",
+    ),
     (
         "an encoder of 48 wide layers",
         lambda b, p: edit(b / ENCODER_CONFIG, n_layers=48, dim=2048, ffn_dim=8192, n_heads=64),
@@ -216,12 +220,12 @@ BACKBONES: list[tuple[str, Change, str]] = [
     (
         "a backbone's name that climbs",
         lambda b, p: edit(b / "backbone.json", name="../../x"),
-        "name has 1 to 64",
+        "name must be 1 to 64",
     ),
     (
         "an encoder's name that climbs",
         lambda b, p: edit(b / "backbone.json", encoder="../../x"),
-        "encoder must be one of",
+        "encoder must be 1 to 64",
     ),
     ("more units than the LM", lambda b, p: edit(b / "backbone.json", n_units=21), "promises 21 units"),
     (

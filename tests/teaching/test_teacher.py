@@ -198,7 +198,7 @@ def test_what_is_left_out_is_said() -> None:
 def test_one_clip_each_is_taught_but_not_measured(tiny_backbone: Backbone) -> None:
     taught = teach(tiny_backbone, "Tones", {"low": tones(0, 1), "high": tones(1, 1)}, QUICK)
     assert taught.prompt.metrics == {} and "not measured" in taught.how
-    assert taught.prompt.calibration == {} and taught.prompt.threshold == 0
+    assert taught.prompt.calibration is None and taught.prompt.threshold == 0
     assert "fewer than 3 clips" in taught.warnings[0]
     with pytest.raises(SpeechPromptError, match="title of 1 to 80"):
         teach(tiny_backbone, " ", {"low": tones(0), "high": tones(1)})

@@ -150,7 +150,7 @@ class LiveDesk:
         return gr.HTML(value=task, options=self.choices.task_options(backbone))
 
     def backbone_options(self) -> str:
-        entries = [(b.name, b.title, b.info["description"]) for b in self.backbones.values()]
+        entries = [(b.name, b.title, b.info.description) for b in self.backbones.values()]
         return figures.options({"": entries})
 
 
