@@ -63,7 +63,7 @@ def app_process(folder: Path, *arguments: str, **variables: str) -> Iterator[tup
         yield app, wait_for_page(app, log_path)
     finally:
         app.terminate()
-        app.wait(20)
+        app.wait(60)
 
 
 def wait_for_page(app: subprocess.Popen, log_path: Path) -> str:

@@ -91,6 +91,6 @@ def test_all_is_in_one_folder_and_sigterm_leaves_nothing(browser: Browser, tmp_p
         check(n)
         page.context.close()
         app.terminate()
-        assert app.wait(20) == 0
+        assert app.wait(60) == 0
     assert not list(places["tmp"].iterdir()) and not files(places["home"])
     assert files(places["app"]) == {places["app"] / "log"}

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from speechprompt.models import unit_lm
+from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.archive import pack
 from tests import tiny
 
@@ -35,9 +35,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     facts = {"title": markup("title"), "group": markup("g")}
     words = tiny.make_prompt("words", labels, **facts)
     slots = tiny.make_prompt(
-        "slots", (*labels, "x"), answer="slots", slots={markup("s"): 2, "colour": 2}, seed=1, **facts
+        "slots", (*labels, "x"), kind="slots", slots={markup("s"): 2, "colour": 2}, seed=1, **facts
     )
-    spelt = tiny.make_prompt("spelt", labels, answer="sequence", max_steps=3, seed=2, **facts)
+    spelt = tiny.make_prompt("spelt", labels, kind="sequence", max_steps=3, seed=2, **facts)
     folder = tiny.make_backbone(tmp_path_factory.mktemp("root"), prompts=(words, slots, spelt))
     info = json.loads((folder / "backbone.json").read_text())
     info |= {"title": markup("backbone"), "description": markup("description")}
@@ -138,9 +138,10 @@ def test_teach(opened: Callable[..., Page], tmp_path: Path) -> None:
 
 def test_a_prompt_that_comes_in_a_zip(opened: Callable[..., Page], tmp_path: Path) -> None:
     page = opened()
-    prompt = tiny.make_prompt("from_elsewhere", (markup("label"), "b"), title=markup("packed"))
     unit_lm.save(tiny.make_lm(), tmp_path / "unit_lm")
-    prompt.unit_lm_sha256 = unit_lm.sha256(tmp_path / "unit_lm")
+    sha256 = lm_config.sha256(tmp_path / "unit_lm")
+    labels = (markup("label"), "b")
+    prompt = tiny.make_prompt("from_elsewhere", labels, title=markup("packed"), sha256=sha256)
     (tmp_path / "prompt.zip").write_bytes(pack(prompt, "# card\n"))
     page.get_by_role("tab", name="Teach").click()
     page.locator("#sp-teach-load input[type=file]").set_input_files(tmp_path / "prompt.zip")
