@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from pydantic import Field
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, memory_guard
-from speechprompt.models.lm_config import is_prosody, read_config, sha256
+from speechprompt.models.lm_config import LMConfig, ProsodyLMConfig, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.schema import matching, plain, read, schema
@@ -91,7 +91,7 @@ class Backbone:
         self._lock = RLock()
         self._encoder: Quantizer | None = None
         self._lm: UnitLM | None = None
-        self._lm_config: dict[str, Any] | None = None
+        self._lm_config: LMConfig | ProsodyLMConfig | None = None
         self._sha256: str | None = None
         self._prompts: dict[str, Prompt] | None = None
         self._refused: dict[str, str] = {}
@@ -175,10 +175,10 @@ class Backbone:
     @property
     def hears_melody(self) -> bool:
         """Whether the unit LM is a prosody LM, which needs the F0 of a recording beside its units."""
-        return self.has_lm and is_prosody(self.lm_config)
+        return self.has_lm and isinstance(self.lm_config, ProsodyLMConfig)
 
     @property
-    def lm_config(self) -> dict[str, Any]:
+    def lm_config(self) -> LMConfig | ProsodyLMConfig:
         """The unit LM's config.json, checked and read once; SpeechPromptError when it is not here."""
         with self._lock:
             if self._lm_config is None:
@@ -287,7 +287,7 @@ class Backbone:
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
         config = self.lm_config
-        prompt.check_fits(self.unit_lm_sha256, config["d_model"], config["num_layers"], config["vocab_size"])
+        prompt.check_fits(self.unit_lm_sha256, config.d_model, config.num_layers, config.vocab_size)
 
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; the error lists the known ones, or says why this one is refused."""

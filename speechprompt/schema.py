@@ -15,6 +15,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
 
 from speechprompt.errors import SpeechPromptError
 
@@ -41,11 +42,11 @@ def schema(
     def made(kind: type[T]) -> type[T]:
         config = STRICT | ConfigDict(extra="forbid" if known else "ignore")
         result: Any = dataclass(config=config, frozen=True, eq=eq, repr=repr, kw_only=kw_only)(kind)
-        build = result.__init__
+        validate = result.__pydantic_validator__.validate_python
 
-        def __init__(self: Any, *args: Any, **fields: Any) -> None:
-            try:
-                build(self, *args, **fields)
+        def __init__(self: Any, /, *args: Any, **fields: Any) -> None:
+            try:  # a field from a file may have any name
+                validate(ArgsKwargs(args, fields), self_instance=self)
             except ValidationError as error:
                 raise SpeechPromptError(f"{result.__name__}: {fault(error)}.") from error
 

@@ -44,6 +44,11 @@ class Thing:
         ({"name": "x", "size": {"depth": 1}}, "it holds an unknown entry 'size.depth'."),
         ({"name": "x", "size": {"width": 7}}, "nothing is 7 wide."),
         ({"name": "x", "size": 3}, "size must be"),
+        ({"name": "x", "size": {}, "self": 1}, "it holds an unknown entry 'self'."),
+        (
+            {"name": "x", "size": {"__dataclass_self__": 1}},
+            "it holds an unknown entry 'size.__dataclass_self__'.",
+        ),
         ({"name": "x\u202e", "size": {}}, "name must be plain text of at most 5 characters."),
         ({"name": "x" * 10**6, "size": {}}, "name must be plain text of at most 5 characters."),
     ],

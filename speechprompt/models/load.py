@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from speechprompt.models.lm_config import is_prosody, read_config
+from speechprompt.models.lm_config import ProsodyLMConfig, read_config
 from speechprompt.storage.folders import read_json
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
@@ -47,5 +47,5 @@ def load_lm(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype
     """The unit LM in a folder, plain or with prosody, frozen; SpeechPromptError names what does not fit."""
     from speechprompt.models import prosody_lm, unit_lm  # transformers takes seconds to import
 
-    kind = prosody_lm if is_prosody(read_config(folder)) else unit_lm
+    kind = prosody_lm if isinstance(read_config(folder), ProsodyLMConfig) else unit_lm
     return kind.load(folder, device, dtype)

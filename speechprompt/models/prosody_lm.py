@@ -9,10 +9,10 @@ Knows no prompts and no audio.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,16 +23,17 @@ from speechprompt.models import unit_lm
 from speechprompt.models.lm_config import (
     LM_JSON,
     MAX_BYTES,
-    PROSODY_FIXED,
+    PROSODY,
     PROSODY_START,
-    SIZES,
     WEIGHTS_NAME,
-    is_prosody,
+    ProsodyLMConfig,
     read_config,
+    sizes_of,
 )
 from speechprompt.models.pitch import at_absolute_pitch
 from speechprompt.models.streams import WHAT, ProsodyConfig, streams, targets
 from speechprompt.models.unit_lm import UnitLM
+from speechprompt.schema import read
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
 from speechprompt.units import UNIT_OFFSET, Units, Utterance
 
@@ -162,40 +163,30 @@ def expected_shapes(lm: ProsodyLM) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in lm.state_dict().items()}
 
 
-def read_prosody(settings: dict[str, Any]) -> ProsodyConfig:
+def read_prosody(given: dict[str, Any]) -> ProsodyConfig:
     """The entry `prosody` of config.json, checked."""
-    given = settings.get("prosody")
-    if not isinstance(given, dict) or set(given) != set(ProsodyConfig().settings()):
-        raise SpeechPromptError(f"{WHAT}: config.json must hold all settings of prosody and no others.")
-    shifts, edges = given["shifts"], given["f0_edges"]
-    numbers = edges is None or (isinstance(edges, list) and all(type(e) in (int, float) for e in edges))
-    if not isinstance(shifts, list) or not numbers:
-        raise SpeechPromptError(f"{WHAT}: config.json must give shifts and f0_edges as lists of numbers.")
-    edges = None if edges is None else np.array(edges, np.float32)
-    return ProsodyConfig(**{**given, "shifts": tuple(shifts), "f0_edges": edges})
+    what = f"{WHAT}: {LM_JSON}"
+    if missing := sorted(ProsodyConfig().settings().keys() - given.keys()):
+        raise SpeechPromptError(f"{what}: it lacks the entry 'prosody.{missing[0]}'.")
+    return read(ProsodyConfig, given, what)
 
 
 def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> ProsodyLM:
     """Read a prosody LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
     settings = read_config(folder)
-    if not is_prosody(settings):
-        raise SpeechPromptError(
-            f"{WHAT}: config.json must have model_type = {PROSODY_FIXED['model_type']!r}."
-        )
-    first = settings.get("first_position")
-    if type(first) is not int:
-        raise SpeechPromptError(f"{WHAT}: config.json must give first_position as a whole number.")
-    prosody = read_prosody(settings)
+    if not isinstance(settings, ProsodyLMConfig):
+        raise SpeechPromptError(f"{WHAT}: config.json must have the model_type {PROSODY!r}.")
+    prosody = read_prosody(settings.prosody)
     with torch.device("meta"):  # costs neither memory nor the random initial weights
         lm = make(
-            settings["vocab_size"] - UNIT_OFFSET,
-            settings["d_model"],
-            settings["num_layers"],
-            settings["attention_heads"],
-            settings["ffn_dim"],
+            settings.vocab_size - UNIT_OFFSET,
+            settings.d_model,
+            settings.num_layers,
+            settings.attention_heads,
+            settings.ffn_dim,
             prosody,
-            first,
-            settings["max_position_embeddings"],
+            settings.first_position,
+            settings.max_position_embeddings,
         )
     file = TensorFile(folder, WEIGHTS_NAME, WHAT, MAX_BYTES)
     file.expect(expected_shapes(lm), {})
@@ -206,10 +197,10 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = 
 
 def save(lm: ProsodyLM, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write config.json and model.safetensors so that an interrupted save leaves the old model."""
-    settings: dict[str, Any] = {"architectures": ["ProsodyLM"], **PROSODY_FIXED}
-    settings |= {name: int(getattr(lm.config, name)) for name in SIZES}
+    given = {"model_type": PROSODY, "activation_function": "relu", **sizes_of(lm.config)}
+    given |= {"first_position": lm.first_position, "prosody": lm.prosody.settings()}
+    settings = {"architectures": ["ProsodyLM"], **asdict(read(ProsodyLMConfig, given, WHAT))}
     settings |= {"decoder_start_token_id": PROSODY_START, "dtype": DTYPES[dtype]}
-    settings |= {"first_position": lm.first_position, "prosody": lm.prosody.settings()}
     weights = {name: value.to(dtype) for name, value in lm.state_dict().items()}
     with replaced_folder(folder) as aside:
         write_json(aside / LM_JSON, settings)

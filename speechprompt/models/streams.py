@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models.pitch import quantise
+from speechprompt.schema import LAX, schema
 from speechprompt.units import Units
 
 WHAT = "Prosody LM"
@@ -21,7 +22,15 @@ CONTINUOUS_PAD = -5.0  # what stands for "no F0 yet" where F0 is a number
 SHIFTS = (1, 1)
 
 
-@dataclass(frozen=True, eq=False)
+def to_edges(given: object) -> np.ndarray | None:
+    if given is None or isinstance(given, np.ndarray):
+        return given
+    if not isinstance(given, list) or not all(type(edge) in (int, float) for edge in given):
+        raise ValueError("must be a list of numbers")
+    return np.array(given, np.float64)
+
+
+@schema(eq=False)
 class ProsodyConfig:
     """How durations and F0 enter and leave; symbols when discrete, numbers when continuous.
 
@@ -31,37 +40,30 @@ class ProsodyConfig:
     """
 
     mode: Literal["discrete", "continuous"] = "discrete"
-    n_durations: int = 25
-    n_f0: int = 36
-    shifts: tuple[int, int] = SHIFTS
-    f0_edges: np.ndarray | None = None
+    n_durations: Annotated[int, Field(ge=1, le=4096)] = 25
+    n_f0: Annotated[int, Field(ge=1, le=4096)] = 36
+    shifts: Annotated[tuple[int, int], LAX] = SHIFTS
+    f0_edges: Annotated[np.ndarray | None, BeforeValidator(to_edges)] = None
     ignore_duration_input: bool = False
     ignore_f0_input: bool = False
 
     def __post_init__(self) -> None:
-        if self.mode not in ("discrete", "continuous"):
-            raise SpeechPromptError(f"{WHAT}: the prosody mode must be discrete or continuous.")
         low, high = (N_SPECIALS + 2, 4096) if self.discrete else (1, 1)
         for name in ("n_durations", "n_f0"):
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                raise SpeechPromptError(
-                    f"{WHAT}: {name} must be {'from 6 to 4096' if self.discrete else '1'} in {self.mode} mode."
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(
+                    f"{name} must be {'from 6 to 4096' if self.discrete else '1'} in {self.mode} mode"
                 )
-        if tuple(self.shifts) != SHIFTS:
-            raise SpeechPromptError(
-                f"{WHAT}: the streams are shifted by {list(self.shifts)}; only [1, 1] is supported."
-            )
-        if any(type(flag) is not bool for flag in (self.ignore_duration_input, self.ignore_f0_input)):
-            raise SpeechPromptError(f"{WHAT}: whether an input is ignored must be true or false.")
+        if self.shifts != SHIFTS:
+            raise ValueError(f"the streams are shifted by {list(self.shifts)}; only [1, 1] is supported")
         if self.f0_edges is not None:
-            edges = np.asarray(self.f0_edges, dtype=np.float32)
+            with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
+                edges = self.f0_edges.astype(np.float32)
             if not self.discrete or edges.shape != (self.n_f0 - N_SPECIALS - 1,):
-                raise SpeechPromptError(f"{WHAT}: f0_edges must be as many as the F0 bins less one.")
+                raise ValueError("f0_edges must be as many as the F0 bins less one")
             if not np.isfinite(edges).all() or (np.diff(edges) < 0).any():
-                raise SpeechPromptError(f"{WHAT}: f0_edges must be numbers that rise.")
+                raise ValueError("f0_edges must be numbers that rise")
             object.__setattr__(self, "f0_edges", edges)
-        object.__setattr__(self, "shifts", tuple(self.shifts))
 
     @property
     def discrete(self) -> bool:

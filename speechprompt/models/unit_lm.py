@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,8 @@ from torch import Tensor, nn
 from transformers import XGLMConfig, XGLMForCausalLM
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models.lm_config import (
-    FIXED,
-    LM_JSON,
-    MAX_BYTES,
-    SIZES,
-    WEIGHTS_NAME,
-    check_sizes,
-    is_prosody,
-    read_config,
-)
+from speechprompt.models.lm_config import LM_JSON, MAX_BYTES, WEIGHTS_NAME, LMConfig, read_config, sizes_of
+from speechprompt.schema import read
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, Utterance
 
@@ -64,7 +57,7 @@ def make_config(
     dropout: float = 0.0,
 ) -> XGLMConfig:
     """Config of a unit LM over n_units units (and the four specials); dropout serves pretraining only."""
-    sizes: dict[str, Any] = {
+    sizes = {
         "vocab_size": n_units + UNIT_OFFSET,
         "d_model": d_model,
         "num_layers": n_layers,
@@ -72,10 +65,16 @@ def make_config(
         "ffn_dim": ffn_dim,
         "max_position_embeddings": max_positions,
     }
-    check_sizes(sizes)
-    fixed: dict[str, Any] = {key: value for key, value in FIXED.items() if key != "model_type"}
+    settings = settings_of(sizes, "Unit LM")
+    del settings["model_type"]
     dropouts: dict[str, Any] = {"dropout": dropout, "attention_dropout": dropout, "layerdrop": 0.0}
-    return XGLMConfig(**sizes, **fixed, **dropouts, decoder_start_token_id=EOS)
+    return XGLMConfig(**settings, **dropouts, decoder_start_token_id=EOS)
+
+
+def settings_of(sizes: dict[str, int], what: str) -> dict[str, Any]:
+    """All that LMConfig holds, for a unit LM of these sizes; SpeechPromptError when they are beyond bounds."""
+    given = {"model_type": "xglm", "activation_function": "relu", **sizes}
+    return asdict(read(LMConfig, given, what))
 
 
 def expected_shapes(config: XGLMConfig) -> dict[str, tuple[int, ...]]:
@@ -98,15 +97,15 @@ def expected_shapes(config: XGLMConfig) -> dict[str, tuple[int, ...]]:
 def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> UnitLM:
     """Read a plain unit LM, frozen and in eval mode; SpeechPromptError names what does not fit."""
     settings = read_config(folder)
-    if is_prosody(settings):
-        raise SpeechPromptError(f"Unit LM: config.json must have model_type = {FIXED['model_type']!r}.")
+    if not isinstance(settings, LMConfig):
+        raise SpeechPromptError("Unit LM: config.json must have the model_type 'xglm'.")
     config = make_config(
-        settings["vocab_size"] - UNIT_OFFSET,
-        settings["d_model"],
-        settings["num_layers"],
-        settings["attention_heads"],
-        settings["ffn_dim"],
-        settings["max_position_embeddings"],
+        settings.vocab_size - UNIT_OFFSET,
+        settings.d_model,
+        settings.num_layers,
+        settings.attention_heads,
+        settings.ffn_dim,
+        settings.max_position_embeddings,
     )
     file = TensorFile(folder, WEIGHTS_NAME, "Unit LM", MAX_BYTES)
     file.expect(expected_shapes(config), {})
@@ -128,8 +127,7 @@ def fill_positions(lm: UnitLM, device: str | torch.device, dtype: torch.dtype) -
 
 def save(lm: UnitLM, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write config.json and model.safetensors so that an interrupted save leaves the old model."""
-    settings: dict[str, Any] = {"architectures": ["XGLMForCausalLM"], **FIXED}
-    settings |= {name: int(getattr(lm.config, name)) for name in SIZES}
+    settings = {"architectures": ["XGLMForCausalLM"], **settings_of(sizes_of(lm.config), "Unit LM")}
     stored = str(dtype).removeprefix("torch.")
     settings |= {"decoder_start_token_id": EOS, "dtype": stored, "layerdrop": 0.0, "use_cache": True}
     settings |= {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}

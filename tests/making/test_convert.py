@@ -90,7 +90,7 @@ def refuses_lm(path, out, match, dictionary=CHECKPOINTS / "dict.txt"):
 
 def test_unit_lm_is_the_reference_one_to_the_bit(lm_folder):
     same_weights(lm_folder, REFERENCE / "unit_lm")
-    assert lm_config.read_config(lm_folder)["max_position_embeddings"] == 3072
+    assert lm_config.read_config(lm_folder).max_position_embeddings == 3072
     io = load_file(REFERENCE / "base_lm.safetensors")
     logits = unit_lm.load(lm_folder)(input_ids=io["tokens"]).logits
     for row, length in enumerate(io["lengths"].tolist()):
@@ -181,7 +181,7 @@ def test_settings_in_omegaconf_containers_and_enums(base, tmp_path, out, lm_fold
     base["cfg"] = node(cfg)
     unit_lms.convert(saved(base, tmp_path), CHECKPOINTS / "dict.txt", out)
     same_weights(out, lm_folder)
-    assert lm_config.read_config(out)["max_position_embeddings"] == 3072
+    assert lm_config.read_config(out).max_position_embeddings == 3072
 
 
 @pytest.mark.parametrize(

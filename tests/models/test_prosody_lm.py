@@ -280,8 +280,8 @@ def test_folders_are_told_apart(tmp_path, folder) -> None:
         ({"first_position": 10_000}, "first_position"),
         ({"first_position": "100"}, "first_position"),
         ({"prosody": None}, "prosody"),
-        ({"prosody": {"mode": "discrete"}}, "all settings of prosody"),
-        ({"prosody.mode": "both"}, "discrete or continuous"),
+        ({"prosody": {"mode": "discrete"}}, "lacks the entry 'prosody.f0_edges'"),
+        ({"prosody.mode": "both"}, "mode must be 'discrete' or 'continuous'"),
         ({"prosody.shifts": [0, 0]}, r"shifted by \[0, 0\]; only \[1, 1\]"),
         ({"prosody.shifts": 1}, "shifts"),
         ({"prosody.n_f0": 1 << 40}, "n_f0"),
@@ -289,8 +289,8 @@ def test_folders_are_told_apart(tmp_path, folder) -> None:
         ({"prosody.f0_edges": [0.0, 1.0]}, "as many as the F0 bins less one"),
         ({"prosody.f0_edges": [float(-i) for i in range(31)]}, "rise"),
         ({"prosody.f0_edges": [1e999] * 31}, "config.json"),
-        ({"prosody.f0_edges": ["a"] * 31}, "lists of numbers"),
-        ({"prosody.ignore_f0_input": 1}, "true or false"),
+        ({"prosody.f0_edges": ["a"] * 31}, "f0_edges must be a list of numbers"),
+        ({"prosody.ignore_f0_input": 1}, "ignore_f0_input must be a valid boolean"),
     ],
 )
 def test_folders_that_are_not_sound_are_refused(folder, tmp_path, change, fact) -> None:

@@ -194,7 +194,7 @@ def convert(
     defaults |= {"data": f"not stated; converted from {Path(checkpoint).name}", "licence": "not stated"}
     form = replace(form or AnswerForm(), labels=tuple(named))
     prompt = Prompt(task=task, form=form, unit_lm_sha256=sha256, **{**defaults, **facts}, **tensors)
-    prompt.check_fits(sha256, lm["d_model"], lm["num_layers"], lm["vocab_size"])
+    prompt.check_fits(sha256, lm.d_model, lm.num_layers, lm.vocab_size)
     prompt.save(out, dtype=torch.float32)
     return prompt
 
