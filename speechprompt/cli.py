@@ -33,6 +33,7 @@ COMMANDS = {
     "convert prompt-folder": "making.convert.prompt_folder",
     "convert kmeans": "making.convert.kmeans",
     "convert prosody-lm": "making.convert.prosody_lm",
+    "convert whisper": "making.convert.whisper",
     "pretrain encoder": "making.pretrain.encoder",
     "pretrain quantised": "making.pretrain.quantised",
     "pretrain centroids": "making.pretrain.centroids",

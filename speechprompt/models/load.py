@@ -35,7 +35,11 @@ def load_encoder(
             kind = read_json(folder, ENCODER_JSON, "Encoder").get("kind")
             if kind is None:
                 encoder = UnitEncoder.load(folder, device, dtype)
-            else:  # transformers' HuBERT takes a second to import
+            elif kind == "whisper":  # transformers' models take a second to import
+                from speechprompt.models.whisper import WhisperUnits
+
+                encoder = WhisperUnits.load(folder, device, dtype)
+            else:
                 from speechprompt.models.hubert import HubertEncoder
 
                 encoder = HubertEncoder.load(folder, device, dtype)
