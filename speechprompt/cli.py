@@ -38,6 +38,7 @@ COMMANDS = {
     "pretrain quantised": "making.pretrain.quantised",
     "pretrain centroids": "making.pretrain.centroids",
     "pretrain transcripts": "making.pretrain.transcripts",
+    "pretrain whisper-units": "making.pretrain.whisper_units",
     "pretrain unit-lm": "making.pretrain.unit_lm",
     "pretrain prosody-lm": "making.pretrain.prosody_lm",
 }

@@ -103,7 +103,7 @@ def test_thirty_seconds_equal_the_originals_layer_to_the_bit(
     # The extractor mirrors the very end of 30 s, where zeros follow a shorter clip: its last frame differs.
     mel = encoder.log_mel(torch.from_numpy(clip))
     assert torch.equal(mel[:, :-2], frames[0, :, :-2])
-    assert torch.equal(encoder.hidden(frames[0]), states[LAYERS][0])
+    assert torch.equal(encoder.hidden(frames), states[LAYERS])
 
 
 def test_a_clip_gives_whispers_own_log_mels_cut_to_its_length(encoder: WhisperUnits) -> None:
@@ -115,15 +115,17 @@ def test_a_clip_gives_whispers_own_log_mels_cut_to_its_length(encoder: WhisperUn
         assert torch.equal(mel, expected[:, : mel.shape[1]])
 
 
-def test_a_batch_equals_single_clips_to_the_bit(encoder: WhisperUnits) -> None:
+def test_a_batch_gives_the_features_and_units_of_single_clips(encoder: WhisperUnits) -> None:
     clips = [make_waveform(seconds, seed) for seed, seconds in enumerate((0.4, 2.0, 0.4, 1.1, 0.011))]
     clips[-1] = clips[-1][:176]
     together = encoder.features(clips)
     assert [len(features) for features in together] == [20, 100, 20, 55, 1]
     for clip, features in zip(clips, together, strict=True):
-        assert torch.equal(features, encoder.features([clip])[0])
+        torch.testing.assert_close(features, encoder.features([clip])[0], rtol=1e-4, atol=1e-4)
     units = encoder.batch(clips)
     assert [u.n_frames for u in units] == [20, 100, 20, 55, 1]
+    for clip, found in zip(clips, units, strict=True):
+        assert np.array_equal(found.ids, encoder.units(clip).ids)
     assert len(set(units[1].ids.tolist())) > 3
     assert len(encoder.features([np.zeros(0, dtype=np.float32)])[0]) == 1
 
@@ -133,8 +135,8 @@ def test_long_clips_run_in_windows_and_keep_their_number_of_frames(encoder: Whis
     features = encoder.features([clip])[0]
     assert features.shape == (2050, 24)
     mel = encoder.log_mel(torch.from_numpy(clip))
-    first = (encoder.hidden(mel[:, :3000]) - encoder.mean) @ encoder.projection
-    last = (encoder.hidden(mel[:, -3000:]) - encoder.mean) @ encoder.projection
+    first = (encoder.hidden(mel[None, :, :3000])[0] - encoder.mean) @ encoder.projection
+    last = (encoder.hidden(mel[None, :, -3000:])[0] - encoder.mean) @ encoder.projection
     torch.testing.assert_close(features[:1400], first[:1400])
     torch.testing.assert_close(features[1400:], last[850:])
 

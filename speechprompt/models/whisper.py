@@ -6,14 +6,15 @@ models or tasks.
 
 Whisper itself pads every clip to 30 s. Here no clip is padded: the positions are cut to its length, which costs a
 thirtieth for one second of speech. The log-mel frames are exactly those that Whisper makes of the padded clip, cut
-to its length; their floor depends on the loudest frame of the whole clip, and attention spans all frames. So each
-clip runs by itself, and its units are the same in any batch. Beyond 30 s attention runs in windows that overlap by 4 s.
+to its length; their floor depends on the loudest frame of the whole clip, and attention spans all frames. So
+only clips of one length run together. Beyond 30 s attention runs in windows that overlap by 4 s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ KIND = "whisper"
 N_FFT = 400
 DYNAMIC_RANGE = 8.0  # powers of ten below the loudest value of a clip; what is fainter counts as so faint
 MEL_PIECE = 3000  # log-mel frames that the Fourier transform makes at once: 30 s
+BATCH = 16  # windows of one length that run at once
 MARGIN_FRAMES = 100  # 2 s of context on each inner side of a window, encoded and thrown away
 MAX_BYTES = 1 << 30  # Whisper large's encoder takes 1.3 GB in fp16 and is refused; base's takes 41 MB
 # What makes a Whisper compute what the published ones do, and transformers' value where a config is silent.
@@ -139,31 +141,37 @@ class WhisperUnits(Quantizer):
         return (torch.maximum(mel, mel.max() - DYNAMIC_RANGE) + 4.0) / 4.0
 
     def hidden(self, mel: Tensor) -> Tensor:
-        """Log-mel frames [n_mels, 2·F], F at most n_positions -> output of the last layer kept, float32 [F, dim]."""
+        """Log-mels [B, n_mels, 2·F], F at most n_positions -> output of the last layer kept, float32 [B, F, dim]."""
         network = self.network
-        states = F.gelu(network.conv2(F.gelu(network.conv1(mel[None].to(network.conv1.weight.dtype)))))
+        states = F.gelu(network.conv2(F.gelu(network.conv1(mel.to(network.conv1.weight.dtype)))))
         states = states.transpose(1, 2)
         states = states + network.embed_positions.weight[: states.shape[1]]
         for layer in network.layers:
             states = layer(states, None)
-        return states[0].float()
+        return states.float()
 
     @torch.inference_mode()
     def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
-        """float32 [T] each, at 16 kHz -> float32 [F, n_features] each, F = max(1, T // 320).
-
-        Clips run one after the other, so a clip's features are the same in any batch, to the bit.
-        """
-        return [self._features(torch.from_numpy(w).to(self.device, torch.float32)) for w in waveforms]
-
-    def _features(self, waveform: Tensor) -> Tensor:
-        mel, kept = self.log_mel(waveform), []
+        """float32 [T] each, at 16 kHz -> float32 [F, n_features] each, F = max(1, T // 320)."""
+        windows: list[Tensor] = []
+        cuts: list[list[tuple[int, int, int]]] = []  # per clip: (window, first frame kept, end)
         width = self.sizes.n_positions
-        for start, first, end in window_spans(mel.shape[1] // 2, width, MARGIN_FRAMES):
-            check_time()
-            states = self.hidden(mel[:, 2 * start : 2 * (start + width)])
-            kept.append(states[first - start : end - start])
-        return (torch.cat(kept) - self.mean) @ self.projection
+        for waveform in waveforms:
+            mel = self.log_mel(torch.from_numpy(waveform).to(self.device, torch.float32))
+            cuts.append([])
+            for start, first, end in window_spans(mel.shape[1] // 2, width, MARGIN_FRAMES):
+                cuts[-1].append((len(windows), first - start, end - start))
+                windows.append(mel[:, 2 * start : 2 * (start + width)])
+        found: dict[int, Tensor] = {}
+        by_length = sorted(range(len(windows)), key=lambda i: windows[i].shape[1])
+        for _, alike in groupby(by_length, lambda i: windows[i].shape[1]):
+            ordered = list(alike)
+            for at in range(0, len(ordered), BATCH):
+                group = ordered[at : at + BATCH]
+                check_time()
+                states = self.hidden(torch.stack([windows[i] for i in group]))
+                found.update(zip(group, (states - self.mean) @ self.projection, strict=True))
+        return [torch.cat([found[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]
 
     def save(self, folder: Path) -> None:
         """Write encoder.json and model.safetensors: the network in fp16, as it is published, the rest in fp32."""

@@ -1,0 +1,123 @@
+"""Fit units on a layer of Whisper's encoder, and write the unit transcripts of all speech whose licence allows any use.
+
+  python -m speechprompt convert whisper model.bin.part1 model.bin.part2 whisper-base
+  python -m speechprompt pretrain whisper-units --data DATA --whisper whisper-base --out backbones/whisper-mini/encoder
+
+A frame's hidden state is standardised, turned to its principal axes and divided by the square root of their standard
+deviations, so that neither the few dimensions in which Whisper's values are huge nor the many that hold little
+decide what is near; then k-means. Writes the `encoder/` folder of a backbone and, for `pretrain unit-lm`, a parquet
+file with the columns id, dataset, split, units. Recordings lose long pauses at their ends, as all do that are answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from speechprompt.audio.pauses import without_pauses
+from speechprompt.errors import SpeechPromptError
+from speechprompt.making.convert.whisper import from_hub_folder
+from speechprompt.making.pretrain.corpus import OPEN_SETS, Clip, read_files
+from speechprompt.making.pretrain.kmeans import kmeans
+from speechprompt.making.pretrain.transcripts import transcribe, write
+from speechprompt.models.whisper import WhisperUnits
+
+# Beside OPEN_SETS, which `pretrain encoder` draws from: CC BY, CC BY-SA, CC0, MIT, Apache, public domain, ODbL.
+MORE_SETS = (
+    "speech_commands_words",
+    "accents_english",
+    "coswara_voices",
+    "wakewords_english",
+    "wakewords_more",
+    "languages_prompts",
+    "malayalam_sentences",
+    "infant_cries",
+)
+SOUNDS = ("sound_events", "infant_cries")  # transcribed, but k-means is for speech
+FIT_FRAMES = 120_000  # frames that k-means sees: 40 minutes of speech
+MOST_OF_ONE_SET = 0.15  # share of those frames
+
+
+def read_open_speech(folder: Path, workers: int) -> list[Clip]:
+    """Train and valid clips of every admitted set in the folder, without long pauses at their ends."""
+    paths = [path for name in (*OPEN_SETS, *MORE_SETS) if (path := folder / f"{name}.parquet").is_file()]
+    if not paths:
+        raise SpeechPromptError(f"{folder.name} holds none of the sets, such as speech_commands.parquet.")
+    clips = []
+    for clip in read_files(paths, workers=workers):
+        start, end = without_pauses(clip.waveform)
+        clips.append(replace(clip, samples=clip.samples[start:end]))
+    return clips
+
+
+def speech_frames(encoder: WhisperUnits, clips: Sequence[Clip], seed: int) -> Tensor:
+    """Features [FIT_FRAMES or fewer, n_features] of train clips in random order, no set more than its share."""
+    spoken = [clip for clip in clips if clip.split == "train" and clip.dataset not in SOUNDS]
+    most, taken = MOST_OF_ONE_SET * FIT_FRAMES, Counter[str]()
+    frames: list[Tensor] = []
+    with tqdm(total=FIT_FRAMES, desc="features", unit="frame", mininterval=5) as progress:
+        for i in np.random.default_rng(seed).permutation(len(spoken)):
+            if taken[spoken[i].dataset] < most and taken.total() < FIT_FRAMES:
+                frames += encoder.features([spoken[i].waveform])
+                taken[spoken[i].dataset] += len(frames[-1])
+                progress.update(len(frames[-1]))
+    return torch.cat(frames)
+
+
+def half_whitened(points: Tensor, n_features: int) -> tuple[Tensor, Tensor]:
+    """Mean [dim] and map [dim, n_features] of points [N, dim]: standardised, rotated, half whitened."""
+    mean, deviation = points.mean(0), points.std(0) + 1e-5
+    variances, axes = torch.linalg.eigh(torch.cov(((points - mean) / deviation).T.double()))
+    variances, axes = variances.flip(0)[:n_features], axes.flip(1)[:, :n_features]
+    return mean, (axes / variances.clamp(min=1e-8).pow(0.25)).float() / deviation[:, None]
+
+
+def fit(encoder: WhisperUnits, points: Tensor, seed: int) -> float:
+    """Set the linear map and the centroids from hidden states [N, dim]; return the share of variance explained."""
+    mean, projection = half_whitened(points, encoder.sizes.n_features)
+    mapped = (points - mean) @ projection
+    encoder.mean.copy_(mean)
+    encoder.projection.copy_(projection)
+    encoder.centroids.copy_(kmeans(mapped, encoder.n_units, seed))
+    missed = (mapped - encoder.centroids[encoder.assign(mapped)]).square().sum()
+    return 1 - float(missed / mapped.square().sum())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
+    parser.add_argument(
+        "--whisper", type=Path, required=True, help="what `convert whisper` wrote, or the Hub's"
+    )
+    parser.add_argument("--layer", type=int, default=4, help="layers to keep (default 4)")
+    parser.add_argument("--features", type=int, default=96, help="principal axes to keep (default 96)")
+    parser.add_argument("--units", type=int, default=1000, help="number of centroids (default 1000)")
+    parser.add_argument("--out", type=Path, required=True, help="encoder folder to write")
+    parser.add_argument("--transcripts", type=Path, default=Path("runs/whisper_units.parquet"))
+    parser.add_argument(
+        "--copies", type=int, default=1, help="simulated recordings of each train clip (default 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    clips = read_open_speech(args.data, args.threads)
+    if not (args.out / "encoder.json").is_file():  # a stopped run goes on with the units that it fitted
+        plain = from_hub_folder(args.whisper, args.layer)
+        points = speech_frames(plain, clips, args.seed)
+        encoder = from_hub_folder(args.whisper, args.layer, args.features, args.units)
+        print(
+            f"{args.units} units of layer {args.layer} explain {fit(encoder, points, args.seed):.1%} of the variance"
+        )
+        encoder.save(args.out)
+    rows = transcribe(WhisperUnits.load(args.out), clips, args.copies, args.seed)
+    print(f"{write(rows, args.transcripts):,} units of {len(rows):,} recordings")
