@@ -22,6 +22,7 @@ from tqdm import tqdm
 from speechprompt.audio import augment
 from speechprompt.making.pretrain.corpus import Clip, noises_of, read_files, write_rows
 from speechprompt.models.encoder import UnitEncoder
+from speechprompt.models.quantizer import Quantizer
 
 BATCH_CLIPS = 64
 
@@ -51,7 +52,7 @@ def recordings(
         yield named, waveforms
 
 
-def transcribe(encoder: UnitEncoder, clips: list[Clip], copies: int, seed: int) -> list[Row]:
+def transcribe(encoder: Quantizer, clips: list[Clip], copies: int, seed: int) -> list[Row]:
     """Units of every clip, and of `copies` simulated recordings of each train clip."""
     rows: list[Row] = []
     for named, waveforms in recordings(clips, copies, seed, "units"):
