@@ -25,12 +25,12 @@ from transformers import WhisperConfig
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models.encoder import FRAME_HOP, MEL_HOP, window_spans
-from speechprompt.models.quantizer import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.machine import check_time
+from speechprompt.models.encoder import MEL_HOP, window_spans
+from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
-from speechprompt.time_limit import check_time
+from speechprompt.units import FRAME_SAMPLES, SAMPLE_RATE
 
 KIND = "whisper"
 N_FFT = 400
@@ -125,8 +125,8 @@ class WhisperUnits(Quantizer):
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """float32 [T] at 16 kHz -> [n_mels, 2·F], F = max(1, T // 320): as WhisperFeatureExtractor, cut to the clip."""
-        n_mel_frames = 2 * max(1, len(waveform) // FRAME_HOP)
-        waveform = F.pad(waveform, (0, max(0, FRAME_HOP - len(waveform))))
+        n_mel_frames = 2 * max(1, len(waveform) // FRAME_SAMPLES)
+        waveform = F.pad(waveform, (0, max(0, FRAME_SAMPLES - len(waveform))))
         half = N_FFT // 2
         waveform = torch.cat([waveform[1 : half + 1].flip(0), waveform, waveform.new_zeros(half + MEL_HOP)])
         pieces = []
@@ -181,7 +181,7 @@ class WhisperUnits(Quantizer):
             for name, value in self.state_dict().items()
         }
         with replaced_folder(folder) as aside:
-            write_json(aside / CONFIG_NAME, settings | asdict(self.sizes))
+            write_json(aside / ENCODER_JSON, settings | asdict(self.sizes))
             write_tensors(aside / WEIGHTS_NAME, tensors, "Encoder")
 
     @classmethod
@@ -196,7 +196,7 @@ class WhisperUnits(Quantizer):
         try:
             sizes = WhisperSizes(**settings)
         except TypeError as error:
-            raise SpeechPromptError(f"Encoder: {CONFIG_NAME} holds an unknown entry.") from error
+            raise SpeechPromptError(f"Encoder: {ENCODER_JSON} holds an unknown entry.") from error
         file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
         encoder = blank(sizes, n_units)
         file.expect({name: tuple(value.shape) for name, value in encoder.state_dict().items()}, {})

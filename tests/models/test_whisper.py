@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tiny import make_waveform
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
-from speechprompt.backbone import load_encoder
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import whisper as convert
+from speechprompt.models.load import load_encoder
 from speechprompt.models.whisper import WhisperSizes, WhisperUnits
 
 SMALL = {"d_model": 32, "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 48}
