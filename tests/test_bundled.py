@@ -188,3 +188,15 @@ def test_hubert_mini_answers_on_units_and_says_what_audio_needs() -> None:
     assert answer.label == "go" and answer.score > 0.5
     with pytest.raises(SpeechPromptError, match="encoder of backbone hubert-mini"):
         hubert.classify(EXAMPLES / CASES[0][0], ["keyword_spotting"])
+
+
+def test_whisper_mini_answers_the_examples_of_its_tasks_in_under_50_megabytes() -> None:
+    whisper = SpeechPrompt.from_pretrained("whisper-mini", device="cpu")
+    answered = [case for case in CASES if case[1] in whisper.prompts]
+    assert len(answered) >= 6
+    for file, task, label in answered:
+        (answer,) = whisper.classify(EXAMPLES / file, [task])
+        assert answer.label == label, file
+    root = Path(__file__).parent.parent / "backbones" / "whisper-mini"
+    assert sum(f.stat().st_size for f in root.rglob("*.safetensors")) < 50e6
+    assert "Copyright (c) 2022 OpenAI" in (root / "encoder" / "LICENSE").read_text(encoding="utf-8")
