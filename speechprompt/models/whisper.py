@@ -13,22 +13,24 @@ only clips of one length run together. Beyond 30 s attention runs in windows tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import WhisperConfig
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 from speechprompt.models.encoder import MEL_HOP, window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
+from speechprompt.schema import schema
 from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
 from speechprompt.units import FRAME_SAMPLES, SAMPLE_RATE
 
@@ -43,30 +45,24 @@ MAX_BYTES = 1 << 30  # Whisper large's encoder takes 1.3 GB in fp16 and is refus
 FIXED = {"model_type": "whisper", "activation_function": "gelu", "scale_embedding": False}
 
 
-@dataclass(frozen=True)
+@schema()
 class WhisperSizes:
     """Sizes of a Whisper encoder cut after `n_layers` layers; the defaults are those of Whisper base.
 
     n_positions: frames that attention spans at most. n_features: width of the mapped features.
     """
 
-    n_mels: int = 80
-    dim: int = 512
-    n_layers: int = 4
-    n_heads: int = 8
-    ffn_dim: int = 2048
-    n_positions: int = 1500
-    n_features: int = 512
+    n_mels: Annotated[int, Field(ge=1, le=256)] = 80
+    dim: Annotated[int, Field(ge=1, le=2048)] = 512
+    n_layers: Annotated[int, Field(ge=1, le=48)] = 4
+    n_heads: Annotated[int, Field(ge=1, le=64)] = 8
+    ffn_dim: Annotated[int, Field(ge=1, le=8192)] = 2048
+    n_positions: Annotated[int, Field(gt=2 * MARGIN_FRAMES, le=3000)] = 1500
+    n_features: Annotated[int, Field(ge=1, le=2048)] = 512
 
     def __post_init__(self) -> None:
-        limits = {"n_mels": 256, "dim": 2048, "n_layers": 48, "n_heads": 64, "ffn_dim": 8192}
-        for name, high in {**limits, "n_positions": 3000, "n_features": 2048}.items():
-            value = getattr(self, name)
-            low = 2 * MARGIN_FRAMES + 1 if name == "n_positions" else 1
-            if type(value) is not int or not low <= value <= high:
-                raise SpeechPromptError(f"Whisper: {name} is {str(value)[:20]}, not {low} to {high}.")
         if self.dim % self.n_heads:
-            raise SpeechPromptError("Whisper: dim must divide by n_heads.")
+            raise ValueError("dim must divide by n_heads")
 
     def config(self) -> WhisperConfig:
         """As transformers says it, for the encoder alone."""
@@ -192,11 +188,7 @@ class WhisperUnits(Quantizer):
 
         dtype: of the network; log-mel frames, the linear map and the centroids are float32.
         """
-        n_units, settings = read_settings(folder, KIND)
-        try:
-            sizes = WhisperSizes(**settings)
-        except TypeError as error:
-            raise SpeechPromptError(f"Encoder: {ENCODER_JSON} holds an unknown entry.") from error
+        n_units, sizes = read_settings(folder, KIND, WhisperSizes)
         file = TensorFile(folder, WEIGHTS_NAME, "Encoder", MAX_BYTES)
         encoder = blank(sizes, n_units)
         file.expect({name: tuple(value.shape) for name, value in encoder.state_dict().items()}, {})
