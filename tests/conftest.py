@@ -4,6 +4,37 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+# What takes seconds or a browser: `pytest` alone leaves it out, `bash tests/run.sh` runs it.
+LONG = (
+    "tests/browser/",
+    "tests/robustness/",
+    "tests/studies/",
+    "tests/tools/test_space.py",
+    "tests/making/test_pretrain.py",
+    "tests/making/test_prosody_pretrain.py",
+    "tests/making/test_fetch.py::test_the_command_line_knows_it",
+    "tests/tuning/test_loop.py",
+    "tests/tuning/test_verbalizer.py",
+    "tests/teaching/test_teacher.py::test_what_is_none",
+    "tests/ui/test_endpoints.py",
+    "tests/ui/test_time_limit.py",
+    "tests/storage/test_parquet.py::test_bombs",
+    "tests/audio/test_load.py::test_long_recordings",
+    "tests/models/test_hubert.py::test_true_size",
+    "tests/test_docs.py::test_benchmarks",
+    "tests/test_labelling.py::test_a_killed_run",
+    "tests/test_live.py::test_ten_minutes",
+    "tests/test_pipeline.py::test_imports_stay_light",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(LONG):
+            item.add_marker(pytest.mark.long)

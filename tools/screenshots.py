@@ -1,11 +1,13 @@
 """Make the README's pictures from the running app: `python -m tools.screenshots`.
 
 Starts app.py, uses it in a real browser as a visitor would (clicks an example, teaches three words, speaks
-three) and writes docs/images/*.png. Needs what the browser tests need.
+three) and writes what is above the fold to docs/images/*.png, with the digests of the prompts that were shown, so
+that a test can tell when they are out of date. Needs what the browser tests need; takes about a minute.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -14,8 +16,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from speechprompt.backbone import Backbone
+from speechprompt.storage.folders import sha256_file
 from tests.browser.conftest import (
-    DESKTOP,
     PHONE,
     ROOT,
     launch,
@@ -26,6 +29,9 @@ from tests.browser.conftest import (
 )
 from tests.browser.test_teach import add_label, give
 
+BACKBONE = "mini"  # whose prompts the pictures show
+MADE_WITH = "prompts.json"  # beside the pictures: task -> digest of the prompt that they show
+DESKTOP = (1280, 720)
 PICTURES = {
     "desktop-light": (DESKTOP, "light"),
     "desktop-dark": (DESKTOP, "dark"),
@@ -33,6 +39,15 @@ PICTURES = {
 }
 EXAMPLE = 0  # index of the example that is shown
 WORDS = ("yes", "stop", "right")
+
+
+def shown_prompts() -> dict[str, str]:
+    """Task -> sha256 of the prompt's weights, of every task that the pictures show."""
+    backbone = Backbone.load(BACKBONE)
+    return {
+        task: sha256_file(backbone.prompt_folder(task) / "prompt.safetensors")
+        for task in sorted(backbone.prompts)
+    }
 
 
 def compare(page: Page, folder: Path) -> None:
@@ -86,18 +101,20 @@ def main() -> None:
                         continue
                     page.mouse.move(0, 0)
                     page.evaluate("document.activeElement.blur()")
-                    page.screenshot(path=images / f"{name}.png", full_page=True)
+                    page.screenshot(path=images / f"{name}.png", full_page=False)
                     page.context.close()
                 for tab, use in TABS.items():
                     microphone = said_in_a_row(WORDS, Path(folder) / "words.wav")
                     running = launch(playwright, "--hide-scrollbars", microphone)
-                    page = open_page(running, address)
+                    page = open_page(running, address, DESKTOP)
                     page.get_by_role("tab", name=tab).click()
                     page.wait_for_timeout(1500)
                     use(page, Path(folder))
                     page.wait_for_timeout(1500)
-                    page.screenshot(path=images / f"{tab.lower()}.png", full_page=True)
+                    page.screenshot(path=images / f"{tab.lower()}.png", full_page=False)
                     running.close()
+            made_with = json.dumps(shown_prompts(), indent=2) + "\n"
+            (images / MADE_WITH).write_text(made_with, encoding="utf-8")
         finally:
             app.terminate()
             app.wait(20)
