@@ -142,7 +142,7 @@ def test_a_prompt_that_comes_in_a_zip(opened: Callable[..., Page], tmp_path: Pat
     sha256 = lm_config.sha256(tmp_path / "unit_lm")
     labels = (markup("label"), "b")
     prompt = tiny.make_prompt("from_elsewhere", labels, title=markup("packed"), sha256=sha256)
-    (tmp_path / "prompt.zip").write_bytes(pack(prompt, "# card\n"))
+    (tmp_path / "prompt.zip").write_bytes(pack(prompt))
     page.get_by_role("tab", name="Teach").click()
     page.locator("#sp-teach-load input[type=file]").set_input_files(tmp_path / "prompt.zip")
     expect(page.locator("#sp-teach-panel .sp-taught")).to_contain_text(markup("packed"))
