@@ -202,9 +202,7 @@ def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
     try:
         yield aside
         aside.chmod(0o755)  # mkdtemp's 0700 would hide the folder from other users
-        for path in folder.iterdir() if folder.exists() else ():
-            if path.name not in drop and not (aside / path.name).exists():
-                keep(path, aside / path.name)
+        keep_rest(folder, aside, drop)
         for path in aside.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 sync(path)
@@ -213,6 +211,24 @@ def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
         sync(folder.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def keep_rest(folder: Path, aside: Path, drop: Collection[str]) -> None:
+    """Copy what the old folder has beside what was written, again where another writer replaces it meanwhile."""
+    written = {path.name for path in aside.iterdir()} | set(drop)
+    for attempt in range(ATTEMPTS):
+        try:
+            for path in folder.iterdir() if folder.exists() else ():
+                if path.name not in written:
+                    keep(path, aside / path.name)
+            return
+        except (OSError, shutil.Error):
+            if attempt == ATTEMPTS - 1:
+                raise
+            for path in aside.iterdir():
+                if path.name not in written:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            time.sleep(0.01)
 
 
 def keep(path: Path, copy: Path) -> None:
