@@ -53,7 +53,7 @@ def test_classify_is_documented(client: Client) -> None:
 @pytest.mark.parametrize(
     ("task", "backbone", "sentence"),
     [
-        ("keyword_spoting", "mini", "There is no task 'keyword_spoting' on backbone mini; its tasks are: "),
+        ("keyword_spoting", "mini", "Backbone mini has no task 'keyword_spoting'; its tasks are: "),
         ("keyword_spotting", "maxi", "There is no backbone 'maxi' here; choose one of: mini"),
     ],
 )

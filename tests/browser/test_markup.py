@@ -149,8 +149,10 @@ def test_a_prompt_that_comes_in_a_zip(opened: Callable[..., Page], tmp_path: Pat
     assert nothing_ran(page)
     page.get_by_role("tab", name="Try").click()
     upload(page, "#sp-audio", EXAMPLES / "yes.flac")
+    verdict = page.locator("#sp-panel .sp-verdict > .sp-eyebrow")
+    expect(verdict).to_have_text(markup("title"), timeout=PATIENT)
     page.locator("#sp-task").select_option("from_elsewhere")
-    expect(page.locator("#sp-panel .sp-verdict > .sp-eyebrow")).to_have_text(markup("packed"))
+    expect(verdict).to_have_text(markup("packed"), timeout=PATIENT)
     expect(page.locator(".sp-said[role=status]").first).to_contain_text(markup("packed"))
     assert nothing_ran(page)
 
