@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.backbone import Backbone
 
 
-PATH_OPTIONS = ("--data", "--extra", "--out", "--run", "--backbone")
+PATH_OPTIONS = ("--data", "--extra", "--negatives", "--out", "--run", "--backbone")
 
 
 def complain(sentence: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
+from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning.config import TuneConfig, choices
 
@@ -36,6 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.parquet",
         help="more train rows; repeatable",
+    )
+    parser.add_argument(
+        "--negatives",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="FILE.parquet",
+        help="recordings of none of the labels (rows that have one are left out): the train split is learnt as none "
+        "of these, by a fixed --verbalizer with --loss vocabulary, and valid says how well",
     )
     parser.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
     parser.add_argument("--title", help="shown to people; default: the task's own")
@@ -132,12 +142,21 @@ def run(args: argparse.Namespace) -> int:
     train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
 
+    known = {label for row in train for label in row.labels}
+    negatives, valid_negatives = (
+        dataset.read_others(args.negatives, task.label_rule, known, split) for split in ("train", "valid")
+    )
+    if args.negatives and not negatives:
+        raise SpeechPromptError("The --negatives have no row in a train split that is none of the labels.")
+
     def tell(seed: int, prompt: Prompt) -> None:
         if args.seeds > 1:
             found = prompt.metrics
             print(f"seed {seed}: valid accuracy {found['accuracy']:.1%} of {found['n']}", flush=True)
 
-    prompt = tune_task(backbone, task, train, valid, config, args.seeds, args.run, tell=tell)
+    prompt = tune_task(
+        backbone, task, train, valid, config, args.seeds, args.run, tell, negatives, valid_negatives
+    )
     out = args.out or backbone.prompt_folder(task.name)
     prompt = replace(prompt, commands={"tuned": spoken_command(args.argv)})
     prompt.save(out, prompt_card(prompt))

@@ -7,7 +7,7 @@ a struct of them) or `units` (list of unit ids). Without the column split the fi
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,27 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
         raise SpeechPromptError(
             f"No row of {names}{where} has a label by the task's label rule: use other data."
         )
+    return examples
+
+
+def read_others(paths: Sequence[Path], rule: Rule, labels: Collection[str], split: str) -> list[Example]:
+    """Rows of one split, of those files that have it, to which the rule gives none of these labels.
+
+    A row that lacks what the rule reads has none.
+    """
+    examples = []
+    for path in paths:
+        for number, row in enumerate(read_rows(path)):
+            if row["split"] != split:
+                continue
+            try:
+                found = labels_of(row, rule) or ()
+            except SpeechPromptError:
+                found = ()
+            if not found or not set(found) <= set(labels):
+                audio, name = row.get("audio"), f"{path.stem}/{row.get('id', number)}"
+                units = None if audio is not None else row.get("units")
+                examples.append(Example(name, split, (), audio, units, path.stem))
     return examples
 
 

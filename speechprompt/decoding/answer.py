@@ -141,8 +141,8 @@ def make_step(prompt: Prompt, raw: RawAnswer, unit_probabilities: np.ndarray, at
     scores = {names[first + i]: float(own[i]) for i in np.argsort(-own, kind="stable")}
     unit = None
     if index != END:
-        units = prompt.verbalizer_units
-        unit = int(unit_probabilities[at].argmax()) if units is None else int(units[index])
+        odds = unit_probabilities[at]
+        unit = max(prompt.label_units[index], key=lambda u: odds[u], default=int(odds.argmax()))
         slot = slot or prompt.labels[index].rpartition("=")[0]
     return Step(
         label=None if index == END else prompt.labels[index],

@@ -8,20 +8,23 @@ that may be answered, with D[v] = W[c, v] - mean over labels of W[·, v] and m =
                    + sum over specials s of D[s] · (x_s - m)  the same of `</s>` and its like
                    + m · sum over v of D[v]                   what stays when all symbols are equally likely
 
-which holds exactly, so that nothing of the logit is left out. The logits are those before a prompt's temperature.
+Where a label has several units its logit is the log of the sum of theirs: the mean of their logits by the shares
+that they have in that sum, which are the row of W, plus the entropy of the shares, which counts as level.
+
+This holds exactly, so that nothing of the logit is left out. The logits are those before a prompt's temperature.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import EOS, UNIT_OFFSET
 
+TINY = 1e-300
 SHOWN = 12  # units that are told by number
 
 
@@ -63,14 +66,14 @@ def contributions(
     answered, as the label after the last.
     """
     x = logits.astype(np.float64)
-    weights = label_weights(prompt, len(x), len(prompt.labels) if label is None else label, first, end)
+    weights, entropy = label_weights(prompt, x, len(prompt.labels) if label is None else label, first, end)
     level = x[UNIT_OFFSET:].mean()
     parts = weights * (x - level)
     return Contributions(
-        margin=float(weights @ x),
+        margin=float(weights @ x + entropy),
         units=parts[UNIT_OFFSET:],
         specials=float(parts[:UNIT_OFFSET].sum()),
-        level=float(level * weights.sum()),
+        level=float(level * weights.sum() + entropy),
     )
 
 
@@ -79,10 +82,13 @@ def likeliest(odds: np.ndarray) -> list[int]:
     return np.argsort(-odds, kind="stable")[:SHOWN].tolist()
 
 
-def label_weights(prompt: Prompt, n_symbols: int, label: int, first: int, end: int) -> np.ndarray:
+def label_weights(
+    prompt: Prompt, x: np.ndarray, label: int, first: int, end: int
+) -> tuple[np.ndarray, float]:
     """D float64 [V]: the row of a label less the mean row of the labels first … end - 1; the last may be the end.
 
-    A fixed verbalizer's rows are one at their unit, a learned one's those of its weight.
+    A fixed verbalizer's rows are the shares of the label's units by the logits x float64 [V], one where it has one
+    unit; a learned one's those of its weight. Second the entropy of those shares, less the mean one.
     """
     n = len(prompt.labels)
     of_labels = slice(first, min(end, n))
@@ -91,9 +97,13 @@ def label_weights(prompt: Prompt, n_symbols: int, label: int, first: int, end: i
         total = weight[UNIT_OFFSET:][of_labels].sum(0, dtype=np.float64)
         if end > n:
             total += weight[EOS]
-        return weight[EOS if label == n else UNIT_OFFSET + label] - total / (end - first)
-    symbols = [*(cast(Tensor, prompt.verbalizer_units) + UNIT_OFFSET).tolist(), EOS]
-    weights = np.zeros(n_symbols)
-    weights[symbols[first:end]] = -1 / (end - first)
-    weights[symbols[label]] += 1
-    return weights
+        return weight[EOS if label == n else UNIT_OFFSET + label] - total / (end - first), 0.0
+    symbols = [*([UNIT_OFFSET + unit for unit in units] for units in prompt.label_units), [EOS]]
+    weights, entropy = np.zeros(len(x)), 0.0
+    for one in {*range(first, end), label}:
+        factor = float(one == label) - (1 / (end - first) if first <= one < end else 0.0)
+        shares = np.exp(x[symbols[one]] - x[symbols[one]].max())
+        shares /= shares.sum()
+        weights[symbols[one]] += factor * shares
+        entropy -= factor * float((shares * np.log(shares + TINY)).sum())
+    return weights, entropy

@@ -140,13 +140,29 @@ def label_logits(
 ) -> Tensor:
     """Vocabulary logits [..., V] -> label logits [..., C] by a verbalizer, specials left out.
 
-    Learned: weight [C + 4, V] maps the logits linearly. Fixed: units int64 [C], one for each label.
-    With `end`, one more output (the last) is that of `</s>`, which ends a sequence.
+    Learned: weight [C + 4, V] maps the logits linearly. Fixed: units int64 [C], one for each label, or
+    [C, K], several, of which -1 is none: a label's probability is the sum of its
+    units'. With `end`, one more output (the last) is that of `</s>`, which ends a sequence.
     """
     if weight is not None:
         rows = torch.cat([weight[UNIT_OFFSET:], weight[EOS : EOS + 1]]) if end else weight[UNIT_OFFSET:]
         return F.linear(vocabulary_logits, rows)
     if units is None:
         raise ValueError("a verbalizer is either a weight or units")
-    symbols = units + UNIT_OFFSET
-    return vocabulary_logits[..., F.pad(symbols, (0, 1), value=EOS) if end else symbols]
+    if units.ndim == 1:
+        symbols = units + UNIT_OFFSET
+        return vocabulary_logits[..., F.pad(symbols, (0, 1), value=EOS) if end else symbols]
+    found = vocabulary_logits[..., units.clamp(min=0) + UNIT_OFFSET].masked_fill(units < 0, -torch.inf)
+    found = found.logsumexp(-1)
+    return torch.cat([found, vocabulary_logits[..., EOS : EOS + 1]], -1) if end else found
+
+
+def outside_mass(vocabulary_logits: Tensor, units: Tensor, end: bool = False) -> Tensor:
+    """Vocabulary logits [..., V] -> log-probability [...] of all that is no unit of any label.
+
+    units: of a fixed verbalizer, see label_logits. With `end`, `</s>` belongs to what may be answered.
+    """
+    inside = units[units >= 0] + UNIT_OFFSET
+    outside = torch.ones(vocabulary_logits.shape[-1], dtype=torch.bool, device=vocabulary_logits.device)
+    outside[F.pad(inside, (0, 1), value=EOS) if end else inside] = False
+    return vocabulary_logits[..., outside].logsumexp(-1) - vocabulary_logits.logsumexp(-1)

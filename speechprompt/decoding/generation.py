@@ -44,14 +44,19 @@ def pieces(utterance: Utterance, prompt: Prompt) -> list[Utterance]:
     return [*stretches(utterance, round(prompt.form.window * FRAME_RATE))]
 
 
-def together(parts: list[RawAnswer]) -> RawAnswer:
+def together(parts: list[RawAnswer], prompt: Prompt) -> RawAnswer:
     """One label for all stretches of a recording: by the mean of the LM's logits at each."""
     if len(parts) == 1:
         return parts[0]
     logits = np.stack([part.vocabulary_logits for part in parts]).mean(0, dtype=np.float64)
-    # The verbalizer is linear, so label logits have the same mean; a log-probability is one but for a constant.
-    scores = np.log(np.stack([part.probabilities for part in parts]) + TINY).mean(0, dtype=np.float64)
-    probabilities = torch.from_numpy(scores).softmax(-1).float().numpy()
+    units = prompt.verbalizer_units
+    if units is not None and units.ndim == 2:
+        scores = label_logits(torch.from_numpy(logits), units=units) / prompt.temperature
+    else:
+        # The verbalizer is linear, so label logits have the same mean; a log-probability is one but for a constant.
+        mean = np.log(np.stack([part.probabilities for part in parts]) + TINY).mean(0, dtype=np.float64)
+        scores = torch.from_numpy(mean)
+    probabilities = scores.softmax(-1).float().numpy()
     return RawAnswer([int(probabilities[0].argmax())], probabilities, logits.astype(np.float32))
 
 
@@ -98,7 +103,10 @@ class PromptedLM:
             found = self._answer_batch([q.piece for q in batch], [prompts[q.prompt] for q in batch])
             for query, raw in zip(batch, found, strict=True):
                 answers.setdefault((query.utterance, query.prompt), []).append(raw)
-        return [[together(answers[u, p]) for p in range(len(prompts))] for u in range(len(utterances))]
+        return [
+            [together(answers[u, p], prompt) for p, prompt in enumerate(prompts)]
+            for u in range(len(utterances))
+        ]
 
     def _answer_batch(self, utterances: Sequence[Utterance], prompts: Sequence[Prompt]) -> list[RawAnswer]:
         """Rows that are answered together, the short ones first: row i is utterances[i] behind prompts[i]."""
@@ -190,7 +198,7 @@ def label_inputs(lm: UnitLM, prompt: Prompt) -> Tensor:
     if prompt.label_embeddings is not None:
         return prompt.label_embeddings.to(lm.device) * lm.embed_scale
     units = prompt.verbalizer_units
-    symbols = torch.arange(len(prompt.labels)) if units is None else units
+    symbols = torch.arange(len(prompt.labels)) if units is None else units.reshape(len(units), -1)[:, 0]
     # Without embeddings of their own only as many labels as units are ever fed back.
     symbols = (symbols + UNIT_OFFSET).clamp(max=lm.config.vocab_size - 1)
     return lm.model.embed_tokens(symbols.to(lm.device))

@@ -28,6 +28,7 @@ WEIGHTS_NAME = "prompt.safetensors"
 CARD_NAME = "README.md"
 MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
 MAX_LENGTH = 200  # prompt vectors per layer
+MAX_UNITS = 1000  # of one label
 
 LARGEST = 65_504.0  # what a half-precision number holds: with more, logits are no numbers any longer
 
@@ -44,11 +45,12 @@ class Prompt(Facts):
     Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d], input prompts hold
     input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
     c + 4 is label c, row 2 ends a sequence; the other specials' are never answered); a fixed one has
-    verbalizer_units int64 [C], the unit that stands for each label.
+    verbalizer_units int64 [C], the unit that stands for each label, or [C, K], up to K units for each, the
+    likeliest first and -1 where a label has fewer.
 
     label_embeddings [C, d], of answers with several labels alone: what an answered label is fed back as
-    (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's own
-    in a fixed verbalizer, unit c for label c in a learned one.
+    (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's
+    first in a fixed verbalizer, unit c for label c in a learned one.
 
     SpeechPromptError, naming the fact, when these do not hold together.
     """
@@ -118,8 +120,18 @@ class Prompt(Facts):
             if not 0 <= unit < weights.shape[1] - UNIT_OFFSET:
                 return None
             return self.labels[int(weights[:, unit + UNIT_OFFSET].argmax())]
-        units = cast(Tensor, self.verbalizer_units).tolist()
-        return self.labels[units.index(unit)] if unit in units else None
+        for label, units in zip(self.labels, self.label_units, strict=True):
+            if unit in units:
+                return label
+        return None
+
+    @property
+    def label_units(self) -> list[list[int]]:
+        """The units of each label in a fixed verbalizer; of a learned one none."""
+        if self.verbalizer_units is None:
+            return [[] for _ in self.labels]
+        rows = self.verbalizer_units.reshape(len(self.labels), -1).tolist()
+        return [[unit for unit in row if unit >= 0] for row in rows]
 
     def _check_tensors(self) -> None:
         for name, tensor in self.tensors().items():
@@ -138,10 +150,13 @@ class Prompt(Facts):
                 raise ValueError(
                     f"a learned verbalizer can feed back at most {n_units} labels, one for each unit"
                 )
-        if (units := self.verbalizer_units) is not None and (
-            units.dtype != torch.int64 or len(units.unique()) != len(units) or int(units.min()) < 0
-        ):
-            raise ValueError("verbalizer.units must be different units, one per label")
+        if (units := self.verbalizer_units) is not None:
+            used = units[units >= 0]
+            first = units if units.ndim == 1 else units[:, 0]
+            if units.dtype != torch.int64 or len(used.unique()) != len(used) or int(first.min()) < 0:
+                raise ValueError("verbalizer.units must be different units, at least one per label")
+            if int(units.min()) < -1:
+                raise ValueError("verbalizer.units must be units, or -1 for none")
 
     def check_fits(self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int) -> None:
         """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts."""
@@ -168,7 +183,7 @@ class Prompt(Facts):
     def config(self) -> dict[str, Any]:
         """Everything but the tensors, as stored in prompt_config.json."""
         facts = {one.name: getattr(self, one.name) for one in fields(Facts)} | {"form": asdict(self.form)}
-        units = None if self.verbalizer_units is None else self.verbalizer_units[:, None].tolist()
+        units = None if self.verbalizer_units is None else self.label_units
         return {
             "format_version": FORMAT_VERSION,
             **facts,
@@ -202,10 +217,6 @@ class Prompt(Facts):
         }
         stated = read(PromptFile, given, f"{what}: {PROMPT_JSON}")
         facts = read(Facts, config, f"{what}: {PROMPT_JSON}")
-        if any(len(units) > 1 for units in stated.verbalizer.units or ()):
-            raise SpeechPromptError(
-                f"{what} has several units for a label, which this program cannot answer with; update speechprompt."
-            )
         prompt = read(cls, vars(facts) | read_tensors(folder, what, len(facts.form.labels)), what)
         held = prompt.config()
         for name in ("prompt", "verbalizer"):
@@ -253,5 +264,7 @@ def expected_shapes(shapes: dict[str, tuple[int, ...]], n_labels: int) -> dict[s
         vocab_size = shapes["verbalizer.weight"][-1] if shapes["verbalizer.weight"] else 0
         expected["verbalizer.weight"] = (n_labels + UNIT_OFFSET, vocab_size)
     else:
-        expected["verbalizer.units"] = (n_labels,)
+        units = shapes.get("verbalizer.units", ())
+        several = len(units) == 2 and 1 <= units[1] <= MAX_UNITS
+        expected["verbalizer.units"] = (n_labels, units[1]) if several else (n_labels,)
     return expected

@@ -26,10 +26,17 @@ class TuneConfig:
 
     prompt_length: int = setting(20, "vectors per layer", 1, 200)
     input_prompts: bool = setting(False, "prompt the input instead of every layer")
-    verbalizer: Literal["learned", "frequency", "random"] = setting(
+    verbalizer: Literal["learned", "frequency", "random", "expected"] = setting(
         "learned",
-        "learned, or one unit per label: the k-th most frequent unit for the k-th most frequent label, or units drawn "
-        "at random",
+        "learned, or fixed units for each label: the k-th most frequent unit for the k-th most frequent label, units "
+        "drawn at random, or those that the LM expects after recordings of the label more than after others",
+    )
+    units_per_label: int = setting(
+        0,
+        "units of each label in a fixed verbalizer, fewer where the labels would take over half of all units; "
+        "0: 4 of the expected ones, else 1 as the papers",
+        0,
+        64,
     )
     start: Literal["normal", "units"] = setting(
         "normal", "prompts drawn from N(0, 1), or embeddings of units"
@@ -45,6 +52,9 @@ class TuneConfig:
     )
     optimizer: Literal["adam", "muon"] = setting(
         "adam", "muon: learns many labels in fewer steps, with --lr 0.05 or so"
+    )
+    negatives_share: float = setting(
+        0.15, "share of the negatives, where there are any, in what is learnt from", 0.0, 0.9
     )
     steps: int = setting(2000, "steps of the optimizer", 1, 1_000_000)
     lr: float = setting(0.06, "learning rate that the steps peak at", 1e-6, 10.0)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -24,13 +25,23 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer
 from speechprompt.tuning.runs import Run, Schedule, batches_by_length
-from speechprompt.tuning.trainable import Labelled, TrainablePrompt, fixed_units
+from speechprompt.tuning.trainable import Labelled, TrainablePrompt
+from speechprompt.tuning.verbalizer import units_of
 from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
 
 if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
 
 
+@dataclass(frozen=True, eq=False)
+class Negatives:
+    """Utterances that belong to no label: "none of these"."""
+
+    train: Sequence[Utterance] = ()
+    valid: Sequence[Utterance] = ()
+
+
+NO_NEGATIVES = Negatives()
 RECENT = 8  # of a mean over the steps: about the last ninth of them counts for most of it
 
 
@@ -39,12 +50,14 @@ class Progress:
     """State of a tuning run at one check: mean loss since the last one, accuracy (0..1) on valid.
 
     The accuracy is that of whole answers, with TuneConfig.balance the mean over the answers that valid has;
-    of a sequence, of its labels given the true ones before each.
+    of a sequence, of its labels given the true ones before each. outside: the median probability of what is no
+    label's unit on the negatives of valid, None without them.
     """
 
     step: int
     loss: float
     valid_accuracy: float
+    outside: float | None = None
 
 
 def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Random) -> Utterance:
@@ -93,6 +106,18 @@ def accuracy(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) 
     return right / total
 
 
+@torch.inference_mode()
+def median_outside(lm: UnitLM, prompt: TrainablePrompt, negatives: Sequence[Utterance]) -> float:
+    """Median probability (0..1) of all that is no label's unit where the first label is due."""
+    prompt.eval()
+    found: list[float] = []
+    for group in batches_by_length([len(ids) + 1 for ids in negatives], 8192, None):
+        logits = prompt(lm, [negatives[i] for i in group], [prompt.any_answer] * len(group))
+        found += prompt.outside(logits).exp().tolist()
+    prompt.train()
+    return median(found)
+
+
 def tune(
     lm: UnitLM,
     train: Sequence[Labelled],
@@ -105,6 +130,7 @@ def tune(
     keep: Literal["best", "last"] = "best",
     should_stop: Callable[[], bool] = lambda: False,
     extra: Sequence[dict[str, Any]] = (),
+    negatives: Negatives = NO_NEGATIVES,
 ) -> tuple[dict[str, Tensor], float]:
     """Tune one prompt; return its tensors (fields of Prompt) and their accuracy on valid.
 
@@ -113,7 +139,8 @@ def tune(
     keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them.
     Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
     before every step. extra: parameter groups to move in place beside the prompt (see PromptOptimizer), such as
-    the LM's own weights; they are left as the last step makes them. Deterministic by config.seed on one machine
+    the LM's own weights; they are left as the last step makes them. negatives: what belongs to no label.
+    Deterministic by config.seed on one machine
     and thread count.
     """
     if not train or not valid:
@@ -121,15 +148,20 @@ def tune(
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
 
+    if negatives.train and (config.verbalizer == "learned" or config.loss == "labels"):
+        raise SpeechPromptError(
+            "Negatives are what no label's unit stands for: choose a fixed --verbalizer and --loss vocabulary."
+        )
+
     def tell(record: dict[str, Any]) -> None:
         if report is not None:
-            report(Progress(record["step"], record["loss"], record["valid_accuracy"]))
+            report(Progress(record["step"], record["loss"], record["valid_accuracy"], record.get("outside")))
 
-    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra)
+    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra, negatives)
     with tuning:
         try:
             tuning.train(
-                tuning.rounds(epochs(train, config, tuning.step), config.check_every),
+                tuning.rounds(epochs(train, config, tuning.step, negatives.train), config.check_every),
                 tuning.work,
                 tuning.check,
                 after_step=tuning.average,
@@ -158,14 +190,13 @@ class Tuning(Run):
         folder: Path | None,
         start: Mapping[str, Tensor],
         extra: Sequence[dict[str, Any]],
+        negatives: Negatives,
     ) -> None:
+        self.negatives = negatives
         self.examples, self.valid, self.config = train, valid, config
         # Adam's small changes to weights of the LM would be lost in bfloat16.
         self.lm = lm if extra else fast_copy(lm)
-        units = None
-        if config.verbalizer != "learned":
-            units = fixed_units(train, len(form.labels), config.verbalizer, config.seed)
-        self.prompt = TrainablePrompt(self.lm, config, units, form)
+        self.prompt = TrainablePrompt(self.lm, config, units_of(self.lm, train, form, config), form)
         self.prompt.load_state_dict({**self.prompt.state_dict(), **start})
         self.averaged = AveragedModel(self.prompt, avg_fn=latest_most) if config.average else None
         self.kept = cast(TrainablePrompt, self.averaged.module) if self.averaged else self.prompt
@@ -174,6 +205,7 @@ class Tuning(Run):
         parts |= {"extra": others} if extra else {}
         parts |= {"averaged": self.averaged} if self.averaged else {}
         settings = {**asdict(config), **asdict(form), "n_train": len(train), "n_valid": len(valid)}
+        settings |= {"n_negatives": len(negatives.train)}
         super().__init__(
             "tune",
             folder,
@@ -189,10 +221,20 @@ class Tuning(Run):
         """The loss of a batch of training examples, disturbed as the step's seed says."""
         seed = self.config.seed * 1_000_003 + self.step
         rng, n_units = random.Random(seed), self.lm.config.vocab_size - UNIT_OFFSET
-        batch = [with_noise(self.examples[i][0], self.config.unit_noise, n_units, rng) for i in group]
-        answers = [self.examples[i][1] for i in group]
+        n = len(self.examples)
+        known, others = [i for i in group if i < n], [i - n for i in group if i >= n]
+        utterances = [self.examples[i][0] for i in known] + [self.negatives.train[i] for i in others]
+        batch = [with_noise(utterance, self.config.unit_noise, n_units, rng) for utterance in utterances]
+        answers = [self.examples[i][1] for i in known]
         torch.manual_seed(seed)  # for the dropout
-        return {"loss": self.prompt.loss(self.prompt(self.lm, batch, answers), answers)}
+        logits = self.prompt(self.lm, batch, [*answers, *[self.prompt.any_answer] * len(others)])
+        if not others:
+            return {"loss": self.prompt.loss(logits, answers)}
+        loss = -self.prompt.outside(logits[len(known) :]).mean()
+        if known:
+            share = len(others) / len(group)
+            loss = share * loss + (1 - share) * self.prompt.loss(logits[: len(known)], answers)
+        return {"loss": loss}
 
     def average(self) -> None:
         if self.averaged:
@@ -203,12 +245,19 @@ class Tuning(Run):
         self.state["since"] += 1
         if found >= self.state["best"]:
             self.state |= {"best": found, "tensors": self.kept.tensors(), "since": 0}
-        return means | {"valid_accuracy": found}
+        record = means | {"valid_accuracy": found}
+        if self.negatives.valid:
+            record["outside"] = median_outside(self.lm, self.kept, self.negatives.valid)
+        return record
 
 
-def epochs(train: Sequence[Labelled], config: TuneConfig, done: int) -> Iterator[list[int]]:
-    """Endless batches of indices, from batch number `done` on."""
-    lengths = [len(ids) + len(labels) + 1 for ids, labels in train]
+def epochs(
+    train: Sequence[Labelled], config: TuneConfig, done: int, negatives: Sequence[Utterance] = ()
+) -> Iterator[list[int]]:
+    """Endless batches of indices, from batch number `done` on; those of negatives come after those of train."""
+    lengths = [len(ids) + len(labels) + 1 for ids, labels in train] + [len(ids) + 2 for ids in negatives]
+    share = config.negatives_share
+    others, n_others = range(len(train), len(lengths)), round(len(train) * share / (1 - share))
     answers: dict[tuple[int, ...], list[int]] = {}
     for i, (_, labels) in enumerate(train):
         answers.setdefault(tuple(labels), []).append(i)
@@ -216,6 +265,8 @@ def epochs(train: Sequence[Labelled], config: TuneConfig, done: int) -> Iterator
     while True:
         rng = random.Random(config.seed * 7919 + epoch)
         drawn = balanced(list(answers.values()), rng) if config.balance else list(range(len(train)))
+        if negatives:
+            drawn = drawn + drawn_again(others, n_others, rng)
         for group in batches_by_length([lengths[i] for i in drawn], config.tokens_per_batch, rng):
             if number >= done:
                 yield [drawn[i] for i in group]
@@ -228,6 +279,11 @@ def balanced(groups: Sequence[Sequence[int]], rng: random.Random) -> list[int]:
     share = -(-sum(map(len, groups)) // len(groups))
     drawn: list[int] = []
     for group in groups:
-        rounds, rest = divmod(share, len(group))
-        drawn += [*group] * rounds + rng.sample(group, rest)
+        drawn += drawn_again(group, share, rng)
     return drawn
+
+
+def drawn_again(group: Sequence[int], n: int, rng: random.Random) -> list[int]:
+    """n of a group: some left out, or all again and again."""
+    rounds, rest = divmod(n, len(group))
+    return [*group] * rounds + rng.sample(group, rest)

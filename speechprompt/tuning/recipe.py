@@ -28,8 +28,9 @@ from speechprompt.prompts.config import MAX_SEEDS, Tuning
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.loop import tune
+from speechprompt.tuning.loop import NO_NEGATIVES, Negatives, tune
 from speechprompt.tuning.trainable import Labelled
+from speechprompt.units import Units
 
 NOTHING_SHARE = 40  # one recording of nothing for so many others
 
@@ -93,6 +94,24 @@ def labelled(
     return found
 
 
+def negative_units(
+    backbone: Backbone, examples: Sequence[Example], n: int, config: TuneConfig, simulation: Simulation
+) -> list[Units]:
+    """Units of about n recordings that belong to no label, and some of nothing where they are audio.
+
+    They are drawn by the seed, evenly from the files. Where train is learnt from simulated recordings, half of these
+    are too, lest the channel tells them apart.
+    """
+    copies = 0 if examples[0].audio is None else min(1, config.augment)
+    chosen = at_most(
+        [replace(example, labels=()) for example in examples], n // (1 + copies) + 1, config.seed
+    )
+    found = to_units(backbone, chosen, copies, simulation.recording)
+    if chosen[0].audio is not None:
+        found = found + nothing_recorded(backbone, len(found) // NOTHING_SHARE, simulation.seed + 1)
+    return found
+
+
 def tune_task(
     backbone: Backbone,
     task: Task,
@@ -102,6 +121,8 @@ def tune_task(
     seeds: int = 1,
     run: Path | None = None,
     tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
+    negatives: Sequence[Example] = (),
+    valid_negatives: Sequence[Example] = (),
 ) -> Prompt:
     """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
 
@@ -109,6 +130,8 @@ def tune_task(
     first; with config.balance the mean recall decides. Its metrics["tuning"] then holds {"seeds": how many,
     "mean" and "deviation" of their accuracies on valid, 0..1}. Clips are drawn and become units once, by the
     first seed. run: folder of the checkpoint that a stopped run resumes from; has one for each of several seeds.
+    negatives, valid_negatives: recordings of none of the labels; of the former as many are learnt from as
+    config.negatives_share says, of the latter at most as many as valid has are measured.
     tell is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
     fit the task, before anything is tuned.
     """
@@ -156,10 +179,17 @@ def tune_task(
     known = labelled(backbone, train, answers, config.augment, simulation, quiet)
     held_out = labelled(backbone, valid, [form.indices(example.labels) for example in valid])
     utterances = [ids for ids, _ in held_out]
+    others = NO_NEGATIVES
+    if negatives:
+        share = config.negatives_share
+        others = Negatives(
+            negative_units(backbone, negatives, round(len(known) * share / (1 - share)), config, simulation),
+            to_units(backbone, at_most([replace(e, labels=()) for e in valid_negatives], len(valid), 0)),
+        )
     prompts = []
     for own in configs:
         place = run / f"seed-{own.seed}" if run and seeds > 1 else run
-        tensors, _ = tune(backbone.lm, known, held_out, form, own, place)
+        tensors, _ = tune(backbone.lm, known, held_out, form, own, place, negatives=others)
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
         metrics = evaluate(backbone, prompt, valid, utterances)

@@ -7,7 +7,6 @@ answers are right. Knows no data; the loop is in tuning.py.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,11 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.answer_form import AnswerForm
-from speechprompt.decoding.forward import forward_prompted, label_logits, to_batch
+from speechprompt.decoding.forward import forward_prompted, label_logits, outside_mass, to_batch
 from speechprompt.decoding.prefix import Prefix, project
-from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance, unit_ids
+from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance
 
 if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
@@ -69,6 +67,11 @@ class TrainablePrompt(nn.Module):
         self.register_buffer("verbalizer_units", units)
         self.to(lm.device)
 
+    @property
+    def any_answer(self) -> list[int]:
+        """An answer of the least labels that forward takes, where it is only the first step that is read."""
+        return [first for _, first, _ in self.form.spans] if self.form.slots else [0]
+
     def fed(self, labels: Sequence[int]) -> list[int]:
         """The tokens that labels are fed back as, see to_batch."""
         if hasattr(self, "label_embeddings"):
@@ -76,9 +79,17 @@ class TrainablePrompt(nn.Module):
         return self.symbols(labels)
 
     def symbols(self, labels: Sequence[int]) -> list[int]:
-        """Labels as symbols of the vocabulary: their units, or in a learned verbalizer units 0 … C - 1."""
+        """Labels as symbols of the vocabulary: their first units, or in a learned verbalizer units 0 … C - 1."""
+        table = self.label_units
+        return [UNIT_OFFSET + int(table[label, 0]) for label in labels]
+
+    @property
+    def label_units(self) -> Tensor:
+        """int64 [C, K]: the units of each label, -1 for none; in a learned verbalizer unit c for label c."""
         units = self.verbalizer_units
-        return [UNIT_OFFSET + (label if units is None else int(units[label])) for label in labels]
+        if units is None:
+            units = torch.arange(len(self.form.labels), device=self.separator.device)
+        return units.reshape(len(units), -1)
 
     def forward(
         self, lm: UnitLM, utterances: Sequence[Utterance], answers: Sequence[Sequence[int]]
@@ -136,9 +147,10 @@ class TrainablePrompt(nn.Module):
             # Against all outputs: the vocabulary, or a learned verbalizer's classes and specials.
             learned = self.verbalizer_units is None
             logits = F.linear(vocabulary, self.verbalizer_weight) if learned else vocabulary
-            before, after = [SEPARATOR] * self.lead, [EOS] * self.reads_end
-            due = [[*before, *self.symbols(labels), *after] for labels in answers]
-            return cross_entropy(logits, self._rows(due, logits.shape[1]), smoothing)
+            n = len(self.form.labels)
+            before, after = [n] * self.lead, [n + 1] * self.reads_end
+            due = [[*before, *labels, *after] for labels in answers]
+            return self._sums_loss(logits, self._rows(due, logits.shape[1]))
         logits = self.answer_logits(vocabulary)
         truth = self.targets(answers, logits.shape[1])
         if not self.form.slots:
@@ -148,6 +160,28 @@ class TrainablePrompt(nn.Module):
             for step, (_, first, end) in enumerate(self.form.spans)
         ]
         return torch.stack(losses).mean()
+
+    def _sums_loss(self, logits: Tensor, due: Tensor) -> Tensor:
+        """Mean -log of the summed probability of what is due among all symbols, logits [B, S, V].
+
+        due: int64 [B, S], a label, C for the separator, C + 1 for the end, NO_LABEL for nothing.
+        """
+        table = self.label_units
+        own = torch.tensor([[SEPARATOR], [EOS]], device=table.device) - UNIT_OFFSET
+        symbols = UNIT_OFFSET + torch.cat([table, own.expand(-1, table.shape[1])])
+        none = torch.cat([table < 0, torch.arange(table.shape[1], device=table.device).expand(2, -1) > 0])
+        said = due != NO_LABEL
+        odds, chosen = logits[said].log_softmax(-1), due[said]
+        units = odds.gather(1, symbols[chosen].clamp(min=0)).masked_fill(none[chosen], -torch.inf)
+        smoothing = self.config.label_smoothing
+        loss = -(1 - smoothing) * units.logsumexp(-1)
+        return (loss - smoothing * odds.mean(-1)).mean() if smoothing else loss.mean()
+
+    def outside(self, vocabulary: Tensor) -> Tensor:
+        """What forward gives -> log-probability [B] of all that is no label's unit, at the first label's step."""
+        if self.verbalizer_units is None:
+            raise ValueError("a learned verbalizer leaves nothing outside")
+        return outside_mass(vocabulary[:, self.lead], self.verbalizer_units, end=self.form.kind == "sequence")
 
     def right(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """bool [B, S]: where the true label is the likeliest, given the true ones before; and where one is due.
@@ -169,31 +203,3 @@ def cross_entropy(logits: Tensor, truth: Tensor, smoothing: float) -> Tensor:
     return F.cross_entropy(
         logits.flatten(0, -2), truth.flatten(), ignore_index=NO_LABEL, label_smoothing=smoothing
     )
-
-
-def fixed_units(train: Sequence[Labelled], n_labels: int, how: str, seed: int) -> Tensor:
-    """A fixed verbalizer (SpeechPrompt, 2.3): int64 [C], a unit of the data for each label, no two alike.
-
-    frequency: the k-th most frequent label has the k-th most frequent unit, of equals the one that comes first
-    in the data; else units drawn by the seed.
-    """
-    ranked = frequent_units(train, n_labels)
-    if how == "frequency":
-        counts = Counter(label for _, labels in train for label in labels)
-        order = list(dict.fromkeys([*(label for label, _ in counts.most_common()), *range(n_labels)]))
-        units = torch.empty(n_labels, dtype=torch.int64)
-        units[order] = ranked[:n_labels]
-        return units
-    generator = torch.Generator().manual_seed(seed)
-    return ranked[torch.randperm(len(ranked), generator=generator)[:n_labels]]
-
-
-def frequent_units(train: Sequence[Labelled], n_labels: int) -> Tensor:
-    """All units of the data, the most frequent first."""
-    counts = Counter(int(unit) for utterance, _ in train for unit in unit_ids(utterance))
-    if len(counts) < n_labels:
-        raise SpeechPromptError(
-            f"A fixed verbalizer needs {n_labels} different units and the data holds {len(counts)}: "
-            "use the learned one."
-        )
-    return torch.tensor([unit for unit, _ in counts.most_common()])

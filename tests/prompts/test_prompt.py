@@ -150,7 +150,6 @@ def test_check_fits_names_the_facts():
         ({"prompt": {"kind": "deep"}}, "lacks the entry 'prompt.length'"),
         ({"verbalizer": {"kind": "fixed"}}, "disagree on verbalizer.kind"),
         ({"verbalizer": {"kind": "learned", "units": [[1], [2], [3]]}}, "disagree on verbalizer.units"),
-        ({"verbalizer": {"kind": "fixed", "units": [[1, 5], [2], [3]]}}, "several units for a label"),
     ],
 )
 def test_bad_config_is_refused_by_name(folder, changes, fact):
