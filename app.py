@@ -41,6 +41,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which browsers may call this server, besides its addresses; may be repeated",
+    )
+    parser.add_argument(
         "--backbone", default="mini", help="the one chosen at first: a bundled name or a folder"
     )
     return parser.parse_args()
@@ -66,7 +73,7 @@ def check_port(host: str | None, port: int) -> None:
 torch.set_num_threads(min(2, max(1, usable_cores() // 2)))
 keep_freed_memory()
 
-arguments = parse() if __name__ == "__main__" else argparse.Namespace(host=None, port=None, backbone="mini")
+arguments = parse() if __name__ == "__main__" else argparse.Namespace(port=None, backbone="mini")
 if arguments.port is not None:
     check_port(arguments.host, arguments.port)
 try:
@@ -77,4 +84,9 @@ demo = build(desk)
 
 if __name__ == "__main__":
     desk.warm_up()
-    demo.launch(server_name=arguments.host, server_port=arguments.port, **launch_options(desk))
+    demo.launch(
+        server_name=arguments.host,
+        server_port=arguments.port,
+        hosts=arguments.allow_host,
+        **launch_options(desk),
+    )

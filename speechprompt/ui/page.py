@@ -24,7 +24,7 @@ MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
 MAX_WAITING = 96
 
 
-def build(desk: Desk) -> gr.Blocks:
+def build(desk: Desk) -> Page:
     """The page of a desk; show it with `launch(**launch_options(desk))`."""
     with Page(title="SpeechPrompt", analytics_enabled=False) as demo:
         demo.forget_ended_sessions()
@@ -40,7 +40,8 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab("Live", id="live"):
                 live_tab.build(desk)
         endpoints.build(desk)
-    return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4)
+    demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4, api_open=False)
+    return demo
 
 
 def launch_options(desk: Desk) -> dict[str, Any]:
@@ -53,6 +54,9 @@ def launch_options(desk: Desk) -> dict[str, Any]:
         "allowed_paths": [str(path) for path in allowed],
         "max_file_size": MAX_FILE_SIZE,
         "footer_links": ["api", "settings"],
+        "run_history": False,  # browsers would keep what was asked
+        "enable_monitoring": False,
+        "pwa": False,
         "ssr_mode": False,  # the default on Spaces; the page is tried without it, as elsewhere
         "mcp_server": find_spec("mcp") is not None,  # the endpoints as tools for agents
     }

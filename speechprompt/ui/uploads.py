@@ -5,20 +5,27 @@ gradio by itself would fetch what an address names, and refuse a path of the ser
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
+from gradio.utils import get_space
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
+from starlette.middleware import Middleware
 
 from speechprompt.machine import time_limit
+from speechprompt.ui.connections import close_slow_connections
+from speechprompt.ui.gate import Gate, server_names
 from speechprompt.ui.private_folder import uploads_folder
 from speechprompt.ui.retention import Uploads
+from speechprompt.ui.routes import routes_for
+from speechprompt.ui.visitors import Visitors
 
 META = {"_type": "gradio.FileData"}  # by which gradio knows a file
 FILE = {
@@ -47,10 +54,28 @@ class Page(gr.Blocks):
 
     def __init__(self, **options: Any) -> None:
         self.uploads = Uploads(uploads_folder())
+        self.visitors = Visitors()
         super().__init__(**options)
 
-    def launch(self, *args: Any, **options: Any) -> Any:
-        return super().launch(*args, app_kwargs={"lifespan": self.uploads.lifespan}, **options)
+    def launch(self, *args: Any, hosts: Iterable[str] = (), **options: Any) -> Any:
+        """As gradio's, behind a gate (gate.py). hosts: names by which browsers may call this server, too."""
+        login = get_space() is not None and bool(self.expects_oauth)
+        gate = Middleware(
+            Gate,
+            routes=routes_for(bool(options.get("mcp_server")), login),
+            names=server_names(*hosts, options.get("server_name"), os.environ.get("GRADIO_SERVER_NAME")),
+            visitors=self.visitors,
+            uploads=self.uploads,
+        )
+        return super().launch(*args, app_kwargs={"lifespan": self.lifespan, "middleware": [gate]}, **options)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """What goes on for as long as the server runs."""
+        async with self.uploads.lifespan(app):
+            task = asyncio.create_task(close_slow_connections(lambda: getattr(self, "server", None)))
+            yield
+            task.cancel()
 
     def forget_ended_sessions(self) -> None:
         """Call while the page is being built."""
