@@ -13,10 +13,10 @@ from pydantic import Field
 from speechprompt.errors import SpeechPromptError
 from speechprompt.schema import LAX, look_alike, plain, schema
 
-MAX_LABELS = 1000
+MAX_LABELS = 2000
 MAX_LABEL_CHARACTERS = 80
 MAX_SLOTS = 16
-MAX_STEPS = 400  # labels in one answer: what a minute of speech may spell
+MAX_STEPS = 1500  # labels in one answer: what a minute of fast speech may spell
 MAX_BEAMS = 16
 
 Label = Annotated[str, plain(MAX_LABEL_CHARACTERS)]
@@ -108,16 +108,35 @@ class AnswerForm:
     def text(self, labels: Sequence[str]) -> str:
         """An answer as people read it: the label, the spelled text, or what fills the slots."""
         filled = self.fill_slots(labels) if self.kind == "sequence" else {}
-        return self.joiner.join([f"{name}: {value}" for name, value in filled.items()] or labels).strip()
+        if filled:
+            return (self.joiner or ", ").join(f"{name}: {value}" for name, value in filled.items()).strip()
+        return self.joiner.join(labels).strip()
 
 
 def slot_values(labels: Sequence[str]) -> dict[str, str]:
-    """Slot -> value of a sequence of labels "slot=value", others left out; a slot that is named twice adds up."""
+    """Slot -> value of a sequence: of labels "slot=value", or of the letters between "<slot" and "slot>".
+
+    Other labels are left out; a slot that is named twice adds up.
+    """
     filled: dict[str, str] = {}
-    for name, equals, value in (label.partition("=") for label in labels):
-        if equals:
+    opened, letters = "", ""
+    for label in labels:
+        name, equals, value = label.partition("=")
+        if label.startswith("<"):
+            opened, letters = label[1:], ""
+            continue
+        if opened and label == f"{opened}>":
+            name, equals, value, opened = opened, "=", letters, ""
+        elif opened:
+            letters += label
+        if equals and not opened:
             filled[name] = f"{filled[name]} {value}" if name in filled else value
     return filled
+
+
+def names_slots(labels: Sequence[str]) -> bool:
+    """Whether the labels of a sequence fill slots, see slot_values."""
+    return any("=" in label or label.startswith("<") for label in labels)
 
 
 def visible(name: str) -> bool:

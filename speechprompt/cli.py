@@ -24,6 +24,7 @@ COMMANDS = {
     "label": "commands.label",
     "units": "commands.units",
     "tasks": "commands.tasks",
+    "prepare": "commands.prepare",
     "evaluate": "commands.evaluate",
     "tune": "commands.tune",
     "calibrate": "commands.calibrate",

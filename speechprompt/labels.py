@@ -90,11 +90,13 @@ def below(column: str, limit: float, low: str, high: str) -> Rule:
     return labels
 
 
-def named(column: str, names: Sequence[str]) -> Rule:
-    """A list of indices into the names, one for each slot."""
+def named(column: str, names: Sequence[str], columns: Sequence[str] = ()) -> Rule:
+    """A list of indices into the names, one for each slot; or without that column what `columns` hold, one each."""
 
     def labels(row: Row) -> Labels:
         ids = row.get(column)
+        if ids is None and columns and row.get(columns[0]) is not None:
+            return tuple(text_in(row, name) for name in columns)
         if not isinstance(ids, list) or not all(type(i) is int and 0 <= i < len(names) for i in ids):
             raise SpeechPromptError(f"The column {column!r} must hold lists of ids below {len(names)}.")
         return tuple(names[i] for i in ids)
@@ -118,6 +120,24 @@ def slot_object(column: str, order: Sequence[str], amounts: Sequence[str]) -> Ru
             rest = str(slots.get(name, ""))
             amount = next((a for a in amounts if rest.startswith(a + " ")), "")
             found += [f"{name}={piece}" for piece in (amount, rest.removeprefix(amount).strip()) if piece]
+        return tuple(found)
+
+    return labels
+
+
+def spelled_slots(column: str) -> Rule:
+    """A text in letters in which `<name` and `name>` are labels by themselves, around the value of a slot."""
+
+    def labels(row: Row) -> Labels:
+        found: list[str] = []
+        space = False
+        for word in text_in(row, column).split():
+            if word.startswith("<") or word.endswith(">"):
+                found.append(word)
+                space = False
+            elif letters := spelled(word):
+                found += [" ", *letters] if space else letters
+                space = True
         return tuple(found)
 
     return labels

@@ -1,57 +1,17 @@
-"""The tasks that this package ships prompts for: what they are called and where their labels come from.
+"""The tasks by name: those that this package ships prompts for, and those of the papers' corpora.
 
 A task that is not here can be tuned too; the command line asks for what this table would have told.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from speechprompt.answer_form import AnswerForm
+from speechprompt.corpus_tasks import CORPUS_TASKS
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labels import Rule, below, first_case, named, slot_object, spelled_keyword
-
-Channel = Literal["any", "controlled"]
-Expects = Literal["speech", "any sound"]  # what recordings must hold for an answer to mean anything
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a prompt of this task is told.
-
-    form: what is answered, with the labels in their order where the data alone would not have it. label_rule: how
-    a row of data gets its labels, see labels.labels_of. about: one sentence for a person at a microphone. languages:
-    codes (BCP 47) of those that are spoken in the data, none where it does not matter. files: the packed
-    parquet files, without their ending, that it is tuned and measured on; unit_files: those that stand
-    in their place for a backbone whose encoder is not here. channel: "controlled" where the data's labels
-    differ in microphone, bandwidth, noise or length too, so that a prompt could answer by those; it is
-    then tuned on augment.controlled recordings alone, of which the share `close` is cut closely. expects: what a
-    recording must hold to be answered.
-    """
-
-    name: str
-    title: str
-    group: str
-    data: str
-    licence: str
-    label_rule: Rule = field(default_factory=lambda: {"column": "label"})
-    form: AnswerForm = field(default_factory=AnswerForm)
-    about: str = ""
-    expects: Expects = "speech"
-    languages: tuple[str, ...] = ()
-    limits: str = "Sounds that are none of the labels are still answered with one of them."
-    files: tuple[str, ...] = ()
-    unit_files: tuple[str, ...] = ()
-    channel: Channel = "any"
-    close: float = 0.0
-
-
-KEYWORDS = "Keywords and commands"
-UNDERSTANDING = "What is meant"
-SPELLING = "What is said"
-VOICE = "How it is said"
-SOURCE = "Who or what is heard"
+from speechprompt.task import KEYWORDS, SOURCE, SPELLING, UNDERSTANDING, VOICE, Task
 
 # Fluent Speech Commands: the published ids count the values of each slot in the order in which the
 # original table first names them.
@@ -140,7 +100,7 @@ TASKS = {
             "Fluent Speech Commands (Lugosch et al. 2019), as HuBERT-100 units published with SpeechPrompt; "
             "three slots: action, object, location",
             "academic licence of Fluent.ai; none of the recordings is included",
-            named("label_ids", INTENTS),
+            named("label_ids", INTENTS, ("action", "object", "location")),
             about="Ask in English for a change at home, such as turning on the lights in the kitchen.",
             languages=("en",),
             form=AnswerForm(
@@ -324,6 +284,7 @@ TASKS = {
             files=("read_english", "librispeech_clips", "synthetic_speech"),
             channel="controlled",
         ),
+        *CORPUS_TASKS,
     )
 }
 

@@ -100,15 +100,13 @@ def evaluate(
     """
     check_answers(prompt, examples)
     utterances = to_units(backbone, examples) if heard is None else heard
-    answers = answers_to(backbone, prompt, utterances)
-    return measure(prompt, [e.labels for e in examples], answers)
-
-
-def answers_to(backbone: Backbone, prompt: Prompt, utterances: Sequence[Utterance]) -> list[tuple[str, ...]]:
-    """The labels that a prompt answers each utterance with."""
+    answers: list[tuple[str, ...]] = []
+    scores: list[float] = []
     found = stream(backbone.lm, prompt, utterances)
-    shown = tqdm(found, total=len(utterances), desc="answers", unit="clip", mininterval=2)
-    return [tuple(prompt.labels[i] for i in raw.labels) for raw in shown]
+    for raw in tqdm(found, total=len(utterances), desc="answers", unit="clip", mininterval=2):
+        answers.append(tuple(prompt.labels[i] for i in raw.labels))
+        scores.append(float(raw.probabilities[0, 1]))
+    return measure(prompt, [e.labels for e in examples], answers, scores)
 
 
 def check_answers(prompt: Prompt, examples: Sequence[Example]) -> None:

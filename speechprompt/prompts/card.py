@@ -25,6 +25,14 @@ def accuracy_line(metrics: Metrics) -> str:
         further.append(f"{slot} {percent(share)}")
     if "slot_f1" in metrics:
         further.append(f"F1 of single slots {percent(metrics['slot_f1'])}")
+    if "slot_character_error_rate" in metrics:
+        further.append(
+            f"character error rate of their values {percent(metrics['slot_character_error_rate'])}"
+        )
+    for name in ("f1", "macro_f1", "equal_error_rate"):
+        if name in metrics:
+            figure = percent(metrics[name])  # type: ignore[literal-required]
+            further.append(f"{name.replace('_', ' ').replace('f1', 'F1')} {figure}")
     if "character_error_rate" in metrics:
         further.append(f"character error rate {percent(metrics['character_error_rate'])}")
         further.append(f"word error rate {percent(metrics['word_error_rate'])}")

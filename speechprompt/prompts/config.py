@@ -17,7 +17,7 @@ from speechprompt.answer_form import MAX_LABELS, AnswerForm
 from speechprompt.labels import check_rule
 from speechprompt.prompts import confusion
 from speechprompt.schema import LAX, from_object, matching, plain, schema
-from speechprompt.tasks import Expects, Task
+from speechprompt.task import Expects, Task
 
 MAX_SEEDS = 100
 LIMITS = Task.limits  # what a prompt is bad at, where nothing else is known
@@ -66,6 +66,10 @@ class Metrics(TypedDict, total=False):
     unweighted_recall: Rate
     slot_accuracy: dict[Name, Rate]
     slot_f1: Rate
+    slot_character_error_rate: ErrorRate
+    macro_f1: Rate
+    f1: Rate
+    equal_error_rate: Rate
     character_error_rate: ErrorRate
     word_error_rate: ErrorRate
     confusion: list[Annotated[list[int], LAX, Field(min_length=3, max_length=3)]]

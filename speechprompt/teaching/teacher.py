@@ -187,7 +187,8 @@ class Teacher:
         for label, answer in zip(truth, answers, strict=True):
             confusion[label][answer] += 1
         if judged:
-            metrics = measure(prompt, *([(prompt.labels[i],) for i in which] for which in (truth, answers)))
+            named = [[(prompt.labels[i],) for i in which] for which in (truth, answers)]
+            metrics = measure(prompt, named[0], named[1])
             calibration = fit_calibration([logits], answers == truth, SPLIT, careful_threshold)
             prompt = replace(prompt, metrics={**metrics, "split": SPLIT}, calibration=calibration)
         return Taught(prompt, MEASURED if judged else UNMEASURED, confusion, self.lesson.warnings)

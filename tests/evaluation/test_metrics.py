@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from speechprompt.evaluation.metrics import measure, wilson_interval
+from speechprompt.evaluation.metrics import equal_error_rate, measure, wilson_interval
 from tests.tiny import make_prompt
 
 
@@ -60,3 +60,37 @@ def test_spelling_has_error_rates() -> None:
     figures = measure(prompt, truth, answers)
     assert figures["character_error_rate"] == pytest.approx(1 / 6, abs=1e-4)
     assert figures["word_error_rate"] == pytest.approx(1 / 3, abs=1e-4) and figures["accuracy"] == 0.5
+
+
+def test_a_task_has_the_figure_that_the_papers_report() -> None:
+    truth, answers = [(label,) for label in "1100010"], [(label,) for label in "1010011"]
+    sarcasm = measure(make_prompt("sarcasm_mustard", ("0", "1")), truth, answers)
+    assert sarcasm["f1"] == pytest.approx(2 * 2 / (3 + 4), abs=1e-4) and "equal_error_rate" not in sarcasm
+    spoofs = make_prompt("spoofed_speech", ("bonafide", "spoof"))
+    truth, answers = [("bonafide",)] * 4 + [("spoof",)] * 4, [("spoof",)] * 8
+    scores = [0.1, 0.2, 0.3, 0.7, 0.4, 0.8, 0.9, 0.95]
+    assert measure(spoofs, truth, answers, scores)["equal_error_rate"] == 0.25
+    assert "f1" not in measure(make_prompt(), [("red",)], [("red",)])
+
+
+def test_equal_error_rate() -> None:
+    assert equal_error_rate([False, False, True, True], [0.1, 0.2, 0.8, 0.9]) == 0.0
+    assert equal_error_rate([True, True, False, False], [0.1, 0.2, 0.8, 0.9]) == 1.0
+    assert equal_error_rate([True, False] * 50, [0.5] * 100) == 0.5  # one score for all says nothing
+    # Two negatives, three positives: at 0.5 a third is missed and half is accepted, at 0.6 two thirds and none.
+    assert equal_error_rate([False, True, False, True, True], [0.1, 0.3, 0.5, 0.55, 0.9]) == pytest.approx(
+        1 / 3, abs=1e-4
+    )
+    assert equal_error_rate([True], [0.3]) == 0.0
+
+
+def test_spelled_slots_have_a_character_error_rate() -> None:
+    labels = (*"abc ", "<who", "who>", "<what", "what>")
+    prompt = make_prompt(labels=labels, kind="sequence", max_steps=20, joiner="")
+    truth = [("a", " ", "<who", "b", " ", "c", "who>"), ("<what", "a", "b", "what>")]
+    answers = [("a", "<who", "b", "who>"), ("<what", "a", "b", "what>", "<who", "c")]
+    figures = measure(prompt, truth, answers)
+    assert figures["slot_f1"] == 0.5 and figures["slot_character_error_rate"] == pytest.approx(
+        2 / 5, abs=1e-4
+    )
+    assert ("who: b c", "who: b", 1) in figures["confusions"]
