@@ -92,7 +92,10 @@ def measured(
     check_answers(prompt, examples)
     truth = [tuple(example.labels) for example in examples]
     units = [heard_once(backbone, examples, own) for backbone, own in zip(pair, heard, strict=True)]
-    said = [answers_to(backbone, prompt, own) for backbone, own in zip(pair, units, strict=True)]
+    said = [
+        [labels for labels, _ in answers_to(backbone, prompt, own)]
+        for backbone, own in zip(pair, units, strict=True)
+    ]
     changed = np.mean([a != b for a, b in zip(*said, strict=True)])
     right = [float(np.mean([a == b for a, b in zip(own, truth, strict=True)])) for own in said]
     given = examples[0].audio is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -100,13 +100,18 @@ def evaluate(
     """
     check_answers(prompt, examples)
     utterances = to_units(backbone, examples) if heard is None else heard
-    answers: list[tuple[str, ...]] = []
-    scores: list[float] = []
+    answers = list(answers_to(backbone, prompt, utterances))
+    labels, scores = [found for found, _ in answers], [score for _, score in answers]
+    return measure(prompt, [e.labels for e in examples], labels, scores)
+
+
+def answers_to(
+    backbone: Backbone, prompt: Prompt, utterances: Sequence[Utterance]
+) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The labels that a prompt answers each utterance with, and the probability of its second label as the first."""
     found = stream(backbone.lm, prompt, utterances)
     for raw in tqdm(found, total=len(utterances), desc="answers", unit="clip", mininterval=2):
-        answers.append(tuple(prompt.labels[i] for i in raw.labels))
-        scores.append(float(raw.probabilities[0, 1]))
-    return measure(prompt, [e.labels for e in examples], answers, scores)
+        yield tuple(prompt.labels[i] for i in raw.labels), float(raw.probabilities[0, 1])
 
 
 def check_answers(prompt: Prompt, examples: Sequence[Example]) -> None:
