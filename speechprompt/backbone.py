@@ -8,6 +8,7 @@ one whose files are yet to be fetched is known by name and says what it lacks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -272,6 +273,17 @@ class Backbone:
                         self._refused[path.parent.name] = str(error)
                 self._prompts = dict(sorted(found.items(), key=lambda kv: (kv[1].group, kv[1].title)))
             return self._prompts
+
+    def sound_prompts(self, tasks: Sequence[str]) -> dict[str, Prompt]:
+        """Task -> prompt for those of these tasks that are here and sound; no other prompt is read."""
+        with self._lock:
+            if self._prompts is not None:
+                return {task: self._prompts[task] for task in tasks if task in self._prompts}
+            found = {}
+            for task in tasks if self.has_lm else ():
+                with suppress(SpeechPromptError):  # `refused` says what is wrong with it
+                    found[task] = self.load_prompt(self.prompt_folder(task))
+            return found
 
     @property
     def refused(self) -> dict[str, str]:

@@ -22,10 +22,12 @@ from speechprompt import machine
 from speechprompt.audio.clips import AHEAD, Decoders, FolderClips, ParquetClips, open_clips
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
+from speechprompt.decoding.beam_search import RawAnswer
+from speechprompt.decoding.fits import Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import time_limit
-from speechprompt.pipeline import check_heard
+from speechprompt.pipeline import check_heard, judges_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import try_lock
 
@@ -36,9 +38,10 @@ GPU_FACTOR = 4  # chunks of a GPU are so much larger
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that spreadsheets run
 ROWS_AT_ONCE = 10_000  # of the output, in memory
 
-BEGINNING = b'{"format_version": 1'  # of the file that is kept on the way
+BEGINNING = b'{"format_version": 2'  # of the file that is kept on the way
 
-Row = list[Any]  # id, seconds, what is wrong, then label and score of every task; None where there is none
+Row = list[Any]  # id, seconds, what is wrong, then COLUMNS of every task; None where there is none
+COLUMNS = ("label", "score", "fits")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def label(
     """Answer tasks about every clip of a folder or parquet file; one row each, in their order, into `out`.
 
     tasks: names of the backbone's tasks, or prompts that fit it; without any all of its tasks.
-    Columns: id, seconds, `TASK.label` and `TASK.score` of every task, error (why a row has no labels, else
+    Columns: id, seconds, `TASK.label`, `TASK.score` and `TASK.fits` of every task, error (why a row has no labels, else
     empty). The suffix of `out` says the kind of file. The answers are those of SpeechPrompt.classify. workers:
     processes that decode. A run that was stopped goes on when it is asked for again. In a CSV file, text that a
     spreadsheet would run as a formula begins with an apostrophe. SpeechPromptError when a task, the source or
@@ -88,7 +91,7 @@ def label(
     factor = 1 if backbone.device.type == "cpu" else GPU_FACTOR
     kept = Kept(out.with_name(out.name + ".part"), settings(backbone, prompts, clips))
     with Decoders(workers, ahead=AHEAD * factor) as decoders:  # they start while the models are read
-        prompted, _ = PromptedLM(backbone.lm, prompts), backbone.encoder
+        prompted, _ = PromptedLM(backbone.lm, prompts, judges_of(backbone)), backbone.encoder
         with kept:
             done, failed = kept.resume(clips.ids())
             bar = tqdm(initial=done, total=len(clips), unit=" clips", desc="label", disable=not progress)
@@ -102,7 +105,7 @@ def label(
                     seconds += sum(row[1] or 0 for row in rows)
                     bar.update(len(rows))
             kept.check(len(clips))
-            names = [f"{prompt.task}.{what}" for prompt in prompts for what in ("label", "score")]
+            names = [f"{prompt.task}.{what}" for prompt in prompts for what in COLUMNS]
             write(out, names, kept.rows())
     kept.path.unlink(missing_ok=True)
     return Labelled(done, failed, seconds, clips.left_out)
@@ -131,7 +134,7 @@ def answer(
     rows: list[Row] = []
     heard: list[tuple[int, np.ndarray]] = []
     for clip_id, waveform in chunk:
-        row: Row = [clip_id, None, None, *[None] * (2 * len(prompted.prompts))]
+        row: Row = [clip_id, None, None, *[None] * (len(COLUMNS) * len(prompted.prompts))]
         if isinstance(waveform, str):
             row[2] = waveform
         else:
@@ -145,13 +148,17 @@ def answer(
     if heard:
         with time_limit(machine.REQUEST_SECONDS * len(heard)):
             units = backbone.listen([waveform for _, waveform in heard])
-            answers = prompted.answer(units)
+            answers = prompted.judged(units)
         for (at, _), of_clip in zip(heard, answers, strict=True):
             said = zip(prompted.prompts, of_clip, strict=True)
-            rows[at][3:] = [
-                x for p, a in said for x in (p.form.text([p.labels[i] for i in a.labels]), a.score)
-            ]
+            rows[at][3:] = [x for p, (raw, evidence) in said for x in cells(p, raw, evidence)]
     return rows
+
+
+def cells(prompt: Prompt, raw: RawAnswer, evidence: Evidence) -> tuple[str, float, str]:
+    """What COLUMNS hold of one answer."""
+    label = prompt.form.text([prompt.labels[i] for i in raw.labels])
+    return label, prompt.believed(raw.score), judge(prompt, raw, evidence)[0]
 
 
 def settings(
@@ -165,7 +172,7 @@ def settings(
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
         numbers[prompt.task] = digest.hexdigest()
     models = {"unit_lm": backbone.unit_lm_sha256, "dtype": str(backbone.dtype)}
-    return {"format_version": 1, **models, "prompts": numbers, "clips": len(clips)}
+    return {"format_version": 2, **models, "prompts": numbers, "clips": len(clips)}
 
 
 class Kept:

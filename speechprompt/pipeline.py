@@ -19,6 +19,7 @@ from speechprompt.audio import load as audio_input
 from speechprompt.audio import silence
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer, make_answer
+from speechprompt.decoding.fits import LANGUAGE, VOICE, Judges
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import choose_device, memory_guard
@@ -44,7 +45,8 @@ class SpeechPrompt:
         """prompts: None takes all that fit the backbone."""
         self.backbone = backbone
         chosen = backbone.prompts.values() if prompts is None else prompts
-        self._prompted = PromptedLM(backbone.lm, list({prompt.task: prompt for prompt in chosen}.values()))
+        by_task = {prompt.task: prompt for prompt in chosen}
+        self._prompted = PromptedLM(backbone.lm, list(by_task.values()), judges_of(backbone))
         self._adding = Lock()
 
     def __repr__(self) -> str:
@@ -175,11 +177,14 @@ class SpeechPrompt:
         self, utterances: list[Units], prompted: PromptedLM, prompts: list[Prompt], encode_s: float
     ) -> list[list[Answer]]:
         start = time.perf_counter()
-        raw = prompted.answer(utterances, prompts)
+        raw = prompted.judged(utterances, prompts)
         lm_s = (time.perf_counter() - start) / max(1, len(utterances))
         timing = {"encode_s": encode_s, "lm_s": lm_s}
         return [
-            [make_answer(prompt, answer, units, timing) for prompt, answer in zip(prompts, row, strict=True)]
+            [
+                make_answer(prompt, answer, units, timing, evidence)
+                for prompt, (answer, evidence) in zip(prompts, row, strict=True)
+            ]
             for units, row in zip(utterances, raw, strict=True)
         ]
 
@@ -193,8 +198,13 @@ class SpeechPrompt:
         chosen = choose_prompt(self.backbone, prompt)
         with self._adding:
             prompts = self.prompts | {chosen.task: chosen}
-            self._prompted = PromptedLM(self.backbone.lm, list(prompts.values()))
+            self._prompted = PromptedLM(self.backbone.lm, list(prompts.values()), self._prompted.judges)
         return chosen
+
+
+def judges_of(backbone: Backbone) -> Judges:
+    """The backbone's prompts that say whether a recording fits a task."""
+    return Judges.of(backbone.sound_prompts((VOICE, LANGUAGE)))
 
 
 def load_heard(audio: audio_input.AudioInput, prompts: Sequence[Prompt]) -> np.ndarray:

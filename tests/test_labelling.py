@@ -24,7 +24,8 @@ from speechprompt.cli import main
 from speechprompt.labelling import label
 
 RATE = 16_000
-COLUMNS = ["id", "seconds", "fruit.label", "fruit.score", "colours.label", "colours.score", "error"]
+OF_TASK = ("label", "score", "fits")
+COLUMNS = ["id", "seconds", *(f"{task}.{what}" for task in ("fruit", "colours") for what in OF_TASK), "error"]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,7 @@ def test_a_folder_is_labelled_as_single_clips_are(backbone, folder, tmp_path, wo
         assert float(row["seconds"]) == pytest.approx(answers[0].units.n_frames / 50, abs=0.02)
         for answer in answers:
             assert row[f"{answer.task}.label"] == answer.label
+            assert row[f"{answer.task}.fits"] == answer.fits
             assert float(row[f"{answer.task}.score"]) == pytest.approx(answer.score, abs=1e-5)
     assert [p.name for p in tmp_path.iterdir()] == ["labels.csv"]
 

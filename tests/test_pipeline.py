@@ -64,7 +64,18 @@ def test_generated_units_by_verbalizer(sp):
     learned, fixed = sp.classify((RATE, make_waveform()), ["colours", "fruit"])
     assert (learned.verbalizer, fixed.verbalizer) == ("learned", "fixed")
     assert learned.generated == [learned.unit_probabilities[0].argmax()]
-    assert sp.prompts["fruit"].unit_label(fixed.generated[0]) == fixed.label
+    assert fixed.generated == [fixed.unit_probabilities[0].argmax()]
+    (step,) = fixed.steps
+    assert step.unit_label == sp.prompts["fruit"].unit_label(fixed.generated[0])
+    assert [one.score for one in step.likeliest] == sorted(
+        (one.score for one in step.likeliest), reverse=True
+    )
+    odds = {
+        label: fixed.unit_probabilities[0, units[0]]
+        for label, units in zip(sp.prompts["fruit"].labels, sp.prompts["fruit"].label_units, strict=True)
+    }
+    assert fixed.label == max(odds, key=lambda label: odds[label])
+    assert 0 < sum(odds.values()) < 1 and fixed.inside < 1 == learned.inside
 
 
 def test_path_bytes_and_array_give_the_same_answer(sp, tmp_path):

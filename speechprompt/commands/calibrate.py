@@ -1,8 +1,9 @@
 """Calibrate the scores of a prompt on labelled data.
 
-Fits one temperature, so that a score of 0.8 is right about 8 times in 10, and the score below which an
-answer is flagged as perhaps none of the labels: 95 % of the right answers stay unflagged. The figures
-go into the prompt and its card; labels and accuracy stay as they are. FILE is what `tune` reads.
+Fits one temperature (of sequences, two numbers), so that a score of 0.8 is right about 8 times in 10, and from
+where on a recording is doubted to fit the task: 95 % of the right answers stay unflagged, and with --negatives
+96 % of all that belong, while most of the negatives are flagged. The figures go into the prompt and its card;
+labels and accuracy stay as they are. FILE is what `tune` reads.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
 
@@ -18,14 +20,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser, only_answers=False)
     parser.add_argument("--task", required=True, metavar="T")
     add_data_argument(parser)
+    parser.add_argument(
+        "--negatives",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="FILE.parquet",
+        help="recordings of none of the labels (rows that have one are left out): the thresholds are chosen so that "
+        "most of these are flagged; at most as many as the data has are drawn, evenly from the files",
+    )
     parser.add_argument("--split", default="valid", help="default: valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
 
 
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
+    from speechprompt.data.dataset import at_most
     from speechprompt.evaluation.calibration import calibrate
     from speechprompt.evaluation.evaluate import check_answers, to_units
+    from speechprompt.pipeline import judges_of
     from speechprompt.prompts.card import calibration_text, prompt_card
     from speechprompt.tasks import rule_of
 
@@ -35,7 +48,12 @@ def run(args: argparse.Namespace) -> int:
     check_answers(prompt, examples)
     truth = [prompt.form.indices(example.labels) for example in examples]
     utterances = to_units(backbone, examples)
-    found = calibrate(backbone.lm, prompt, utterances, truth, args.split)
+    others = dataset.read_others(
+        args.negatives, rule_of(prompt.task, prompt.label_rule), prompt.labels, args.split
+    )
+    drawn = at_most(others, len(examples), 0)
+    negatives = to_units(backbone, drawn) if drawn else []
+    found = calibrate(backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone))
     commands = prompt.commands | {"calibrated": spoken_command(args.argv)}
     prompt = replace(prompt, calibration=found, commands=commands)
     prompt.save(backbone.prompt_folder(args.task), prompt_card(prompt))

@@ -65,5 +65,5 @@ def spoken_details(a: Answer) -> str:
         steps = [(f"{s.slot} " if a.slots else "") + f"{s.label or 'end'} {s.score:.0%}" for s in a.steps]
         told = "steps " + ", ".join(steps)
     if a.flagged:
-        told = f"perhaps none of the labels; {told}"
+        told = f"fits: {a.fits}; {a.reason.rstrip('.')}; {told}"
     return f"{told}; {len(a.units)} units heard, answered with {' '.join(map(str, a.generated)) or 'none'}"

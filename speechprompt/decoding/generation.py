@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from speechprompt.decoding.beam_search import TINY, RawAnswer, Search
+from speechprompt.decoding.fits import NO_JUDGES, Evidence, Judges
 from speechprompt.decoding.forward import forward_prompted, forward_step, label_logits, to_batch
 from speechprompt.decoding.prefix import Prefix
 from speechprompt.machine import check_time, memory_guard
@@ -72,15 +73,18 @@ class Query:
 class PromptedLM:
     """A frozen unit LM with prompts that are projected once and answer together in one batch."""
 
-    def __init__(self, lm: UnitLM, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, lm: UnitLM, prompts: Sequence[Prompt], judges: Judges = NO_JUDGES) -> None:
+        """judges: answer beside the prompts where `judged` is asked."""
         self.lm = packed(lm)
-        self.prompts = list(prompts)
-        self.numbers = {prompt: i for i, prompt in enumerate(self.prompts)}
+        self.prompts, self.judges = list(prompts), judges
+        ready = list(dict.fromkeys([*self.prompts, *judges.prompts]))
+        self.numbers = {prompt: i for i, prompt in enumerate(ready)}
         self.caches: list[Cache] = []  # that no batch uses just now
         with torch.inference_mode():
-            self.prefix = Prefix.of(self.lm, self.prompts)
-            self.verbalizers = [to_device(prompt, lm.device) for prompt in self.prompts]
-            self.fed = [label_inputs(self.lm, prompt) for prompt in self.prompts]
+            self.prefix = Prefix.of(self.lm, ready)
+            self.verbalizers = [to_device(prompt, lm.device) for prompt in ready]
+            self.fed = [label_inputs(self.lm, prompt) for prompt in ready]
+            self.absolute = [prompt.absolute_pitch for prompt in ready]
 
     @memory_guard()
     @torch.inference_mode()
@@ -107,6 +111,20 @@ class PromptedLM:
             [together(answers[u, p], prompt) for p, prompt in enumerate(prompts)]
             for u in range(len(utterances))
         ]
+
+    def judged(
+        self, utterances: Sequence[Utterance], prompts: Sequence[Prompt] | None = None
+    ) -> list[list[tuple[RawAnswer, Evidence]]]:
+        """What answer gives, each with what says whether the utterance fits its task; all of it in one batch."""
+        prompts = self.prompts if prompts is None else prompts
+        asked = [*prompts, *self.judges.needed(prompts)]
+        rows = []
+        for found in self.answer(utterances, asked):
+            said = dict(zip(asked, found, strict=True))
+            rows.append(
+                [(said[prompt], self.judges.evidence(prompt, said[prompt], said)) for prompt in prompts]
+            )
+        return rows
 
     def _answer_batch(self, utterances: Sequence[Utterance], prompts: Sequence[Prompt]) -> list[RawAnswer]:
         """Rows that are answered together, the short ones first: row i is utterances[i] behind prompts[i]."""
@@ -147,7 +165,7 @@ class PromptedLM:
     ) -> Tensor:
         """Logits [B, V] at the separators of some rows, which have the prompts of these numbers."""
         check_time()
-        batch = to_batch(self.lm, utterances, [self.prompts[i].absolute_pitch for i in which])
+        batch = to_batch(self.lm, utterances, [self.absolute[i] for i in which])
         return forward_prompted(self.lm, batch, self.prefix.rows(which).cut(), cache=cache)[:, 0]
 
     def _label_logits(self, prompt: Prompt, logits: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 One temperature divides the logits of a prompt's labels (Guo et al. 2017), so that answers with the score
 s are right about a share s of the time; the order of the labels stays as it is. It is fitted to whole
 answers: the slots of one answer are wrong together, and a temperature that suits each step makes their
-product too low. Answers whose score lies below a threshold are flagged: they may be none of the labels.
-Both are fitted on labelled data, mostly the valid split, and kept in the prompt. The score of a sequence
-is that of a search among texts of any length, so sequences stay as they are.
+product too low. The score of a sequence is that of a search among texts of any length; two numbers make a
+probability of it that the whole is right (Platt 1999). Answers below a threshold are flagged: they may be none of the
+labels (thresholds.py). All is fitted on labelled data, mostly the valid split, and kept in the prompt.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import numpy as np
 import torch
 
 from speechprompt.decoding.beam_search import RawAnswer
+from speechprompt.decoding.fits import NO_JUDGES, Evidence, Judges
 from speechprompt.decoding.forward import label_logits
-from speechprompt.decoding.generation import stream
+from speechprompt.decoding.generation import STREAMED, PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.metrics import rate
+from speechprompt.evaluation.thresholds import KEPT_SHARE, STEP, Signals, below_most, choose_thresholds
 from speechprompt.prompts.config import Calibration
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Utterance
@@ -31,11 +33,10 @@ from speechprompt.units import Utterance
 if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
 
-KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
 TEMPERATURES = np.geomspace(0.1, 10, 401)  # those that are looked at, 1.2 % apart
 BINS = 10  # of the expected calibration error
 TINY = 1e-12  # a score is so far from 0 and 1 where its odds are taken
-STEP = 1e-6  # thresholds are rounded down to this
+RIDGE, NEWTON_STEPS = 1.0, 50  # of the fit for sequences: it stays near the score itself where data is scarce
 
 
 def calibrate(
@@ -44,25 +45,97 @@ def calibrate(
     utterances: Sequence[Utterance],
     truth: Sequence[Sequence[int]],
     split: str,
+    negatives: Sequence[Utterance] = (),
+    judges: Judges = NO_JUDGES,
 ) -> Calibration:
-    """Fit a prompt's temperature and threshold; returns what Prompt.calibration holds.
+    """Fit a prompt's temperature and thresholds; returns what Prompt.calibration holds.
 
-    truth: for each utterance the indices of its labels. The dict has temperature, threshold (0 when
-    no answer is right), split, n, error_before and error_after (expected calibration error without and with the
-    temperature), right_flagged and wrong_flagged (share of the right and of the wrong answers below
-    the threshold, None where there are none). SpeechPromptError for sequences and without data.
+    truth: for each utterance the indices of its labels. negatives: utterances of none of the labels. The dict has
+    temperature, threshold (of the probability of an answer among all that the LM could generate; 0 when no answer is
+    right), split, n, error_before and error_after (expected calibration error without and with the temperature),
+    right_flagged and wrong_flagged (share of the right and of the wrong answers that are flagged, None where there
+    are none); where the judges have a say, the thresholds speech and language; with negatives their number, and the
+    shares of them and of the utterances that are flagged. Sequences have temperature 1 and, in its place, slope and
+    offset (see Prompt.believed). SpeechPromptError without data.
     """
-    if prompt.form.kind == "sequence":
-        raise SpeechPromptError(
-            f"Prompt {prompt.task} answers with sequences, whose scores are not calibrated."
-        )
     if not len(utterances):
         raise SpeechPromptError(f"Prompt {prompt.task} cannot be calibrated without labelled utterances.")
-    raw = list(stream(lm, replace(prompt, calibration=None), utterances))
-    logits = [step_logits(prompt, answer) for answer in raw]
+    plain = replace(prompt, calibration=None)
+    prompted = PromptedLM(lm, [plain], judges)
+    raw = [one for one, _ in judged(prompted, utterances)]
     right = np.array([answer.labels == list(labels) for answer, labels in zip(raw, truth, strict=True)])
-    stacked = [np.stack(step) for step in zip(*logits, strict=True)]
-    return fit_calibration(stacked, right, split, fit_threshold)
+    if prompt.form.kind == "sequence":
+        found = fit_sequences(np.array([answer.score for answer in raw]), right, split)
+    else:
+        steps = [np.stack(step) for step in zip(*(step_logits(prompt, one) for one in raw), strict=True)]
+        found = fit_calibration(steps, right, split, fit_threshold)
+    scored = replace(prompt, calibration=found)
+    prompted = PromptedLM(lm, [scored], judges)
+    belonging = Signals.among(scored, judged(prompted, utterances))
+    others = Signals.among(scored, judged(prompted, negatives)) if len(negatives) else None
+    thresholds = choose_thresholds(belonging, right, others)
+    flagged = belonging.flagged(thresholds)
+    found["threshold"] = thresholds["certainty"]
+    if "speech" in thresholds:
+        found["speech"] = thresholds["speech"]
+    if "language" in thresholds:
+        found["language"] = thresholds["language"]
+    found["right_flagged"], found["wrong_flagged"] = shares_flagged(flagged, right)
+    if others is not None:
+        found["negatives"], found["negatives_flagged"] = len(negatives), rounded(others.flagged(thresholds))
+        found["belonging_flagged"] = rounded(flagged)
+    return found
+
+
+def judged(prompted: PromptedLM, utterances: Sequence[Utterance]) -> list[tuple[RawAnswer, Evidence]]:
+    """What the one prompt answers each utterance with, and what says whether it fits."""
+    rows = []
+    for at in range(0, len(utterances), STREAMED):
+        rows += [row[0] for row in prompted.judged(utterances[at : at + STREAMED])]
+    return rows
+
+
+def rounded(flagged: np.ndarray) -> float:
+    return round(float(flagged.mean()), 4)
+
+
+def shares_flagged(flagged: np.ndarray, right: np.ndarray) -> tuple[float | None, float | None]:
+    """The shares of the right and of the wrong answers that are flagged, None where there are none; bool [n] each."""
+    return (
+        rate(int(flagged[right].sum()), int(right.sum())) if right.any() else None,
+        rate(int(flagged[~right].sum()), int((~right).sum())) if not right.all() else None,
+    )
+
+
+def fit_sequences(scores: np.ndarray, right: np.ndarray, split: str) -> Calibration:
+    """Platt's scaling of the scores of whole sequences, float [n], by whether they are right, bool [n]."""
+    odds = np.log(np.clip(scores, TINY, 1)) - np.log(np.clip(1 - scores, TINY, 1))
+    doubt = 1 / (len(right) + 2)
+    target = np.where(right, 1 - doubt, doubt)
+    inputs, weights = np.stack([odds, np.ones(len(odds))], 1), np.array([1.0, 0.0])
+    ridge = np.diag([RIDGE, RIDGE])
+    for _ in range(NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        gradient = inputs.T @ (p - target) + RIDGE * (weights - [1.0, 0.0])
+        curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs + ridge
+        weights = weights - np.clip(np.linalg.solve(curvature, gradient), -1, 1)
+    slope, offset = (
+        round(float(np.clip(weights[0], 0.01, 100)), 4),
+        round(float(np.clip(weights[1], -100, 100)), 4),
+    )
+    after = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -700, 700)))
+    return {
+        "temperature": 1.0,
+        "threshold": 0.0,
+        "split": split,
+        "n": len(right),
+        "error_before": round(expected_calibration_error(scores, right), 4),
+        "error_after": round(expected_calibration_error(after, right), 4),
+        "right_flagged": None,
+        "wrong_flagged": None,
+        "slope": slope,
+        "offset": offset,
+    }
 
 
 def fit_calibration(
@@ -78,7 +151,7 @@ def fit_calibration(
     temperature = round(fit_temperature(logits, right), 4)
     before, after = (answer_scores(logits, t) for t in (1.0, temperature))
     threshold = threshold_of(after[right])
-    flagged = after < threshold
+    right_flagged, wrong_flagged = shares_flagged(after < threshold, right)
     return {
         "temperature": temperature,
         "threshold": threshold,
@@ -86,8 +159,8 @@ def fit_calibration(
         "n": len(right),
         "error_before": round(expected_calibration_error(before, right), 4),
         "error_after": round(expected_calibration_error(after, right), 4),
-        "right_flagged": rate(int(flagged[right].sum()), int(right.sum())) if right.any() else None,
-        "wrong_flagged": rate(int(flagged[~right].sum()), int((~right).sum())) if not right.all() else None,
+        "right_flagged": right_flagged,
+        "wrong_flagged": wrong_flagged,
     }
 
 
@@ -118,10 +191,7 @@ def fit_temperature(logits: Sequence[np.ndarray], right: np.ndarray) -> float:
 
 def fit_threshold(right_scores: np.ndarray) -> float:
     """The highest threshold below which at most 1 - KEPT_SHARE of the right answers score: float [n] -> 0..1."""
-    if not len(right_scores):
-        return 0.0
-    spared = np.sort(right_scores)[math.floor(round((1 - KEPT_SHARE) * len(right_scores), 6))]
-    return round(math.floor(float(spared) / STEP) * STEP, 6)
+    return below_most(right_scores, 1 - KEPT_SHARE)
 
 
 def careful_threshold(right_scores: np.ndarray) -> float:

@@ -66,19 +66,32 @@ def calibration_text(prompt: Prompt) -> str:
     """How far scores can be believed, and how well the flag tells right answers from wrong ones."""
     found = prompt.calibration
     if not found:
-        kind = ": those of sequences are not" if prompt.form.kind == "sequence" else ""
-        return f"The scores of this prompt are not calibrated{kind}, and no answer is flagged."
+        return "The scores of this prompt are not calibrated, and no answer is flagged."
     flatters = " The same split chose the step of the tuning, which flatters a little."
     shares = [
         f"{percent(share)} of the {name} answers"
         for name, share in (("right", found["right_flagged"]), ("wrong", found["wrong_flagged"]))
         if share is not None
     ]
+    how = f"Label logits are divided by {found['temperature']:g}"
+    if "slope" in found:
+        how = f"The log-odds of a whole answer's score are {found['slope']:g} times those of the search's"
+        how += f" {found.get('offset', 0.0):+g}"
+    if "negatives" in found:
+        shares.append(
+            f"{percent(found['negatives_flagged'])} of {found['negatives']} recordings of none of the labels"
+        )
+    judged = [
+        f"of {what} below {found[name]:.4g}"  # type: ignore[literal-required]
+        for name, what in (("speech", "speech"), ("language", "the task's languages"))
+        if name in found
+    ]
     return (
-        f"Label logits are divided by {found['temperature']:g}, fitted on the {found['n']} utterances of the "
+        f"{how}, fitted on the {found['n']} utterances of the "
         f"{found['split']} split: the expected calibration error went from {percent(found['error_before'])} to "
         f"{percent(found['error_after'])}. Answers that score below {found['threshold']:.4g} are flagged as perhaps "
-        f"none of the labels: there, {' and '.join(shares)}."
+        f"none of the labels{', and recordings with one ' + ' or '.join(judged) if judged else ''}: there, "
+        f"{' and '.join(shares)}."
         f"{flatters if found['split'] == 'valid' else ''}"
     )
 

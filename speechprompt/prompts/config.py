@@ -8,10 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import field
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # typing's own is not for pydantic before Python 3.12
+)
 
 from pydantic import AfterValidator, Field
-from typing_extensions import TypedDict  # typing's own is not for pydantic before Python 3.12
+from typing_extensions import TypedDict
 
 from speechprompt.answer_form import MAX_LABELS, AnswerForm
 from speechprompt.labels import check_rule
@@ -88,6 +93,16 @@ class Calibration(TypedDict):
     error_after: Rate
     right_flagged: Rate | None
     wrong_flagged: Rate | None
+    # Of prompts that were calibrated beside judges (decoding/fits.py): the least probability of speech and of the
+    # task's languages; and of recordings that belong to no label, how many there were and the share flagged.
+    speech: NotRequired[Rate]
+    language: NotRequired[Rate]
+    negatives: NotRequired[Count]
+    negatives_flagged: NotRequired[Rate]
+    belonging_flagged: NotRequired[Rate]
+    # Of sequences: the log-odds of a whole answer being right are slope · (those of its score) + offset.
+    slope: NotRequired[Annotated[float, Field(ge=0.01, le=100)]]
+    offset: NotRequired[Annotated[float, Field(ge=-100, le=100)]]
 
 
 @schema(eq=False, kw_only=True)
@@ -100,8 +115,8 @@ class Facts:
     row's tokens count from; "row" is its first token, whatever the prompt's length. absolute_pitch: a prosody LM
     hears the F0 of a recording against one pitch for all speakers instead of the speaker's mean
     (pitch.at_absolute_pitch); nothing to a plain unit LM. commands: how it was "tuned", then "measured" and
-    "calibrated". examples: relative paths of clips to try. calibration: None where scores are as they come and no
-    answer is flagged. limits: what it is bad at.
+    "calibrated". examples: relative paths of clips to try. calibration: None where scores are as they
+    come. limits: what it is bad at.
     """
 
     task: TaskName
@@ -141,8 +156,6 @@ class Facts:
                 raise ValueError(
                     f"confusion in metrics {'is not for sequences' if self.form.kind == 'sequence' else wrong}"
                 )
-        if self.calibration is not None and self.form.kind == "sequence":
-            raise ValueError("the scores of sequences are not calibrated; leave calibration null")
 
 
 @schema(kw_only=True)

@@ -7,6 +7,7 @@ LM it belongs to, but imports no model.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -30,6 +31,7 @@ MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
 MAX_LENGTH = 200  # prompt vectors per layer
 MAX_UNITS = 1000  # of one label
 
+TINY = 1e-9  # a score is so far from 0 and 1 where its odds are taken
 LARGEST = 65_504.0  # what a half-precision number holds: with more, logits are no numbers any longer
 
 # Field of Prompt -> name of its tensor in the file.
@@ -103,6 +105,14 @@ class Prompt(Facts):
         """The score below which an answer is flagged; 0, so never, without a calibration."""
         return 0.0 if self.calibration is None else self.calibration["threshold"]
 
+    def believed(self, score: float) -> float:
+        """The probability (0..1) that a whole answer of this score is right: of sequences, as it was calibrated."""
+        if self.calibration is None or "slope" not in self.calibration:
+            return score
+        kept = min(max(score, TINY), 1 - TINY)
+        odds = self.calibration["slope"] * math.log(kept / (1 - kept)) + self.calibration.get("offset", 0.0)
+        return 1 / (1 + math.exp(-odds))
+
     @property
     def n_parameters(self) -> int:
         """Trained numbers: prompts, separator and a learned verbalizer."""
@@ -114,12 +124,7 @@ class Prompt(Facts):
         return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     def unit_label(self, unit: int) -> str | None:
-        """What a generated unit maps to: its label if fixed; if learned, the label it speaks for most."""
-        if self.verbalizer_weight is not None:
-            weights = self.verbalizer_weight[UNIT_OFFSET:]
-            if not 0 <= unit < weights.shape[1] - UNIT_OFFSET:
-                return None
-            return self.labels[int(weights[:, unit + UNIT_OFFSET].argmax())]
+        """The label that a unit belongs to; None for one of no label, and with a learned verbalizer always."""
         for label, units in zip(self.labels, self.label_units, strict=True):
             if unit in units:
                 return label

@@ -24,6 +24,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.calibration import calibrate
 from speechprompt.evaluation.evaluate import evaluate, nothing_recorded, to_units
 from speechprompt.labels import LETTERS
+from speechprompt.pipeline import judges_of
 from speechprompt.prompts.config import MAX_SEEDS, Tuning
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
@@ -206,7 +207,6 @@ def tune_task(
             "deviation": round(stdev(found), 4),
         }
         best = replace(best, metrics={**best.metrics, "tuning": spread})
-    if best.form.kind != "sequence":
-        truth = [tuple(answer) for _, answer in held_out]
-        best = replace(best, calibration=calibrate(backbone.lm, best, utterances, truth, "valid"))
-    return best
+    truth = [tuple(answer) for _, answer in held_out]
+    found_out = calibrate(backbone.lm, best, utterances, truth, "valid", others.valid, judges_of(backbone))
+    return replace(best, calibration=found_out)

@@ -62,11 +62,13 @@ class Endpoints:
             task, title, label, score (0 to 1)
             scores (label to probability, highest first)
             slots (slot to value, of tasks that fill slots)
-            steps (of every label that was answered: label, slot, score, scores, unit, unit_score, the likeliest
-                units with their scores, and how much each unit contributed to the label)
-            flagged (true when the recording may be none of the labels)
+            steps (of every label that was answered: label, slot, score, scores, unit, unit_score, unit_label, the
+                likeliest units with their scores and labels, and how much each unit contributed to the label)
+            fits (yes, unsure or no: whether the recording is one that the task has an answer for)
+            reason (one sentence that says why not, empty where it fits)
+            flagged (true where fits is not yes), inside (probability of all labels' units, 0 to 1)
             units (ids, starts and lengths in frames of 20 ms)
-            generated and generated_scores (the units that the language model answered with)
+            generated and generated_scores (the units that the language model generated, which decide)
             verbalizer and timing (in seconds)
         """
         return self.desk.classify(audio_file, task, backbone)[0].to_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from speechprompt.backbone import Backbone
 from speechprompt.cli import main
 from speechprompt.commands.classify import spoken_details
-from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.generation import PromptedLM, stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import calibration
 from speechprompt.evaluation.calibration import careful_threshold, fit_threshold, student_quantile
@@ -120,15 +121,28 @@ def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, kind: An
     assert all(a.flagged == (a.score < prompt.threshold) for (a,) in answers)
 
 
-def test_sequences_are_not_calibrated_and_say_so() -> None:
+def test_the_score_of_a_whole_sequence_becomes_the_probability_that_it_is_right() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(1.0, 2.0, 4000)
+    right = rng.random(4000) < 1 / (1 + np.exp(-(0.5 * odds - 0.7)))
+    found = calibration.fit_sequences(1 / (1 + np.exp(-odds)), right, "valid")
+    assert found["slope"] == pytest.approx(0.5, abs=0.05) and found["offset"] == pytest.approx(-0.7, abs=0.1)
+    assert found["error_after"] < 0.03 < found["error_before"]
     prompt = tiny.make_prompt("t", ("a", "b"), kind="sequence", max_steps=4)
-    with pytest.raises(SpeechPromptError, match="sequences, whose scores are not calibrated"):
-        calibration.calibrate(tiny.make_lm(), prompt, [[1]], [[0]], "valid")
-    assert "sequences are not" in calibration_text(prompt)
-    with pytest.raises(SpeechPromptError, match="leave calibration null"):
-        replace(prompt, calibration=FITTED)
+    assert prompt.believed(0.8) == 0.8
+    believed = replace(prompt, calibration=found).believed(0.8)
+    assert believed == pytest.approx(1 / (1 + math.exp(-(found["slope"] * math.log(4) + found["offset"]))))
+
+
+def test_sequences_are_calibrated_and_the_card_says_how() -> None:
+    lm, prompt = tiny.make_lm(), tiny.make_prompt("t", ("a", "b"), kind="sequence", max_steps=4)
+    utterances = [[i % tiny.N_UNITS, (3 * i) % tiny.N_UNITS, 5] for i in range(30)]
+    truth = [raw.labels if i % 3 else [0] for i, raw in enumerate(stream(lm, prompt, utterances))]
+    found = calibration.calibrate(lm, prompt, utterances, truth, "valid")
+    assert {"slope", "offset"} <= found.keys() and found["temperature"] == 1
+    assert f"are {found['slope']:g} times" in calibration_text(replace(prompt, calibration=found))
     with pytest.raises(SpeechPromptError, match="without labelled utterances"):
-        calibration.calibrate(tiny.make_lm(), tiny.make_prompt(), [], [], "valid")
+        calibration.calibrate(lm, tiny.make_prompt(), [], [], "valid")
 
 
 @pytest.mark.parametrize(
@@ -226,8 +240,9 @@ def test_a_sound_that_is_no_keyword_is_flagged_and_a_keyword_is_not() -> None:
     (known,) = sp.classify(examples / "arabic_cancel.flac")
     assert not known.flagged and known.score >= sp.prompts["arabic_commands"].threshold
     (strange,) = sp.classify(examples / "house.flac")  # English, where Arabic is expected
-    assert "perhaps none of the labels" in spoken_details(strange)
-    assert "perhaps" not in spoken_details(known)
+    assert strange.fits == "no" and strange.reason == "This sounds like English; the task knows Arabic."
+    assert "fits: no; This sounds like English" in spoken_details(strange)
+    assert "fits" not in spoken_details(known)
     assert strange.flagged and strange.score < sp.prompts["arabic_commands"].threshold
 
 

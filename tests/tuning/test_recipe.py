@@ -76,7 +76,9 @@ def test_a_tuned_task_is_measured_and_answers_from_its_folder(
         and prompt.metrics["n"] == 40
     )
     assert prompt.metrics["accuracy"] > 0.3
-    assert (prompt.calibration is None) == (task.form.kind == "sequence")
+    assert prompt.calibration is not None and ("slope" in prompt.calibration) == (
+        task.form.kind == "sequence"
+    )
     prompt.save(tmp_path / task.name)
     stored = backbone.load_prompt(tmp_path / task.name)
     figures = evaluate(backbone, stored, valid)
@@ -220,9 +222,9 @@ def test_a_rule_gives_labels_in_its_own_order() -> None:
 def test_at_most_so_many_of_a_label_are_learnt(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     learnt = []
 
-    def spy(lm, train, *rest):
+    def spy(lm, train, *rest, **others):
         learnt.extend(labels for _, labels in train)
-        return tune(lm, train, *rest)
+        return tune(lm, train, *rest, **others)
 
     monkeypatch.setattr("speechprompt.tuning.recipe.tune", spy)
     colours = Task("colours", "Colours", "Other", "random", "CC0-1.0")

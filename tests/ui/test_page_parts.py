@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechprompt.decoding.answer import Answer, Step
+from speechprompt.decoding.answer import Answer, Likely, Step
+from speechprompt.decoding.contributions import contributions
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import answer as answers
@@ -163,17 +164,19 @@ def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
     unit = 7 if verbalizer == "learned" else int(prompt.verbalizer_units[1])  # type: ignore[index]
     odds = np.full((1, 20), 0.02, np.float32)
     odds[0, [unit, 11, 15]] = 0.4, 0.16, 0.14
-    step = Step("green", "", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, unit, 0.4)
+    likeliest = tuple(Likely(u, float(odds[0, u]), prompt.unit_label(u)) for u in (unit, 11, 15))
+    parts = contributions(prompt, np.log(np.pad(odds[0], (4, 0), constant_values=0.01)), 1, 0, 3)
+    step = Step("green", "", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, unit, 0.4, likeliest, parts)
     answer = Answer(
         "t", "T", "green", 0.7, [step], {}, Units.from_frames([1]),
         odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
     text = Elements(answers.generated(answer, prompt)).text.replace("\u00a0", " ")
     if verbalizer == "fixed":
-        assert f"unit {unit} 40 %→ green" in text and "each label is one unit" in text
+        assert f"unit {unit} 40 %→ green" in text and "Each label is one unit" in text
     else:
-        assert "unit 7 40 %11 16 %15 14 %… → green" in text
-        assert f"unit 7 alone weighs most for {prompt.unit_label(7)}." in text
+        assert "unit 7 40 %most for green:" in text and "The verbalizer weighs all 20 units." in text
+        assert not {"red", "blue"} & set(text.split())
 
 
 def test_slots_and_sequences_show_every_step() -> None:

@@ -9,30 +9,30 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from speechprompt.ui.classify.decision import decision
 from speechprompt.ui.classify.stages import stages
 from speechprompt.ui.classify.timeline import timeline
 from speechprompt.ui.html import (
     bars,
+    chip,
     facts,
     label_tag,
     likely_chip,
     milliseconds,
-    percent,
     score_bars,
     track_record,
     verdict,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from speechprompt.decoding.answer import Answer, Step
     from speechprompt.prompts.prompt import Prompt
 
+NONE_OF_THESE = "none of these"
 RIVALS_SHOWN = 3  # labels shown of every slot
-OUTSIDE = "This may be none of the labels"
-UNITS_SHOWN = 3  # of those that a learned verbalizer reads
+UNITS_SHOWN = 3  # beside the generated one, or of those that a learned verbalizer reads
 
 
 def result(
@@ -49,7 +49,7 @@ def result(
         f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
         f'<h2 class="sp-eyebrow">{escape(answer.title)}</h2>'
         f"{verdict(answer.label, answer.score)}"
-        f'<p class="sp-score">{escape(track_record(prompt))}</p>{outside(answer, prompt)}'
+        f'<p class="sp-score">{escape(track_record(prompt))}</p>{outside(answer)}'
         f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
         f"{stages(answer, prompt, 0 if waveform is None else len(waveform), frozen)}"
         f"{timeline(answer.units, waveform)}"
@@ -58,13 +58,12 @@ def result(
     )
 
 
-def outside(answer: Answer, prompt: Prompt) -> str:
-    """One sentence for an answer whose score is lower than right ones mostly have."""
-    if not answer.flagged:
-        return ""
+def outside(answer: Answer) -> str:
+    """One sentence for a recording that may not fit the task."""
     return (
-        f'<p class="sp-outside">{OUTSIDE}: right answers of this task mostly score '
-        f"{percent(prompt.threshold)} or more.</p>"
+        f'<p class="sp-outside" data-fits="{answer.fits}">{escape(answer.reason)}</p>'
+        if answer.flagged
+        else ""
     )
 
 
@@ -93,39 +92,51 @@ def step_name(step: Step) -> str:
 
 
 def generated(answer: Answer, prompt: Prompt) -> str:
-    """The verbalizer units that the LM generated, and what they map to.
+    """The units that the LM generated, each with the label that it stands for, and the units beside it.
 
-    With a fixed verbalizer each unit is one label. A learned one weighs the odds of all units, so the
-    likeliest are shown together, with the label that the first one weighs for when it is alone.
+    With a fixed verbalizer the generated unit decides, and beside it are those of other labels; a learned one
+    weighs all units, and beside it are those that spoke most for the answer.
     """
     fixed, single = answer.verbalizer == "fixed", len(answer.steps) == 1
     steps = []
-    for step, odds in zip(answer.steps, answer.unit_probabilities, strict=True):
+    for step in answer.steps:
         if step.unit is None:
             continue
-        rivals = [u for u in np.argsort(-odds).tolist() if u != step.unit]
-        others = rivals[: UNITS_SHOWN - 1] if single and not fixed else []
-        chips = "".join(
-            likely_chip(u, p, word)
-            for u, p, word in [
-                (step.unit, step.unit_score, "unit "),
-                *((u, float(odds[u]), "") for u in others),
-            ]
-        )
-        steps.append(
-            f'<li>{chips}<span class="sp-to">{"" if fixed else "… "}'
-            f'<span class="sp-arrow" role="img" aria-label="becomes">→</span> '
-            f"{label_tag('bdi', answer.label if single else step_name(step))}</span></li>"
-        )
+        chips = likely_chip(step.unit, step.unit_score, "unit ")
+        name = answer.label if single else step_name(step)
+        if step.unit_label is None:
+            name = NONE_OF_THESE
+        arrow = '<span class="sp-arrow" role="img" aria-label="becomes">→</span>'
+        to = f'<span class="sp-to">{arrow} {label_tag("bdi", name)}</span>' if fixed else ""
+        if step.unit_label not in (None, step.label):
+            to = f'<span class="sp-to">the units of {label_tag("bdi", name)} are together likelier</span>'
+        steps.append(f"<li>{chips}{to}{beside(step, fixed) if single else ''}</li>")
     if fixed:
-        text = "In this prompt each label is one unit."
+        some = any(len(units) > 1 for units in prompt.label_units)
+        text = f"Each label is {'a few units' if some else 'one unit'}; the unit that is generated decides."
     else:
-        text = f"The verbalizer weighs the odds of all {answer.unit_probabilities.shape[-1]} units"
-        if single and answer.generated:
-            alone = prompt.unit_label(answer.generated[-1]) or "no label"
-            text += f"; unit {answer.generated[-1]} alone weighs most for {label_tag('bdi', alone)}"
-        text += "."
+        text = f"The verbalizer weighs all {answer.unit_probabilities.shape[-1]} units."
     return (
         f'<div class="sp-generated"><p class="sp-eyebrow">The language model generated</p>'
         f"<ol{'' if single else ' class=sp-many'}>{''.join(steps)}</ol><p>{text}</p></div>"
+    )
+
+
+def beside(step: Step, fixed: bool) -> str:
+    """Units beside the generated one: those of other labels, or those that spoke most for a learned answer."""
+    if fixed:
+        chosen = [one for one in step.likeliest[1:] if one.label is not None][: UNITS_SHOWN - 1]
+        shown = "".join(
+            f'<span class="sp-rival">{likely_chip(one.unit, one.score, "")} {label_tag("bdi", one.label or "")}</span>'
+            for one in chosen
+        )
+        return f'<span class="sp-rivals">{shown}</span>' if shown else ""
+    if step.contributions is None:
+        return ""
+    most = [unit for unit in step.contributions.top() if step.contributions.units[unit] > 0][:UNITS_SHOWN]
+    chips = "".join(chip(unit) for unit in most)
+    return (
+        f'<span class="sp-rivals">most for {label_tag("bdi", step_name(step))}: {chips}</span>'
+        if most
+        else ""
     )

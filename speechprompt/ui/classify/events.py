@@ -10,7 +10,7 @@ import gradio as gr
 from speechprompt.backbone import Backbone
 from speechprompt.ui import html
 from speechprompt.ui.choices import Choices
-from speechprompt.ui.classify.answer import OUTSIDE, result
+from speechprompt.ui.classify.answer import result
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, units_only
@@ -32,7 +32,7 @@ class Try:
             frozen = self.desk.backbone(backbone).n_parameters
             shown = result(answer, prompt, waveform, self.choices.facts(backbone), frozen)
             summary = f"{answer.title}: {answer.label}, {html.percent(answer.score)}."
-            return panel(shown, summary + (f" {OUTSIDE}." if answer.flagged else ""))
+            return panel(shown, summary + f" {answer.reason}".rstrip())
         except Exception as error:
             what = f"The page could not answer task {task!r} on backbone {backbone!r}"
             return panel(html.alert(sentence(error, what)))

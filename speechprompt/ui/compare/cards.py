@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from speechprompt.ui import html
-from speechprompt.ui.classify.answer import OUTSIDE, step_name
+from speechprompt.ui.classify.answer import outside, step_name
 
 if TYPE_CHECKING:
     from speechprompt.comparison import Row
@@ -38,8 +38,7 @@ def card(row: Row) -> str:
             f"{html.verdict(answer.label, answer.score)}"
             f'<div class="{"sp-scores" if len(answer.steps) == 1 else "sp-steps"}">{bars(answer)}</div>{chips(answer)}'
         )
-        if answer.flagged:
-            shown += f'<p class="sp-outside">{OUTSIDE}.</p>'
+        shown += outside(answer)
     return (
         f'<article class="sp-card sp-one" aria-label="{escape(prompt.title)}, {escape(row.backbone.name)}">'
         f'<h2>{escape(prompt.title)} <span class="sp-of">{escape(row.backbone.name)}</span></h2>{shown}'

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FORMULA = "=+-@＝＋－＠"  # what a spreadsheet calculates when a cell begins with it
 COLUMNS = (
-    "task", "title", "backbone", "label", "score", "flagged", "accuracy", "n", "split", "parameters",
+    "task", "title", "backbone", "label", "score", "fits", "reason", "accuracy", "n", "split", "parameters",
     "generated_units", "encode_ms", "lm_ms", "error",
 )  # fmt: skip
 
@@ -25,7 +25,9 @@ def table(rows: Iterable[Row]) -> list[dict[str, Any]]:
         prompt, answer = row.prompt, row.answer
         values: list[Any] = [prompt.task, prompt.title, row.backbone.name]
         values += (
-            [None, None, None] if answer is None else [answer.label, round(answer.score, 6), answer.flagged]
+            [None] * 4
+            if answer is None
+            else [answer.label, round(answer.score, 6), answer.fits, answer.reason]
         )
         values += [prompt.metrics.get(name) for name in ("accuracy", "n", "split")] + [prompt.n_parameters]
         if answer is None:
