@@ -41,8 +41,8 @@ class Step:
     scores: dict[str, float]
     unit: int | None
     unit_score: float
-    likeliest: tuple[Likely, ...] = ()
     contributions: Contributions | None = None
+    likeliest: tuple[Likely, ...] = ()
 
     @property
     def unit_label(self) -> str | None:

@@ -166,7 +166,7 @@ def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
     odds[0, [unit, 11, 15]] = 0.4, 0.16, 0.14
     likeliest = tuple(Likely(u, float(odds[0, u]), prompt.unit_label(u)) for u in (unit, 11, 15))
     parts = contributions(prompt, np.log(np.pad(odds[0], (4, 0), constant_values=0.01)), 1, 0, 3)
-    step = Step("green", "", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, unit, 0.4, likeliest, parts)
+    step = Step("green", "", 0.7, {"green": 0.7, "red": 0.2, "blue": 0.1}, unit, 0.4, parts, likeliest)
     answer = Answer(
         "t", "T", "green", 0.7, [step], {}, Units.from_frames([1]),
         odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
