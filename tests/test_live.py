@@ -455,6 +455,38 @@ def test_seats_are_few_and_taken_back_from_whoever_has_gone(seats: LiveDesk) -> 
     assert token is None and "start again" in told(microphone)["message"]
 
 
+def test_messages_without_sound_hold_no_seat(seats: LiveDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock: Any = seats._clock
+    tokens = [seats.sit("tiny", "colours", "192.0.2.1") for _ in range(MAX_SEATS)]
+    for clock.now in (5.0, 10.0, 14.0):
+        for token in tokens:
+            assert seats.hear(token, "colours", "tiny", sent("sound"))[2] == token
+    clock.now = 16.0
+    new = seats.sit("tiny", "colours", "192.0.2.2")
+    assert set(seats._seats) == {new}
+    monkeypatch.setattr(live_desk, "LIMIT_SECONDS", 20.0)  # of time, whatever sound there was
+    for clock.now in (20.0, 30.0, 35.0):
+        seats.hear(new, "colours", "tiny", sent("sound", room(0.1)))
+    clock.now = 37.0
+    microphone, _, token = seats.hear(new, "colours", "tiny", sent("sound"))
+    assert token is None and "Listening ended after" in told(microphone)["message"] and not seats._seats
+
+
+def test_an_address_with_several_seats_shares_them(seats: LiveDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock: Any = seats._clock
+    monkeypatch.setattr(live_desk, "GONE_SECONDS", 1000.0)
+    tokens = [seats.sit("tiny", "colours", "192.0.2.1") for _ in range(MAX_SEATS)]
+    with pytest.raises(SpeechPromptError, match="are listening at once"):
+        seats.sit("tiny", "colours", "192.0.2.2")  # so soon nobody is sent away
+    clock.now = 40.0
+    with pytest.raises(SpeechPromptError, match="are listening at once"):
+        seats.sit("tiny", "colours", "192.0.2.1")
+    others = [seats.sit("tiny", "colours", f"192.0.2.{n}") for n in (2, 3, 4)]
+    assert set(seats._seats) == {tokens[-1], *others}
+    with pytest.raises(SpeechPromptError, match="are listening at once"):
+        seats.sit("tiny", "colours", "192.0.2.5")
+
+
 def test_starting_again_and_listening_too_long_leave_no_seat_behind(
     seats: LiveDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import tab as live_tab
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import tab as teach_tab
-from speechprompt.ui.uploads import Page
+from speechprompt.ui.uploads import MAX_SESSIONS, Page
 
 MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
 # Who asks does not wait long: at 0.1 to 0.2 s an answer, the last of so many gets its own in 10 to 20 s.
@@ -54,6 +54,7 @@ def launch_options(desk: Desk) -> dict[str, Any]:
         "allowed_paths": [str(path) for path in allowed],
         "max_file_size": MAX_FILE_SIZE,
         "footer_links": ["api", "settings"],
+        "state_session_capacity": 2 * MAX_SESSIONS,  # the page forgets them before that
         "run_history": False,  # browsers would keep what was asked
         "enable_monitoring": False,
         "pwa": False,

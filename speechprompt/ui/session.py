@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -18,6 +19,8 @@ from speechprompt.teaching.lesson import MAX_CLIPS, MAX_LABELS, check_label
 MAX_SECONDS = 900  # of clips in one session: 29 MB
 MAX_SECONDS_IN_ALL = 4 * 3600  # of clips in all sessions: 460 MB
 MAX_TASKS = 5  # taught tasks that a session keeps
+MAX_PARAMETERS_IN_ALL = 64 << 20  # of the taught tasks of all sessions: 256 MB
+IDLE_SECONDS = 600.0  # after which a session may lose what it made, where others have no room
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class Session:
         self.current: Prompt | None = None  # what the Teach tab tries, packs and publishes
         self.stop = Event()
         self.busy = Lock()  # held while a task is taught
+        self.used = time.monotonic()  # when it last asked for something
         self._made = 0
         self.everybody.add(self)
 
@@ -60,12 +64,21 @@ class Session:
     def seconds(self) -> float:
         return sum(clip.seconds for clip in list(self.clips.values()))
 
+    @property
+    def n_parameters(self) -> int:
+        return sum(prompt.n_parameters for own in list(self.tasks.values()) for prompt in list(own.values()))
+
     def own(self, backbone: str) -> dict[str, Prompt]:
         """The tasks taught here for a backbone."""
+        self.used = time.monotonic()
         return dict(self.tasks.get(backbone, {}))
 
     def keep(self, prompt: Prompt) -> None:
-        """Add a task, or replace the one of its name; beyond MAX_TASKS the oldest goes."""
+        """Add a task, or replace the one of its name; beyond MAX_TASKS the oldest goes.
+
+        SpeechPromptError when the tasks of all visitors leave no room for it.
+        """
+        self.make_room("n_parameters", prompt.n_parameters, MAX_PARAMETERS_IN_ALL)
         mine = self.tasks.setdefault(prompt.backbone, {})
         mine.pop(prompt.task, None)
         mine[prompt.task] = prompt
@@ -114,7 +127,22 @@ class Session:
             raise SpeechPromptError(f"At most {MAX_CLIPS} clips can be taught: choose fewer files.")
         if self.seconds + seconds > MAX_SECONDS:
             raise SpeechPromptError(f"At most {MAX_SECONDS // 60} minutes can be taught: choose fewer files.")
-        if sum(session.seconds for session in list(self.everybody)) + seconds > MAX_SECONDS_IN_ALL:
+        self.make_room("seconds", seconds, MAX_SECONDS_IN_ALL)
+
+    def make_room(self, kind: str, more: float, most: float) -> None:
+        """For so many more `seconds` of clips or `n_parameters` of tasks: whoever has long been idle loses his.
+
+        SpeechPromptError where that is not enough.
+        """
+        self.used = time.monotonic()
+        others = sorted((s for s in list(self.everybody) if s is not self), key=lambda session: session.used)
+        held = sum(getattr(session, kind) for session in (self, *others))
+        for session in others:
+            if held + more <= most or self.used - session.used < IDLE_SECONDS:
+                break
+            held -= getattr(session, kind)
+            session.clips, session.tasks, session.current = {}, {}, None
+        if held + more > most:
             raise SpeechPromptError("Too many people are teaching at the moment: try again later.")
 
     def add_clips(self, clips: Iterable[tuple[str, str, np.ndarray]]) -> int:

@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 
 from speechprompt.machine import time_limit
 from speechprompt.ui.connections import close_slow_connections
+from speechprompt.ui.fair_queue import FairQueue
 from speechprompt.ui.gate import Gate, server_names
 from speechprompt.ui.private_folder import uploads_folder
 from speechprompt.ui.retention import Uploads
@@ -46,6 +47,8 @@ OWN_FILE = "/gradio_api/file="  # comes before the path where this server names 
 # Everything here runs on the event loop, where nobody else is answered meanwhile. A longer path names no
 # file, and resolving one takes time that grows with the square of its length.
 MAX_PATH = 4096  # characters
+MAX_SESSIONS = 500  # that are remembered, with 0.2 MB each; of more the connected ones only
+FORGET_EVERY = 15.0  # seconds
 MAX_REQUEST_FILES = 1000  # each is looked up on the disk
 
 
@@ -69,13 +72,34 @@ class Page(gr.Blocks):
         )
         return super().launch(*args, app_kwargs={"lifespan": self.lifespan, "middleware": [gate]}, **options)
 
+    def queue(self, **options: Any) -> Page:
+        super().queue(**options)
+        self._queue = self.fair = FairQueue(self._queue, self.visitors)
+        return self
+
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Everything that is kept for sessions, who have gone."""
+        for session in sessions:
+            self.state_holder.delete_state(session)
+            self.state_holder.session_data.pop(session, None)
+            self.state_holder.time_last_used.pop(session, None)
+            self.fair.forget(session)
+            self.uploads.ended(session)
+
+    async def _forget_absent(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET_EVERY)
+            self.forget(self.visitors.absent(MAX_SESSIONS))
+
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
         """What goes on for as long as the server runs."""
         async with self.uploads.lifespan(app):
-            task = asyncio.create_task(close_slow_connections(lambda: getattr(self, "server", None)))
+            going = (close_slow_connections(lambda: getattr(self, "server", None)), self._forget_absent())
+            tasks = [asyncio.create_task(each) for each in going]
             yield
-            task.cancel()
+            for task in tasks:
+                task.cancel()
 
     def forget_ended_sessions(self) -> None:
         """Call while the page is being built."""
@@ -97,7 +121,10 @@ class Page(gr.Blocks):
             traverse(inputs, files.append, names_a_file)
             if len(files) > MAX_REQUEST_FILES:
                 raise gr.Error(TOO_MANY_FILES, print_exception=False)
-            session = str(options.get("session_hash") or "")
+            if session := str(options.get("session_hash") or ""):
+                self.visitors.seen(session)
+                if self.visitors.n_seen > MAX_SESSIONS:
+                    self.forget(self.visitors.absent(MAX_SESSIONS))
             for file in files:
                 self._check(file, session)
         with time_limit():  # for every event and endpoint alike, from here into the thread that it runs in

@@ -53,6 +53,10 @@ class Visitors:
         """Whose turn a request takes: the session's where that is connected, else its address's."""
         return session if session in self._connected and session else str(scope.get(ADDRESS, ""))
 
+    @property
+    def n_seen(self) -> int:
+        return len(self._seen)
+
     def absent(self, more_than: int) -> list[str]:
         """Take the sessions out that have gone, and of those that are not connected all above so many."""
         gone = time.monotonic() - ABSENT_SECONDS

@@ -36,7 +36,8 @@ CLOSED = {
     "/gradio_api/file/{path:path}", "/gradio_api/api/{api_name}", "/gradio_api/api/{api_name}/",
     "/gradio_api/component_server", "/gradio_api/component_server/", "/gradio_api/queue/status",
     "/pwa_icon", "/pwa_icon/{size}", "/manifest.json", "/monitoring", "/monitoring/summary", "/monitoring/{key}",
-    "/gradio_api/process_recording", "/gradio_api/mcp/sse", "/gradio_api/mcp/messages", "/gradio_api/vibe-edit/", "/gradio_api/vibe-edit",
+    "/gradio_api/process_recording", "/gradio_api/mcp/sse", "/gradio_api/mcp/messages",
+    "/gradio_api/vibe-edit/", "/gradio_api/vibe-edit",
     "/gradio_api/undo-vibe-edit/", "/gradio_api/undo-vibe-edit", "/gradio_api/vibe-code/", "/gradio_api/vibe-code",
     "/gradio_api/vibe-starter-queries/", "/gradio_api/vibe-starter-queries",
 }  # fmt: skip

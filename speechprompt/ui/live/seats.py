@@ -1,7 +1,7 @@
 """What the Live tab does: from a chunk of sound to what the page shows.
 
-A `LiveDesk` keeps a seat for everybody who is listening: a Listener, its answers and when it was heard
-from last. Seats are few, are taken back from whoever has gone, and never outlast LIMIT_SECONDS.
+A `LiveDesk` keeps a seat for everybody who is listening: a Listener, its answers and when sound came
+last. Seats are few, are taken back from whoever has gone, and never outlast LIMIT_SECONDS.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import binascii
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -27,10 +27,12 @@ from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
+from speechprompt.ui.visitors import ADDRESS
 
 MAX_SEATS = 4  # each takes about a tenth of a core while somebody speaks
 LIMIT_SECONDS = 300.0  # of listening, then one has to start again
-GONE_SECONDS = 15.0  # without a chunk; a page that listens sends ten a second
+GONE_SECONDS = 15.0  # without sound; a page that listens sends it ten times a second
+SHARED_SECONDS = 30.0  # after which a seat of an address with several goes to one that has fewer
 BEHIND_SECONDS = 0.4  # a chunk that is longer was held up: provisional answers are left out
 MAX_PCM_CHARACTERS = 4_000_000  # 6 s of 16 bits at 192 kHz in base64, and some
 ANSWERS_KEPT = 10
@@ -42,7 +44,9 @@ class Seat:
 
     listener: Listener
     asked: tuple[str, str]  # backbone, task
-    heard: float  # when it was heard from last, by the desk's clock
+    heard: float  # when sound came last, by the desk's clock
+    began: float = 0.0
+    address: str = ""  # where it listens
     answers: deque[Event] = field(default_factory=lambda: deque(maxlen=ANSWERS_KEPT))
     current: Event | None = None
     lock: Lock = field(default_factory=Lock)
@@ -62,21 +66,35 @@ class LiveDesk:
 
     # Seats
 
-    def sit(self, backbone: str, task: str) -> str:
-        """A seat for somebody who begins to listen; SpeechPromptError when all are taken."""
+    def sit(self, backbone: str, task: str, address: str = "") -> str:
+        """A seat for somebody at an address who begins to listen; SpeechPromptError when all are taken."""
         if backbone not in self.backbones:
             raise SpeechPromptError(f"Backbone {str(backbone)[:80]!r} cannot listen here: choose another.")
         listener = Listener(self.desk.pipeline(backbone), task)
         with self._lock:
             now = self._clock()
-            self._seats = {key: s for key, s in self._seats.items() if now - s.heard < GONE_SECONDS}
+            self._seats = {
+                key: seat
+                for key, seat in self._seats.items()
+                if now - seat.heard < GONE_SECONDS and now - seat.began < LIMIT_SECONDS
+            }
+            if len(self._seats) >= MAX_SEATS:
+                self._share(address, now)
             if len(self._seats) >= MAX_SEATS:
                 raise SpeechPromptError(
                     f"{MAX_SEATS} people are listening at once, which is as many as can: try again in a minute."
                 )
             token = secrets.token_hex(16)
-            self._seats[token] = Seat(listener, (backbone, task), now)
+            self._seats[token] = Seat(listener, (backbone, task), now, now, address)
         return token
+
+    def _share(self, address: str, now: float) -> None:
+        """Take a seat back from the address with most, where somebody at another would still have fewer then."""
+        held = Counter(seat.address for seat in self._seats.values())
+        fullest, most = held.most_common(1)[0]
+        old = [k for k, s in self._seats.items() if s.address == fullest and now - s.began >= SHARED_SECONDS]
+        if old and most >= held[address] + 2:
+            del self._seats[old[0]]
 
     def leave(self, token: str | None) -> None:
         """Give a seat back; also called when a page is closed."""
@@ -87,14 +105,20 @@ class LiveDesk:
         with self._lock:
             seat = self._seats.get(token or "")
             if seat is None:
-                raise SpeechPromptError("Nothing was heard for a while, so listening ended: start again.")
-            seat.heard = self._clock()
+                raise SpeechPromptError(
+                    "Listening ended, as nothing was heard for a while or others had no seat: start again."
+                )
             return seat
 
     # Events of the page
 
     def hear(
-        self, token: str | None, task: str, backbone: str, event: gr.EventData
+        self,
+        token: str | None,
+        task: str,
+        backbone: str,
+        event: gr.EventData,
+        request: gr.Request | None = None,
     ) -> tuple[Update, Update, str | None]:
         """Start, a chunk of sound, or stop: the microphone's reply, what is shown, the seat from now on."""
         message = event._data if isinstance(event._data, dict) else {}
@@ -102,7 +126,9 @@ class LiveDesk:
         try:
             if message.get("kind") == "start":
                 self.leave(token)
-                token = self.sit(backbone, task)
+                scope = {} if request is None or request.request is None else request.request.scope
+                address = scope.get(ADDRESS, "")
+                token = self.sit(backbone, task, address)
                 return reply(sequence, "listening"), shown(None), token
             seat = self.seat(token)
             with seat.lock:
@@ -110,7 +136,7 @@ class LiveDesk:
                 if message.get("kind") == "stop":
                     events += seat.listener.finish()
                 keep(seat, events)
-                full = seat.listener.seconds >= LIMIT_SECONDS
+                full = max(seat.listener.seconds, self._clock() - seat.began) >= LIMIT_SECONDS
                 state = "hearing" if seat.listener.speaking else "listening"
                 answer = shown(seat, [e for e in events if e.final])
             if message.get("kind") == "stop" or full:
@@ -133,6 +159,7 @@ class LiveDesk:
         if not message.get("pcm"):
             return []
         rate, samples = decode_chunk(message)
+        seat.heard = self._clock()
         # Whoever is behind, or meets somebody else at work, does without provisional answers.
         free = self._working.acquire(blocking=False)
         try:
