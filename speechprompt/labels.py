@@ -80,6 +80,31 @@ def first_case(cases: Sequence[tuple[str, str, str | None]], otherwise: str | No
     return labels
 
 
+def by_file(rules: Mapping[str, Rule], otherwise: Rule | None) -> Rule:
+    """The rule of the file that a row is from (its column `file`, see dataset.read); None leaves the others' out."""
+
+    def labels(row: Row) -> Labels | None:
+        rule = rules.get(str(row.get("file")), otherwise)
+        return None if rule is None else labels_of(row, rule)
+
+    return labels
+
+
+def always(label: str) -> Rule:
+    """This label for every row."""
+    return lambda row: (label,)
+
+
+def renamed(column: str, names: Mapping[str, str], otherwise: str | None = None) -> Rule:
+    """The value in a column under the name that the task has for it."""
+
+    def labels(row: Row) -> Labels | None:
+        label = names.get(text_in(row, column), otherwise)
+        return None if label is None else (label,)
+
+    return labels
+
+
 def below(column: str, limit: float, low: str, high: str) -> Rule:
     """`low` where the number in a column, which may be written as text, is below the limit, else `high`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,6 +34,11 @@ class Task:
     differ in microphone, bandwidth, noise or length too, so that a prompt could answer by those; it is
     then tuned on augment.controlled recordings alone, of which the share `close` is cut closely. expects: what a
     recording must hold to be answered. metric: the figure that the papers report of it.
+    train_files: further files, of which the train split alone is learnt, so that
+    what is measured stays the same. held_out: source (file, or file/value of its column `source`) -> the split that
+    all its train rows become instead, so that whole sources are new to the prompt. stretches: file -> seconds, the
+    least and the most, of the stretches that its clips are cut to in train and valid; "" stands for every other file.
+    open_label: the label of everything that is none of the others, which prompts of an older tuning may lack.
     """
 
     name: str
@@ -51,3 +57,11 @@ class Task:
     channel: Channel = "any"
     close: float = 0.0
     metric: Metric = "accuracy"
+    train_files: tuple[str, ...] = ()
+    held_out: Mapping[str, str] = field(default_factory=dict)
+    stretches: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    open_label: str | None = None
+
+    def stretch_of(self, source: str) -> tuple[float, float] | None:
+        """Seconds that clips of a source are cut to, the least and the most; None where they stay whole."""
+        return self.stretches.get(source.partition("/")[0], self.stretches.get(""))

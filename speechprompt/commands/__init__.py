@@ -51,7 +51,8 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE.parquet",
-        help="one file or several, read as one; not all of several need the split",
+        help="one file or several, read as one, not all of which need the split; of a bundled task also the folder of "
+        "the packed files, of which it takes its own",
     )
 
 

@@ -36,15 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.data.dataset import at_most
+    from speechprompt.data.task_data import read_task
     from speechprompt.evaluation.calibration import calibrate
     from speechprompt.evaluation.evaluate import check_answers, to_units
     from speechprompt.pipeline import judges_of
     from speechprompt.prompts.card import calibration_text, prompt_card
-    from speechprompt.tasks import rule_of
+    from speechprompt.tasks import rule_of, task_of
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
-    examples = dataset.read(args.data, rule_of(prompt.task, prompt.label_rule), args.split)
+    examples = read_task(args.data, task_of(prompt.task, prompt.label_rule, prompt.labels), args.split)
     check_answers(prompt, examples)
     truth = [prompt.form.indices(example.labels) for example in examples]
     utterances = to_units(backbone, examples)

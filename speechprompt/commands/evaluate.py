@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from speechprompt.data import dataset
+    from speechprompt.data.task_data import read_task
     from speechprompt.evaluation.evaluate import evaluate as measure
     from speechprompt.prompts.card import accuracy_line, prompt_card
-    from speechprompt.tasks import rule_of
+    from speechprompt.tasks import task_of
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
-    examples = dataset.read(args.data, rule_of(prompt.task, prompt.label_rule), args.split)
+    examples = read_task(args.data, task_of(prompt.task, prompt.label_rule, prompt.labels), args.split)
     if args.split is None:
         there = {example.split for example in examples}
         args.split = next((split for split in ("test", "valid") if split in there), examples[0].split)

@@ -134,12 +134,13 @@ def task_of(args: argparse.Namespace) -> Task:
 
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
+    from speechprompt.data.task_data import read_task
     from speechprompt.prompts.card import prompt_card, seeds_line
     from speechprompt.tuning.recipe import tune_task
 
     config, task = config_of(args), task_of(args)
     backbone = load_backbone(args)
-    train, valid = (dataset.read(args.data, task.label_rule, split) for split in ("train", "valid"))
+    train, valid = (read_task(args.data, task, split) for split in ("train", "valid"))
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
 
     known = {label for row in train for label in row.labels}

@@ -14,7 +14,7 @@ from typing import Any
 
 from speechprompt.data.hub_layout import from_hub
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import Rule, labels_of
+from speechprompt.labels import Row, Rule, labels_of
 from speechprompt.storage.parquet import ParquetRows, read_parquet
 
 
@@ -22,7 +22,7 @@ from speechprompt.storage.parquet import ParquetRows, read_parquet
 class Example:
     """One utterance and its answer, one label or several; exactly one of audio and units is there.
 
-    source: name of the file that it was read from, without its ending.
+    source: name of the file that it was read from, without its ending; file/value where it has a column `source`.
     """
 
     id: str
@@ -60,7 +60,7 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
                     labels,
                     audio,
                     None if audio is not None else row.get("units"),
-                    path.stem,
+                    source_of(row),
                 )
             )
     names = ", ".join(Path(path).name for path in files)
@@ -91,7 +91,7 @@ def read_others(paths: Sequence[Path], rule: Rule, labels: Collection[str], spli
             if not found or not set(found) <= set(labels):
                 audio, name = row.get("audio"), f"{path.stem}/{row.get('id', number)}"
                 units = None if audio is not None else row.get("units")
-                examples.append(Example(name, split, (), audio, units, path.stem))
+                examples.append(Example(name, split, (), audio, units, source_of(row)))
     return examples
 
 
@@ -102,7 +102,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
     rows = list(read_parquet(path, [], others=True))
     from_hub(rows, path.stem, file.metadata)
+    for row in rows:
+        row["file"] = path.stem  # label rules may tell files apart
     return rows
+
+
+def source_of(row: Row) -> str:
+    """Where a row is from: its file, or file/value of its column `source`."""
+    return f"{row['file']}/{row['source']}" if row.get("source") else str(row["file"])
 
 
 def at_most(examples: Sequence[Example], n: int, seed: int) -> list[Example]:

@@ -79,10 +79,13 @@ class TuneConfig:
         0,
         1_000_000,
     )
+    valid_per_label: int = setting(
+        0, "measure at most so many valid clips of each label, evenly from the sources; 0: all", 0, 1_000_000
+    )
     balance: bool = setting(
         False,
-        "draw every label equally often, and let valid choose by the mean of the labels' accuracies; of several "
-        "labels in one answer, whole answers count",
+        "draw every label equally often, and of each every source; let valid choose by the mean of the labels' "
+        "accuracies; of several labels in one answer, whole answers count",
     )
     average: bool = setting(
         False, "measure and keep a mean over the steps, the latest counting most: steadier than the last one"

@@ -30,6 +30,7 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import NO_NEGATIVES, Negatives, tune
+from speechprompt.tuning.sampling import cut, evened
 from speechprompt.tuning.trainable import Labelled
 from speechprompt.units import Units
 
@@ -143,6 +144,8 @@ def tune_task(
     configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
     if config.per_label:
         train = at_most(train, config.per_label, config.seed)
+    if config.valid_per_label:
+        valid = at_most(valid, config.valid_per_label, 0)
     form = form_of(task, train)
     check_learnt(form.labels, valid)
     facts: dict[str, Any] = {
@@ -177,8 +180,12 @@ def tune_task(
     answers = [form.indices(example.labels) for example in train]
     simulation = simulation_for(task, config.seed, config.pauses)
     quiet = None if form.silence_label is None else form.labels.index(form.silence_label)
-    known = labelled(backbone, train, answers, config.augment, simulation, quiet)
+    stretched = [task.stretch_of(example.source) for example in train]
+    known = cut(labelled(backbone, train, answers, config.augment, simulation, quiet), stretched, config.seed)
+    if config.balance:
+        known = evened(known, [example.source for example in train], config.seed)
     held_out = labelled(backbone, valid, [form.indices(example.labels) for example in valid])
+    held_out = cut(held_out, [task.stretch_of(example.source) for example in valid], 0)
     utterances = [ids for ids, _ in held_out]
     others = NO_NEGATIVES
     if negatives:

@@ -1,0 +1,1 @@
+"""The bundled tasks, a table for each kind. Door: `speechprompt.tasks`."""
