@@ -137,12 +137,12 @@ def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequenc
 
     transformers' own forward pass, no cache kept, logits of every place; the labels answered.
     """
-    said: list[int] = []
+    answered: list[int] = []
     tokens = to_batch(lm, [ids]).tokens
-    while len(said) < prompt.form.n_steps:
+    while len(answered) < prompt.form.n_steps:
         embedded = lm.model.embed_tokens(tokens)
         embedded[:, -1] = prompt.separator.to(lm.device) * lm.embed_scale
-        embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in said)], 1)
+        embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in answered)], 1)
         length, n_keys = embedded.shape[1], prompt.length
         cache = DynamicCache()
         keys, values = project(lm, prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device))
@@ -158,9 +158,9 @@ def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequenc
             use_cache=True,
         ).last_hidden_state
         logits = (lm.lm_head(hidden).float() @ prompt.verbalizer_weight.to(lm.device).T)[0, -1, UNIT_OFFSET:]
-        _, first, end = prompt.form.span(len(said))
-        said.append(first + int(logits[first:end].argmax()))
-    return said
+        _, first, end = prompt.form.span(len(answered))
+        answered.append(first + int(logits[first:end].argmax()))
+    return answered
 
 
 def train_batch(n: int, length: int) -> tuple[list[list[int]], list[tuple[int]]]:

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     worked = time.perf_counter() - began
     print(f"{args.backbone}, {args.threads} threads, {len(final)} words\n")
     print("| ms | 5 % | median | 95 % | most |\n|---|---|---|---|---|")
-    print(row("hangover", [e.told - e.end for e in final]))
+    print(row("hangover", [e.decided - e.end for e in final]))
     print(row("models, for one answer", [e.processing for e in final]))
     print(row("end of sound to final answer", [e.latency for e in final]))
     print(row("models, for a provisional answer", [e.processing for e in provisional]))

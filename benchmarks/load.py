@@ -249,7 +249,7 @@ def crowd(
         thread.join()
     found.wall = time.perf_counter() - began
     found.files_most = max(found.files_most, n_files(uploads))
-    medians = [statistics.median(own) for own in waited if own]
+    medians = [statistics.median(waits) for waits in waited if waits]
     found.fastest_client, found.slowest_client = min(medians), max(medians)
     with ThreadPoolExecutor(found.clients) as pool:
         list(pool.map(lambda client: client.close(), clients))

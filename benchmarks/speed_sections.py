@@ -159,18 +159,18 @@ def batch(args, threads: int) -> list[Row]:
 
 def tuning(args, threads: int) -> list[Row]:
     lm = contenders.ours("hubert-mini", 1, torch.float32, args.device).lm
-    n, places = 32, 60
+    n, positions = 32, 60
     fast = contenders.fast_copy(lm).dtype  # bfloat16 where the processor multiplies it fast
-    works = {"ours": contenders.prompt_tuning(lm, n, places)}
-    works["full fine-tuning"] = contenders.full_fine_tuning(lm, n, places, fast)
-    works["full fine-tuning, float32"] = contenders.full_fine_tuning(lm, n, places, torch.float32)
+    works = {"ours": contenders.prompt_tuning(lm, n, positions)}
+    works["full fine-tuning"] = contenders.full_fine_tuning(lm, n, positions, fast)
+    works["full fine-tuning, float32"] = contenders.full_fine_tuning(lm, n, positions, torch.float32)
     row: Row = {"dtype": str(fast).removeprefix("torch."), "threads": threads}
     try:
         peft = contenders.peft_model(lm, torch.float32)
-        works["peft prefix tuning, float32"] = contenders.causal_step(peft, lm, n, places)
-        tokens = contenders.to_batch(lm, contenders.train_batch(n, places)[0]).tokens
+        works["peft prefix tuning, float32"] = contenders.causal_step(peft, lm, n, positions)
+        tokens = contenders.to_batch(lm, contenders.train_batch(n, positions)[0]).tokens
         prompted = PromptedLM(lm, [contenders.random_prompt(lm, ("yes", "no"))])
-        utterances = contenders.train_batch(n, places)[0]
+        utterances = contenders.train_batch(n, positions)[0]
 
         @torch.inference_mode()
         def forward() -> None:
@@ -182,7 +182,7 @@ def tuning(args, threads: int) -> list[Row]:
     except ImportError:
         row["peft"] = "not installed"
     found = interleaved(works, args.repeats, args.device)
-    return [row | {f"{name}, tokens/s": n * (places + 2) / s for name, s in found.items()}]
+    return [row | {f"{name}, tokens/s": n * (positions + 2) / s for name, s in found.items()}]
 
 
 def label(args, threads: int) -> list[Row]:

@@ -174,7 +174,7 @@ class Backbone:
             return self._encoder
 
     @property
-    def hears_melody(self) -> bool:
+    def needs_f0(self) -> bool:
         """Whether the unit LM is a prosody LM, which needs the F0 of a recording beside its units."""
         return self.has_lm and isinstance(self.lm_config, ProsodyLMConfig)
 
@@ -200,13 +200,13 @@ class Backbone:
         return [replace(u, starts=u.starts + first) for u, first in zip(found, firsts, strict=True)]
 
     @memory_guard()
-    def listen(self, waveforms: Sequence[np.ndarray], heard: list[Units] | None = None) -> list[Units]:
-        """float32 [T] at 16 kHz each -> Units as above, with their melody where the unit LM hears it.
+    def listen(self, waveforms: Sequence[np.ndarray], known: list[Units] | None = None) -> list[Units]:
+        """float32 [T] at 16 kHz each -> Units as above, with their melody where the unit LM takes it.
 
-        heard: their units, where a backbone that shares the encoder has made them already.
+        known: their units, where a backbone that shares the encoder has made them already.
         """
-        found = self.units(waveforms) if heard is None else heard
-        if not self.hears_melody:
+        found = self.units(waveforms) if known is None else known
+        if not self.needs_f0:
             return found
         from speechprompt.models.pitch import with_f0
 

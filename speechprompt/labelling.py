@@ -27,7 +27,7 @@ from speechprompt.decoding.fits import Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import time_limit
-from speechprompt.pipeline import check_heard, judges_of
+from speechprompt.pipeline import check_speech, judges_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import try_lock
 
@@ -132,7 +132,7 @@ def answer(
 ) -> list[Row]:
     """A row for every clip; what could not be decoded, or holds nothing, gets the reason and no labels."""
     rows: list[Row] = []
-    heard: list[tuple[int, np.ndarray]] = []
+    waveforms: list[tuple[int, np.ndarray]] = []
     for clip_id, waveform in chunk:
         row: Row = [clip_id, None, None, *[None] * (len(COLUMNS) * len(prompted.prompts))]
         if isinstance(waveform, str):
@@ -140,18 +140,18 @@ def answer(
         else:
             row[1] = round(len(waveform) / SAMPLE_RATE, 4)
             try:
-                check_heard(waveform, prompted.prompts)
-                heard.append((len(rows), waveform))
+                check_speech(waveform, prompted.prompts)
+                waveforms.append((len(rows), waveform))
             except SpeechPromptError as error:
                 row[2] = str(error)
         rows.append(row)
-    if heard:
-        with time_limit(machine.REQUEST_SECONDS * len(heard)):
-            units = backbone.listen([waveform for _, waveform in heard])
+    if waveforms:
+        with time_limit(machine.REQUEST_SECONDS * len(waveforms)):
+            units = backbone.listen([waveform for _, waveform in waveforms])
             answers = prompted.judged(units)
-        for (at, _), of_clip in zip(heard, answers, strict=True):
-            said = zip(prompted.prompts, of_clip, strict=True)
-            rows[at][3:] = [x for p, (raw, evidence) in said for x in cells(p, raw, evidence)]
+        for (at, _), of_clip in zip(waveforms, answers, strict=True):
+            pairs = zip(prompted.prompts, of_clip, strict=True)
+            rows[at][3:] = [x for p, (raw, evidence) in pairs for x in cells(p, raw, evidence)]
     return rows
 
 

@@ -38,15 +38,15 @@ class Event:
     """Something that happened; all times in seconds of the stream.
 
     kind "begin": speech began at `start`. "label": what the speech from `start` to `end` is; provisional
-    until `final`. "end": the speech that ended at `end` is over, answered or not. told: when that was
-    decided, so `told - end` of a final label is the hangover. processing: seconds that the models took;
+    until `final`. "end": the speech that ended at `end` is over, answered or not. decided: when that was
+    decided, so `decided - end` of a final label is the hangover. processing: seconds that the models took;
     ahead: seconds of sound that came in meanwhile, since a final answer is made while the hangover lasts.
     """
 
     kind: Literal["begin", "label", "end"]
     start: float
     end: float
-    told: float
+    decided: float
     label: str = ""
     score: float = 0.0
     final: bool = False
@@ -56,7 +56,7 @@ class Event:
     @property
     def latency(self) -> float:
         """Seconds from the end of the sound to the answer, where sound comes in as it is made."""
-        return self.told - self.end + max(0.0, self.processing - self.ahead)
+        return self.decided - self.end + max(0.0, self.processing - self.ahead)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +148,13 @@ class Listener:
             raise SpeechPromptError(
                 f"The sampling rate changed from {self._resampler.rate} to {rate} Hz: stop and start again."
             )
-        return list(self._hear(self._resampler.feed(sound), provisional))
+        return list(self._process(self._resampler.feed(sound), provisional))
 
     def finish(self) -> list[Event]:
         """The stream is over: answers the speech that was not."""
         events: list[Event] = []
         if self._resampler is not None:
-            events += self._hear(self._resampler.finish(), False)
+            events += self._process(self._resampler.finish(), False)
         if self._detector.speaking:
             self._detector.speaking = False
             events += self._close()
@@ -162,7 +162,7 @@ class Listener:
 
     # From samples to events
 
-    def _hear(self, waveform: np.ndarray, provisional: bool) -> Iterator[Event]:
+    def _process(self, waveform: np.ndarray, provisional: bool) -> Iterator[Event]:
         for at in range(0, len(waveform), STEP):
             self._ring.write(waveform[at : at + STEP])
             first = self._detector.frame + 1

@@ -58,9 +58,9 @@ def memory_guard() -> Iterator[None]:
         name, text = type(error).__name__, str(error)
         if name not in ("MemoryError", "OutOfMemoryError") and not any(known in text for known in NO_MEMORY):
             raise
-        where = "graphics card" if name == "OutOfMemoryError" else "machine"
+        hardware = "graphics card" if name == "OutOfMemoryError" else "machine"
         raise SpeechPromptError(
-            f"The {where} has no memory left for this: try again in a moment, or with less at a time."
+            f"The {hardware} has no memory left for this: try again in a moment, or with less at a time."
         ) from error
 
 

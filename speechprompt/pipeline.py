@@ -112,7 +112,7 @@ class SpeechPrompt:
         task is unknown.
         """
         prompted, chosen = self._choose(tasks)
-        return self._answer_recordings([load_heard(audio, chosen)], prompted, chosen)[0]
+        return self._answer_recordings([load_speech(audio, chosen)], prompted, chosen)[0]
 
     def classify_many(
         self, recordings: Iterable[audio_input.AudioInput], tasks: Sequence[str] | None = None
@@ -207,10 +207,10 @@ def judges_of(backbone: Backbone) -> Judges:
     return Judges.of(backbone.sound_prompts((VOICE, LANGUAGE)))
 
 
-def load_heard(audio: audio_input.AudioInput, prompts: Sequence[Prompt]) -> np.ndarray:
+def load_speech(audio: audio_input.AudioInput, prompts: Sequence[Prompt]) -> np.ndarray:
     """The waveform of a recording; SpeechPromptError when a prompt has no answer because nothing was recorded."""
     waveform = audio_input.load(audio)
-    check_heard(waveform, prompts)
+    check_speech(waveform, prompts)
     return waveform
 
 
@@ -221,7 +221,7 @@ def batches(
     batch: list[np.ndarray] = []
     for number, audio in enumerate(recordings, 1):
         try:
-            batch.append(load_heard(audio, prompts))
+            batch.append(load_speech(audio, prompts))
         except SpeechPromptError as error:
             if batch:
                 yield batch
@@ -239,7 +239,7 @@ def without_answer(waveform: np.ndarray, prompts: Sequence[Prompt]) -> dict[int,
 
     A prompt with a label for silence has one. So has one about any sound, unless nothing was recorded at all.
     """
-    if not silence.nobody_speaks(waveform):
+    if not silence.has_no_speech(waveform):
         return {}
     nothing = silence.is_silent(waveform)
     fact = "Nothing was recorded" if nothing else "The recording holds no speech"
@@ -250,7 +250,7 @@ def without_answer(waveform: np.ndarray, prompts: Sequence[Prompt]) -> dict[int,
     }
 
 
-def check_heard(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
+def check_speech(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
     """Raise SpeechPromptError when nobody speaks in the recording and a prompt has no answer for that."""
     for sentence in without_answer(waveform, prompts).values():
         raise SpeechPromptError(sentence)

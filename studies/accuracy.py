@@ -72,8 +72,8 @@ class Row:
     def cells(self) -> list[str]:
         size = "–" if self.parameters is None else f"{self.parameters:,}"
         if self.note:
-            said = " ".join(self.note.split()).replace("|", "\\|")
-            return [f"`{self.task}`", self.backbone, "–", f"not measured: {said}", "–", "–", "–", size]
+            reason = " ".join(self.note.split()).replace("|", "\\|")
+            return [f"`{self.task}`", self.backbone, "–", f"not measured: {reason}", "–", "–", "–", size]
         found = self.figures
         low, high = (f"{100 * end:.1f}" for end in found["interval95"])
         also = [f"{slot} {percent(share)}" for slot, share in found.get("slot_accuracy", {}).items()]
@@ -107,19 +107,19 @@ def of_split(examples: Sequence[Example], split: str) -> tuple[str, list[Example
     raise SpeechPromptError(f"There is no split {split!r} and no valid split, but {there}.")
 
 
-def heard_once(
-    backbone: Backbone, examples: Sequence[Example], heard: dict[bytes, Units], pauses: float = 0.0
+def units_once(
+    backbone: Backbone, examples: Sequence[Example], cached: dict[bytes, Units], pauses: float = 0.0
 ) -> list[Units]:
-    """Units of the examples; recordings that are not in `heard` yet are added to it. pauses: see the head."""
+    """Units of the examples; recordings that are not in `cached` yet are added to it. pauses: see the head."""
     if not all(isinstance(example.audio, bytes) for example in examples):
         if pauses and all(example.units is not None for example in examples):
             raise SpeechPromptError("the data has units and no recordings, which could have pauses")
         return to_units(backbone, examples)  # units already, or an error that names what is wrong
-    fresh = {e.audio: e for e in examples if e.audio is not None and e.audio not in heard}
+    fresh = {e.audio: e for e in examples if e.audio is not None and e.audio not in cached}
     if fresh:
         units = to_units(backbone, list(fresh.values()), recording=in_a_room(pauses))
-        heard.update(zip(fresh, units, strict=True))
-    return [heard[example.audio] for example in examples if example.audio is not None]
+        cached.update(zip(fresh, units, strict=True))
+    return [cached[example.audio] for example in examples if example.audio is not None]
 
 
 def in_a_room(pauses: float) -> Recording:
@@ -138,7 +138,7 @@ def measured(
     prompt: Prompt,
     folder: Path,
     split: str,
-    heard: dict[bytes, Units],
+    cached: dict[bytes, Units],
     pauses: float,
 ) -> Row:
     row = Row(prompt.task, backbone.name, prompt.n_parameters)
@@ -146,7 +146,7 @@ def measured(
         files = data_files(folder, prompt.task, backbone.has_encoder)
         row.split, examples = of_split(dataset.read(files, rule_of(prompt.task, prompt.label_rule)), split)
         check_answers(prompt, examples)  # before minutes of listening
-        row.figures = evaluate(backbone, prompt, examples, heard_once(backbone, examples, heard, pauses))
+        row.figures = evaluate(backbone, prompt, examples, units_once(backbone, examples, cached, pauses))
     except SpeechPromptError as error:
         row.note = str(error)
     return row
@@ -163,12 +163,12 @@ def rows_of(
     if unknown := sorted(set(tasks) - {p.task for _, p in chosen} - {task for _, task, _ in refused}):
         raise SpeechPromptError(f"No backbone asked about has a prompt for the task {unknown[0]!r}.")
     rows = [Row(task, backbone, note=why) for backbone, task, why in refused]
-    heard: dict[str, dict[bytes, Units]] = {}
+    cached: dict[str, dict[bytes, Units]] = {}
     with tqdm(chosen, desc="prompts", unit="prompt") as progress:
         for backbone, prompt in progress:
             progress.set_postfix_str(f"{backbone.name}, {prompt.task}")
-            heard.setdefault(backbone.name, {})
-            rows.append(measured(backbone, prompt, folder, split, heard[backbone.name], pauses))
+            cached.setdefault(backbone.name, {})
+            rows.append(measured(backbone, prompt, folder, split, cached[backbone.name], pauses))
     order = list(TASKS)
     return sorted(rows, key=lambda row: order.index(row.task) if row.task in order else len(order))
 

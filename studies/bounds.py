@@ -45,7 +45,7 @@ from speechprompt.prompts.card import percent
 from speechprompt.tasks import TASKS, rule_of
 from speechprompt.tuning.recipe import labels_in_order, simulation_for
 from speechprompt.units import Units
-from studies.accuracy import data_files, heard_once, of_split
+from studies.accuracy import data_files, of_split, units_once
 from studies.classifiers import N_MELS, MelClassifier, UnitClassifier, answered, trained
 
 
@@ -139,13 +139,13 @@ def bounds(
         )
     ]
 
-    heard: dict[bytes, Units] = {}  # an extra file may be given more than once
-    asked = heard_once(backbone, held_out, heard)
+    cached: dict[bytes, Units] = {}  # an extra file may be given more than once
+    asked = units_once(backbone, held_out, cached)
     if copies:
         known = to_units(backbone, train, copies, simulation_for(TASKS[task], seed, 0.0).recording)
         truth *= len(known) // len(train)  # units that the data has itself are never simulated
     else:
-        known = heard_once(backbone, train, heard)
+        known = units_once(backbone, train, cached)
     if any(example.audio is None for example in (*train, *held_out)):
         rows.append(Bound("log-mel classifier", remark="the data has units and no recordings"))
     elif copies:

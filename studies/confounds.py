@@ -181,11 +181,11 @@ def balanced_accuracy(truth: Tensor, found: Tensor, n_labels: int) -> tuple[floa
     """Mean of the labels' recalls, and half the width of its 95 % interval (clips taken as independent)."""
     recalls, variance = [], 0.0
     for label in range(n_labels):
-        own = found[truth == label] == label
-        recalls.append(own.float().mean().item())
+        of_label = found[truth == label] == label
+        recalls.append(of_label.float().mean().item())
         # Two successes and two failures more, so that a recall of 0 or 1 does not count as certain.
-        p = (own.sum().item() + 2) / (len(own) + 4)
-        variance += p * (1 - p) / (len(own) + 4)
+        p = (of_label.sum().item() + 2) / (len(of_label) + 4)
+        variance += p * (1 - p) / (len(of_label) + 4)
     return sum(recalls) / n_labels, 1.96 * math.sqrt(variance) / n_labels
 
 
@@ -201,13 +201,13 @@ def ask_classifier(
     draws = 1 if treatment is as_it_is else DRAWS
     data = []
     for part, clips in enumerate((train, held_out)):
-        heard = [
+        waveforms = [
             treatment(clip, np.random.default_rng([seed, part, draw, i]))
             for draw in range(draws)
             for i, clip in enumerate(clips)
         ]
         truth = torch.tensor([labels.index(clip.label) for clip in clips] * draws)
-        data.append((features(backbone, heard), truth))
+        data.append((features(backbone, waveforms), truth))
     (x, y), (z, truth) = data
     answer = fit(x, y, len(labels))
     found, half = balanced_accuracy(truth, answer(z), len(labels))
@@ -221,11 +221,11 @@ def ask_prompt(
 ) -> dict[str, Any]:
     """What a prompt answers to untreated silence: balanced recall, and how often it gives each label."""
     utterances = backbone.listen([as_it_is(clip, np.random.default_rng(0)) for clip in clips])
-    said = [prompt.labels[raw.labels[0]] for raw in stream(backbone.lm, prompt, utterances)]
+    answers = [prompt.labels[raw.labels[0]] for raw in stream(backbone.lm, prompt, utterances)]
     truth = torch.tensor([labels.index(clip.label) for clip in clips])
-    found = torch.tensor([labels.index(label) if label in labels else -1 for label in said])
+    found = torch.tensor([labels.index(label) if label in labels else -1 for label in answers])
     recall, half = balanced_accuracy(truth, found, len(labels))
-    answered = {label: said.count(label) / len(said) for label in prompt.labels}
+    answered = {label: answers.count(label) / len(answers) for label in prompt.labels}
     return {"balanced_accuracy": recall, "half_width95": half, "answered": answered}
 
 
@@ -233,9 +233,9 @@ def measure(
     backbone: Backbone, task: Task, folder: Path, n_train: int, n_test: int, seed: int
 ) -> dict[str, Any]:
     """All figures of one task."""
-    own_train, own_held_out = read_split(folder, task)
-    train = with_silence(own_train, n_train, seed)
-    held_out = with_silence(own_held_out, n_test, seed + 1)
+    task_train, task_held_out = read_split(folder, task)
+    train = with_silence(task_train, n_train, seed)
+    held_out = with_silence(task_held_out, n_test, seed + 1)
     named = task.form.labels
     counts = {label: sum(clip.label == label for clip in held_out) for label in named}
     labels = [label for label in named if counts[label] >= FEWEST]

@@ -153,12 +153,12 @@ def run(args: argparse.Namespace) -> None:
     for m in methods:
         spread = statistics.stdev(m.accuracy) if len(m.accuracy) > 1 else 0.0
         estimate = statistics.mean(m.estimate)
-        own = "–" if estimate != estimate else f"{100 * estimate:.1f} %"
+        estimated = "–" if estimate != estimate else f"{100 * estimate:.1f} %"
         accuracy = f"{100 * statistics.mean(m.accuracy):.1f} ± {100 * spread:.1f} %"
         flagged_shares = [
             f"{100 * statistics.mean(shares):.1f} %" for shares in (m.right_flagged, m.others_flagged)
         ]
-        cells = (m.name, accuracy, own, *flagged_shares, f"{statistics.median(m.seconds):.1f}")
+        cells = (m.name, accuracy, estimated, *flagged_shares, f"{statistics.median(m.seconds):.1f}")
         print(f"| {' | '.join(cells)} |")
 
 

@@ -32,7 +32,7 @@ from speechprompt.prompts.card import percent
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.tasks import rule_of
 from speechprompt.units import Units
-from studies.accuracy import data_files, heard_once, of_split
+from studies.accuracy import data_files, of_split, units_once
 
 HEAD = ("task", "backbone", "n", "frames changed", "answers changed", "right in float32", "right in {dtype}")
 INTRODUCTION = """# What 16 bits change
@@ -74,12 +74,14 @@ def evenly(examples: Sequence[Example], most: int) -> list[Example]:
 
 def frames_changed(plain: Sequence[Units], other: Sequence[Units]) -> float:
     """Share of frames whose unit is another."""
-    before, after = (np.concatenate([np.repeat(u.ids, u.lengths) for u in heard]) for heard in (plain, other))
+    before, after = (
+        np.concatenate([np.repeat(u.ids, u.lengths) for u in cached]) for cached in (plain, other)
+    )
     return float((before != after).mean())
 
 
 def measured(
-    pair: Sequence[Backbone], heard: Sequence[dict[bytes, Units]], task: str, folder: Path, most: int
+    pair: Sequence[Backbone], cached: Sequence[dict[bytes, Units]], task: str, folder: Path, most: int
 ) -> Row:
     """pair: a backbone in float32 and in the other dtype. heard: what each has heard so far; it grows."""
     plain = pair[0]
@@ -91,13 +93,13 @@ def measured(
     examples = evenly(found, most)
     check_answers(prompt, examples)
     truth = [tuple(example.labels) for example in examples]
-    units = [heard_once(backbone, examples, own) for backbone, own in zip(pair, heard, strict=True)]
-    said = [
-        [labels for labels, _ in answers_to(backbone, prompt, own)]
-        for backbone, own in zip(pair, units, strict=True)
+    units = [units_once(backbone, examples, cache) for backbone, cache in zip(pair, cached, strict=True)]
+    labels = [
+        [labels for labels, _ in answers_to(backbone, prompt, cache)]
+        for backbone, cache in zip(pair, units, strict=True)
     ]
-    changed = np.mean([a != b for a, b in zip(*said, strict=True)])
-    right = [float(np.mean([a == b for a, b in zip(own, truth, strict=True)])) for own in said]
+    changed = np.mean([a != b for a, b in zip(*labels, strict=True)])
+    right = [float(np.mean([a == b for a, b in zip(cache, truth, strict=True)])) for cache in labels]
     given = examples[0].audio is None
     frames = None if given else frames_changed(*units)
     return Row(task, plain.name, len(examples), frames, float(changed), (right[0], right[1]))
@@ -136,8 +138,10 @@ def run(args: argparse.Namespace) -> None:
         (Backbone.load(name, device), Backbone.load(name, device, getattr(torch, args.dtype)))
         for name in args.backbone or list_backbones()
     ]
-    heard: list[tuple[dict[bytes, Units], dict[bytes, Units]]] = [({}, {}) for _ in pairs]
-    work = [(pair, own, task) for pair, own in zip(pairs, heard, strict=True) for task in pair[0].prompts]
+    cached: list[tuple[dict[bytes, Units], dict[bytes, Units]]] = [({}, {}) for _ in pairs]
+    work = [
+        (pair, cache, task) for pair, cache in zip(pairs, cached, strict=True) for task in pair[0].prompts
+    ]
     if not work:
         raise SpeechPromptError("None of these backbones has a prompt here.")
     rows = [measured(*item, args.folder, args.most) for item in tqdm(work, desc="prompts")]

@@ -64,9 +64,9 @@ def test_facts_models_and_prompts(root):
 
 def test_the_kind_of_lm_is_read_once_not_for_every_recording(root):
     backbone = Backbone.load("tiny")
-    assert not backbone.hears_melody
+    assert not backbone.needs_f0
     (root / "backbones" / "tiny" / "unit_lm" / "config.json").unlink()
-    assert len(backbone.listen([make_waveform()])[0]) > 5 and not backbone.hears_melody
+    assert len(backbone.listen([make_waveform()])[0]) > 5 and not backbone.needs_f0
 
 
 def test_a_backbone_without_encoder_still_has_its_lm(root):

@@ -134,8 +134,8 @@ def test_a_word_is_spelled(sp: SpeechPrompt, word: str) -> None:
 
 def test_an_order_fills_its_slots_one_after_the_other(sp: SpeechPrompt) -> None:
     (answer,) = sp.classify(EXAMPLES / "coffee_order.flac", ["coffee_orders"])
-    said = {"numberOfShots": "single shot", "coffeeDrink": "drip coffee", "milkAmount": "milk"}
-    assert answer.slots == said
+    slots = {"numberOfShots": "single shot", "coffeeDrink": "drip coffee", "milkAmount": "milk"}
+    assert answer.slots == slots
     assert [step.label for step in answer.steps][-1] is None and len(answer.steps) == 4
 
 

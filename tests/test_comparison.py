@@ -122,10 +122,10 @@ def test_a_real_clip_is_heard_once_for_the_units_and_for_their_melody() -> None:
     desk = Desk("mini", EXAMPLES, "cpu")
     waveform = audio.load(EXAMPLES / "yes.flac")
     rows = compare(waveform, pairs(desk, "mini", "mini-prosody"))
-    said = {(row.backbone.name, row.prompt.task): row.answer for row in rows}
-    assert (keyword := said["mini", "keyword_spotting"]) and keyword.label == "yes"
-    assert {name for name, _ in said} == {"mini", "mini-prosody"}
-    for (name, task), answer in said.items():
+    answers = {(row.backbone.name, row.prompt.task): row.answer for row in rows}
+    assert (keyword := answers["mini", "keyword_spotting"]) and keyword.label == "yes"
+    assert {name for name, _ in answers} == {"mini", "mini-prosody"}
+    for (name, task), answer in answers.items():
         (alone,) = desk.pipeline(name).classify((audio.SAMPLE_RATE, waveform), [task])
         assert answer and answer.label == alone.label and answer.score == pytest.approx(alone.score, abs=1e-4)
         assert (answer.units.log_f0 is None) == (name == "mini")
@@ -147,9 +147,9 @@ def test_prompts_that_the_desk_does_not_know_can_be_compared_with_those_it_knows
 
 def test_silence_and_a_deaf_backbone_take_nothing_from_the_others(desk: Desk) -> None:
     rows = compare(np.zeros(16_000, np.float32), pairs(desk, "tiny", "deaf"))
-    said = {(row.backbone.name, row.prompt.task): row for row in rows}
-    assert said["tiny", "fruit"].answer and not said["tiny", "fruit"].error
-    assert said["tiny", "colours"].error == said["tiny", "steps"].error == NO_SILENCE
+    answers = {(row.backbone.name, row.prompt.task): row for row in rows}
+    assert answers["tiny", "fruit"].answer and not answers["tiny", "fruit"].error
+    assert answers["tiny", "colours"].error == answers["tiny", "steps"].error == NO_SILENCE
     rows = compare(tiny.make_waveform(), pairs(desk, "deaf", "tiny"))
     assert ["hubert-base" in row.error for row in rows] == [True, True, False, False, False]
     assert [row.answer is None for row in rows] == [True, True, False, False, False]

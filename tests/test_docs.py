@@ -80,10 +80,10 @@ def test_benchmarks_studies_and_tools_start_as_modules() -> None:
         for program in programs
     ]
     for program, process in zip(programs, started, strict=True):
-        said = process.communicate()[0].decode()
-        assert "usage" in said, program
+        output = process.communicate()[0].decode()
+        assert "usage" in output, program
         if program.parts[0] != "tools":
-            assert re.search("seconds|minute|hour", said), f"{program}: how long does it take?"
+            assert re.search("seconds|minute|hour", output), f"{program}: how long does it take?"
 
 
 def interval(low: float, high: float) -> str:

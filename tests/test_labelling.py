@@ -192,7 +192,7 @@ def test_a_file_that_ends_its_worker_is_named_and_the_others_are_decoded():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"out": "labels.xlsx"}, "must end in .parquet, .csv, .jsonl"),
         ({"out": "nowhere/labels.csv"}, "does not exist"),
@@ -204,12 +204,12 @@ def test_a_file_that_ends_its_worker_is_named_and_the_others_are_decoded():
         ({"workers": -1}, "workers must be 0 or more"),
     ],
 )
-def test_what_cannot_be_done_is_said_first(backbone, folder, tmp_path, change, said):
+def test_what_cannot_be_done_is_said_first(backbone, folder, tmp_path, change, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.parquet").write_text("this is text")
     pq.write_table(pa.table({"audio": ["a path"]}), tmp_path / "texts.parquet")
     facts = {"source": folder, "out": "labels.csv", "tasks": ["fruit"], "workers": 0} | change
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         label(
             Backbone.load(backbone),
             facts["tasks"],

@@ -33,7 +33,7 @@ def test_functions_of_tasks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "rule", "said"),
+    ("row", "rule", "message"),
     [
         ({"x": [4]}, named("x", ["a", "b"]), "lists of ids below 2"),
         ({"x": 1}, named("x", ["a", "b"]), "lists of ids"),
@@ -47,8 +47,8 @@ def test_functions_of_tasks() -> None:
         ({"x": "a"}, {"slots": ["x", "y"]}, "no column 'y' or an empty value"),
     ],
 )
-def test_rows_that_do_not_fit_are_named(row, rule, said) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_rows_that_do_not_fit_are_named(row, rule, message) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         labels_of(row, rule)
 
 

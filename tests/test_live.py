@@ -89,7 +89,9 @@ def play(
 
 
 def facts(events: list[Event]) -> list[tuple]:
-    return [(e.kind, round(e.start, 2), round(e.end, 2), round(e.told, 2), e.label, e.final) for e in events]
+    return [
+        (e.kind, round(e.start, 2), round(e.end, 2), round(e.decided, 2), e.label, e.final) for e in events
+    ]
 
 
 # Resampling
@@ -197,10 +199,10 @@ def test_words_in_a_row_are_answered_once_each_in_order_and_in_time(
     assert [e.kind for e in events if e.kind != "label"] == ["begin", "end"] * len(names)
     for event, (first, last) in zip(final, spans, strict=True):
         assert event.start == pytest.approx(first, abs=0.12)
-        assert event.told - last <= 0.3
-        assert event.told - event.end <= 0.205  # the hangover
+        assert event.decided - last <= 0.3
+        assert event.decided - event.end <= 0.205  # the hangover
         assert event.score > 0.5 and event.processing > 0
-        assert event.latency >= event.told - event.end
+        assert event.latency >= event.decided - event.end
 
 
 def test_an_answer_that_is_made_ahead_costs_only_what_is_left_of_it() -> None:
@@ -217,7 +219,7 @@ def test_a_word_is_answered_while_it_is_spoken_and_its_final_answer_is_that_of_t
     kinds = [(e.kind, e.final) for e in events]
     assert kinds[0] == ("begin", False) and kinds[-2:] == [("label", True), ("end", False)]
     interim = [e for e in events if e.kind == "label" and not e.final]
-    assert interim and interim[0].told < last
+    assert interim and interim[0].decided < last
     without = play(Listener(mini, "keyword_spotting"), sound, provisional=False)
     assert facts(without) == [f for f in facts(events) if f[0] != "label" or f[-1]]
 
@@ -393,7 +395,7 @@ def seats(desk: Desk) -> LiveDesk:
     return LiveDesk(desk, Clock())
 
 
-def told(microphone: Any) -> dict[str, Any]:
+def state_of(microphone: Any) -> dict[str, Any]:
     """The reply that the microphone gets."""
     return microphone.props["reply"]
 
@@ -408,51 +410,53 @@ def sent(kind: str, sound: np.ndarray | None = None, rate: int = RATE, sequence:
 
 
 def test_the_desk_answers_chunks_and_gives_the_seat_back(seats: LiveDesk) -> None:
-    microphone, panel, token = seats.hear(None, "colours", "tiny", sent("start"))
-    assert told(microphone) == {"sequence": 7, "state": "listening", "message": ""}
+    microphone, panel, token = seats.receive(None, "colours", "tiny", sent("start"))
+    assert state_of(microphone) == {"sequence": 7, "state": "listening", "message": ""}
     assert "What you say appears here" in panel.value and token
     sound, _ = in_a_row(["yes"])
-    states, said = [], []
+    states, message = [], []
     for at in range(0, len(sound), 1600):
-        microphone, panel, token = seats.hear(token, "colours", "tiny", sent("sound", sound[at : at + 1600]))
-        states.append(told(microphone)["state"])
-        said.append(panel.props.get("summary", ""))
+        microphone, panel, token = seats.receive(
+            token, "colours", "tiny", sent("sound", sound[at : at + 1600])
+        )
+        states.append(state_of(microphone)["state"])
+        message.append(panel.props.get("summary", ""))
     assert "hearing" in states and states[-1] == "listening"
     label = seats.seat(token).answers[0].label
-    assert [text.split(",")[0] for text in said if text] == [label]
+    assert [text.split(",")[0] for text in message if text] == [label]
     assert panel.value.count("<li>") == 1 and label in panel.value
-    microphone, panel, token = seats.hear(token, "colours", "tiny", sent("stop"))
-    assert told(microphone)["state"] == "off" and told(microphone)["message"] == "" and token is None
+    microphone, panel, token = seats.receive(token, "colours", "tiny", sent("stop"))
+    assert state_of(microphone)["state"] == "off" and state_of(microphone)["message"] == "" and token is None
     assert label in panel.value and not seats._seats
 
 
 def test_the_desk_asks_another_task_from_one_chunk_to_the_next(seats: LiveDesk) -> None:
-    _, _, token = seats.hear(None, "colours", "tiny", sent("start"))
+    _, _, token = seats.receive(None, "colours", "tiny", sent("start"))
     sound, _ = in_a_row(["yes"])
     for task in ("fruit", "colours"):
-        _, _, token = seats.hear(token, task, "tiny", sent("sound", sound))
+        _, _, token = seats.receive(token, task, "tiny", sent("sound", sound))
         assert seats.seat(token).answers[0].label in seats.desk.pipeline("tiny").prompts[task].labels
     for task, backbone in (("none", "tiny"), ("colours", "mini"), ("colours", "maxi")):  # not yet in step
-        microphone, _, token = seats.hear(token, task, backbone, sent("sound", room(0.1)))
-        assert told(microphone)["state"] == "listening" and seats.seat(token).asked == ("tiny", "colours")
-    microphone, _, token = seats.hear(token, "none", "tiny", sent("start"))
-    assert "There is no task 'none'" in told(microphone)["message"] and token is None
+        microphone, _, token = seats.receive(token, task, backbone, sent("sound", room(0.1)))
+        assert state_of(microphone)["state"] == "listening" and seats.seat(token).asked == ("tiny", "colours")
+    microphone, _, token = seats.receive(token, "none", "tiny", sent("start"))
+    assert "There is no task 'none'" in state_of(microphone)["message"] and token is None
 
 
 def test_seats_are_few_and_taken_back_from_whoever_has_gone(seats: LiveDesk) -> None:
     tokens = [seats.sit("tiny", "colours") for _ in range(MAX_SEATS)]
-    microphone, _, token = seats.hear(None, "colours", "tiny", sent("start"))
-    assert token is None and told(microphone)["state"] == "off"
-    assert told(microphone)["message"].startswith(f"{MAX_SEATS} people are listening at once")
+    microphone, _, token = seats.receive(None, "colours", "tiny", sent("start"))
+    assert token is None and state_of(microphone)["state"] == "off"
+    assert state_of(microphone)["message"].startswith(f"{MAX_SEATS} people are listening at once")
     seats.leave(tokens[0])  # as gradio does when a page is closed
     seats.leave(seats.sit("tiny", "colours"))
     seats._clock.now = 10.0  # type: ignore[attr-defined]
-    seats.hear(tokens[1], "colours", "tiny", sent("sound", room(0.1)))
+    seats.receive(tokens[1], "colours", "tiny", sent("sound", room(0.1)))
     seats._clock.now = 20.0  # type: ignore[attr-defined]
     token = seats.sit("tiny", "colours")
     assert set(seats._seats) == {tokens[1], token}
-    microphone, _, token = seats.hear(tokens[2], "colours", "tiny", sent("sound", room(0.1)))
-    assert token is None and "start again" in told(microphone)["message"]
+    microphone, _, token = seats.receive(tokens[2], "colours", "tiny", sent("sound", room(0.1)))
+    assert token is None and "start again" in state_of(microphone)["message"]
 
 
 def test_messages_without_sound_hold_no_seat(seats: LiveDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,16 +464,16 @@ def test_messages_without_sound_hold_no_seat(seats: LiveDesk, monkeypatch: pytes
     tokens = [seats.sit("tiny", "colours", "192.0.2.1") for _ in range(MAX_SEATS)]
     for clock.now in (5.0, 10.0, 14.0):
         for token in tokens:
-            assert seats.hear(token, "colours", "tiny", sent("sound"))[2] == token
+            assert seats.receive(token, "colours", "tiny", sent("sound"))[2] == token
     clock.now = 16.0
     new = seats.sit("tiny", "colours", "192.0.2.2")
     assert set(seats._seats) == {new}
     monkeypatch.setattr(live_desk, "LIMIT_SECONDS", 20.0)  # of time, whatever sound there was
     for clock.now in (20.0, 30.0, 35.0):
-        seats.hear(new, "colours", "tiny", sent("sound", room(0.1)))
+        seats.receive(new, "colours", "tiny", sent("sound", room(0.1)))
     clock.now = 37.0
-    microphone, _, token = seats.hear(new, "colours", "tiny", sent("sound"))
-    assert token is None and "Listening ended after" in told(microphone)["message"] and not seats._seats
+    microphone, _, token = seats.receive(new, "colours", "tiny", sent("sound"))
+    assert token is None and "Listening ended after" in state_of(microphone)["message"] and not seats._seats
 
 
 def test_an_address_with_several_seats_shares_them(seats: LiveDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -492,11 +496,13 @@ def test_starting_again_and_listening_too_long_leave_no_seat_behind(
 ) -> None:
     token = None
     for _ in range(MAX_SEATS + 2):
-        _, _, token = seats.hear(token, "colours", "tiny", sent("start"))
+        _, _, token = seats.receive(token, "colours", "tiny", sent("start"))
         assert token is not None
     monkeypatch.setattr(live_desk, "LIMIT_SECONDS", 2.0)
-    microphone, _, token = seats.hear(token, "colours", "tiny", sent("sound", room(2.5)))
-    assert told(microphone)["state"] == "off" and "Listening ended after" in told(microphone)["message"]
+    microphone, _, token = seats.receive(token, "colours", "tiny", sent("sound", room(2.5)))
+    assert (
+        state_of(microphone)["state"] == "off" and "Listening ended after" in state_of(microphone)["message"]
+    )
     assert token is None and not seats._seats
 
 
@@ -518,8 +524,8 @@ def test_starting_again_and_listening_too_long_leave_no_seat_behind(
 )
 def test_whatever_a_page_sends_is_answered_by_a_sentence_or_ignored(seats: LiveDesk, data: Any) -> None:
     token = seats.sit("tiny", "colours")
-    microphone, _, _ = seats.hear(token, "colours", "tiny", SimpleNamespace(_data=data))
-    reply = told(microphone)
+    microphone, _, _ = seats.receive(token, "colours", "tiny", SimpleNamespace(_data=data))
+    reply = state_of(microphone)
     assert reply["state"] in ("off", "listening") and type(reply["sequence"]) is int
     assert (reply["state"] == "off") == bool(reply["message"])
     assert "\n" not in reply["message"] and "went wrong on our side" not in reply["message"]
@@ -530,8 +536,8 @@ def test_an_unexpected_failure_is_one_sentence_and_frees_the_seat(
 ) -> None:
     token = seats.sit("tiny", "colours")
     monkeypatch.setattr(Listener, "feed", lambda *a: 1 / 0)
-    microphone, _, token = seats.hear(token, "colours", "tiny", sent("sound", room(0.1)))
-    assert told(microphone)["message"] == UNEXPECTED and token is None and not seats._seats
+    microphone, _, token = seats.receive(token, "colours", "tiny", sent("sound", room(0.1)))
+    assert state_of(microphone)["message"] == UNEXPECTED and token is None and not seats._seats
 
 
 def test_provisional_answers_are_left_out_by_whoever_is_behind(
@@ -542,11 +548,11 @@ def test_provisional_answers_are_left_out_by_whoever_is_behind(
         Listener, "feed", lambda self, rate, samples, provisional: (wanted.append(provisional), [])[1]
     )
     token = seats.sit("tiny", "colours")
-    seats.hear(token, "colours", "tiny", sent("sound", room(0.1)))
-    seats.hear(token, "colours", "tiny", sent("sound", room(1.0)))
+    seats.receive(token, "colours", "tiny", sent("sound", room(0.1)))
+    seats.receive(token, "colours", "tiny", sent("sound", room(1.0)))
     with seats._working:  # somebody else's sound is being heard
-        seats.hear(token, "colours", "tiny", sent("sound", room(0.1)))
-    seats.hear(token, "colours", "tiny", sent("sound", room(0.1)))
+        seats.receive(token, "colours", "tiny", sent("sound", room(0.1)))
+    seats.receive(token, "colours", "tiny", sent("sound", room(0.1)))
     assert wanted == [True, False, False, True]
 
 
@@ -555,8 +561,8 @@ def test_only_backbones_that_hear_are_offered(seats: LiveDesk) -> None:
     assert all(b.complete for b in seats.backbones.values())
     assert seats.choose_backbone("colours", "mini").value == "keyword_spotting"  # type: ignore[union-attr]
     assert seats.choose_backbone("colours", "gslm") == gr.skip()
-    microphone, _, token = seats.hear(None, "colours", "gslm", sent("start"))
-    assert token is None and "cannot listen here" in told(microphone)["message"]
+    microphone, _, token = seats.receive(None, "colours", "gslm", sent("start"))
+    assert token is None and "cannot listen here" in state_of(microphone)["message"]
 
 
 def test_the_panel_is_bounded_and_escapes() -> None:
@@ -580,7 +586,7 @@ def test_a_provisional_label_goes_when_there_was_no_answer() -> None:
 
 def test_the_live_tab_does_not_queue_behind_recordings_or_before_them(desk: Desk) -> None:
     page = build(desk)
-    (chunks,) = (fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "hear")
+    (chunks,) = (fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "receive")
     others = {fn.concurrency_id for fn in page.fns.values() if fn is not chunks}
     assert chunks.concurrency_id == "live" and chunks.concurrency_limit == 2 and "live" not in others
     page.close()

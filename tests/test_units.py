@@ -61,7 +61,7 @@ def test_tokens_leave_room_for_the_specials() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "said"),
+    ("ids", "message"),
     [
         ([], "empty"),
         ([1, 20], "Unit 20 does not exist"),
@@ -74,8 +74,8 @@ def test_tokens_leave_room_for_the_specials() -> None:
         ([True, False], "whole numbers"),
     ],
 )
-def test_bad_ids(ids: object, said: str) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_bad_ids(ids: object, message: str) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         check_unit_ids(ids, 20)
 
 

@@ -54,7 +54,7 @@ def make_prompt(
     sha256: str = NO_SHA256,
     lm: UnitLM | None = None,
     seed: int = 0,
-    own_embeddings: bool = False,
+    with_label_embeddings: bool = False,
     **facts: Any,
 ) -> Prompt:
     """A random prompt that fits make_lm() (or the given lm); `facts` are further fields of Prompt or of its form."""
@@ -71,7 +71,7 @@ def make_prompt(
         tensors |= {"key_prompts": random(n_layers, length, d), "value_prompts": random(n_layers, length, d)}
     else:
         tensors["input_prompts"] = random(length, d)
-    if own_embeddings:
+    if with_label_embeddings:
         tensors["label_embeddings"] = random(len(labels), d) * 0.3
     if verbalizer == "learned":
         tensors["verbalizer_weight"] = random(len(labels) + UNIT_OFFSET, vocab_size) * 0.1

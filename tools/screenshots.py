@@ -23,9 +23,9 @@ from tests.browser.conftest import (
     ROOT,
     launch,
     open_page,
-    said_in_a_row,
     takes,
     wait_for_page,
+    words_in_a_row,
 )
 from tests.browser.test_teach import add_label, give
 
@@ -104,7 +104,7 @@ def main() -> None:
                     page.screenshot(path=images / f"{name}.png", full_page=False)
                     page.context.close()
                 for tab, use in TABS.items():
-                    microphone = said_in_a_row(WORDS, Path(folder) / "words.wav")
+                    microphone = words_in_a_row(WORDS, Path(folder) / "words.wav")
                     running = launch(playwright, "--hide-scrollbars", microphone)
                     page = open_page(running, address, DESKTOP)
                     page.get_by_role("tab", name=tab).click()

@@ -162,11 +162,11 @@ def controlled(waveform: np.ndarray, rng: np.random.Generator, close: float = 0.
     some corpora cut theirs and as the stretches of a long recording come; these may be as short as a word.
     """
     waveform, start, end = placed(waveform, rng)
-    heard = disguised(waveform, start, end, rng)
+    sound = disguised(waveform, start, end, rng)
     if close and rng.random() < close:
         margin = int(SAMPLE_RATE * rng.uniform(0, CLOSE_SECONDS))
-        heard = heard[max(0, start - margin) : end + margin]
-    return heard
+        sound = sound[max(0, start - margin) : end + margin]
+    return sound
 
 
 def placed(waveform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
@@ -194,10 +194,10 @@ def disguised(waveform: np.ndarray, start: int, end: int, rng: np.random.Generat
     Half of the clips lose what is above a telephone's band. Steady noise covers what is left of the old
     one, CONTROLLED_SNR_DB below the speech alone: there is more padding around a word than a sentence.
     """
-    heard = waveform / (np.sqrt((waveform[start:end] ** 2).mean()) + 1e-5)
-    heard = colour(heard, rng, reverb=rng.random() < 0.4, telephone=rng.random() < 0.5)
-    noise = coloured_noise(len(heard), rng)
-    speech_level = max(1e-3, np.sqrt((heard[start:end] ** 2).mean()))
-    heard = heard + noise * np.float32(speech_level * 10 ** (-rng.uniform(*CONTROLLED_SNR_DB) / 20))
-    loudness = 10 ** (rng.uniform(-35, -12) / 20) / (np.sqrt((heard**2).mean()) + 1e-9)
-    return np.clip(heard * np.float32(loudness), -1, 1)
+    sound = waveform / (np.sqrt((waveform[start:end] ** 2).mean()) + 1e-5)
+    sound = colour(sound, rng, reverb=rng.random() < 0.4, telephone=rng.random() < 0.5)
+    noise = coloured_noise(len(sound), rng)
+    speech_level = max(1e-3, np.sqrt((sound[start:end] ** 2).mean()))
+    sound = sound + noise * np.float32(speech_level * 10 ** (-rng.uniform(*CONTROLLED_SNR_DB) / 20))
+    loudness = 10 ** (rng.uniform(-35, -12) / 20) / (np.sqrt((sound**2).mean()) + 1e-9)
+    return np.clip(sound * np.float32(loudness), -1, 1)

@@ -82,7 +82,7 @@ class ParquetClips:
             kind = kind.field("bytes").type
         if kind not in (pyarrow.binary(), pyarrow.large_binary()):
             raise SpeechPromptError(f"{path.name} needs the column audio, with the bytes of sound files.")
-        self.own_ids = "id" in self.file.names
+        self.has_ids = "id" in self.file.names
         if not len(self):
             raise SpeechPromptError(f"{path.name} has no rows.")
 
@@ -93,7 +93,7 @@ class ParquetClips:
         return str(number if row.get("id") is None else row["id"])
 
     def ids(self) -> Iterator[str]:
-        if not self.own_ids:
+        if not self.has_ids:
             yield from map(str, range(len(self)))
             return
         for number, row in enumerate(self.file.rows(0, ["id"])):
@@ -101,7 +101,7 @@ class ParquetClips:
 
     def clips(self, start: int = 0) -> Iterator[Clip]:
         """The clips from row `start` on."""
-        columns = ["id", "audio"] if self.own_ids else ["audio"]
+        columns = ["id", "audio"] if self.has_ids else ["audio"]
         for number, row in enumerate(self.file.rows(start, columns), start):
             yield self._id(number, row), row["audio"]
 

@@ -137,7 +137,7 @@ def decode(file: SoundFile, suffix: str, max_seconds: float) -> list[tuple[np.nd
         if codec.name not in allowed()["codec_whitelist"].split(","):
             raise UnreadableError(f"its sound is stored as {codec.name}, which is not read here")
         check_format(codec.sample_rate, codec.channels)
-        check_said(container, stream, file, max_seconds)
+        check_declared(container, stream, file, max_seconds)
         codec.thread_count = 1
         codec.options = {"max_samples": str(MOST_FRAME_SAMPLES)}
         parts = join(frames(container, stream), max_seconds)
@@ -147,13 +147,13 @@ def decode(file: SoundFile, suffix: str, max_seconds: float) -> list[tuple[np.nd
     return parts
 
 
-def check_said(container: InputContainer, stream: Any, file: SoundFile, max_seconds: float) -> None:
+def check_declared(container: InputContainer, stream: Any, file: SoundFile, max_seconds: float) -> None:
     """Raise where the header says that the sound is too long and the packets do not say otherwise."""
-    said = [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
-    if said and said[0] > max_seconds:
+    declared = [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
+    if declared and declared[0] > max_seconds:
         counted = seconds(file, max_seconds)
         if counted is None or counted > max_seconds:
-            check_seconds(said[0], max_seconds)
+            check_seconds(declared[0], max_seconds)
 
 
 def frames(container: InputContainer, stream: Any) -> Iterator[tuple[np.ndarray, int]]:

@@ -27,8 +27,8 @@ class Resampler:
         taps = np.arange(-self._width, self._width + 2)
         phases = np.arange(self._new)
         # Output n lies at input n * old / new; there are `new` different places between two inputs.
-        place = (phases * self._old % self._new) / self._new
-        t = np.clip((taps - place[:, None]) * cutoff / self._old, -ZERO_CROSSINGS, ZERO_CROSSINGS)
+        offset = (phases * self._old % self._new) / self._new
+        t = np.clip((taps - offset[:, None]) * cutoff / self._old, -ZERO_CROSSINGS, ZERO_CROSSINGS)
         window = np.cos(t * np.pi / ZERO_CROSSINGS / 2) ** 2
         self._kernels = (np.sinc(t) * window * cutoff / self._old).astype(np.float32)  # [new, taps]
         self._taps = len(taps)

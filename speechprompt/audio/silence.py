@@ -40,7 +40,7 @@ def is_silent(waveform: np.ndarray) -> bool:
     return peak_dbfs(waveform) < SILENCE_DBFS
 
 
-def nobody_speaks(waveform: np.ndarray) -> bool:
+def has_no_speech(waveform: np.ndarray) -> bool:
     """Whether float32 [T] at 16 kHz holds nothing, steady noise or tones, or one click; its level does not matter."""
     if is_silent(waveform):
         return True

@@ -82,9 +82,9 @@ class VoiceDetector:
         if self.frame % FLOOR_EVERY == 0:
             floor = np.percentile(np.array(self._levels), FLOOR_PERCENTILE, axis=0)
             self._floor = np.maximum(floor, LOWEST_FLOOR)
-        heard = levels > QUIETEST
+        audible = levels > QUIETEST
         if not self.speaking:
-            self._loud.append(bool((heard & (levels > self._floor + OPEN_DB)).any()))
+            self._loud.append(bool((audible & (levels > self._floor + OPEN_DB)).any()))
             if sum(self._loud) < OPEN_FRAMES:
                 return None
             self.start = self.frame - len(self._loud) + 1 + self._loud.index(True)
@@ -96,7 +96,7 @@ class VoiceDetector:
             self._sound(levels)
             return "begin"
         self._peak = np.maximum(self._peak, levels)
-        if (heard & (levels > np.maximum(self._floor + HOLD_DB, self._peak - RANGE_DB))).any():
+        if (audible & (levels > np.maximum(self._floor + HOLD_DB, self._peak - RANGE_DB))).any():
             self._sound(levels)
         else:
             self.sounding = False

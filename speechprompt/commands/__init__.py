@@ -56,14 +56,14 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def spoken_command(argv: list[str]) -> str:
+def portable_command(argv: list[str]) -> str:
     """The command as anyone may type it: without the folders of one machine."""
-    spoken = []
+    parts = []
     option = ""
     for argument in argv:
         head, value = "", argument
         if argument.startswith("--"):
             option, equals, value = argument.partition("=")
             head = option + equals
-        spoken.append(head + (Path(value).name if option in PATH_OPTIONS else value))
-    return "python -m speechprompt " + shlex.join(spoken)
+        parts.append(head + (Path(value).name if option in PATH_OPTIONS else value))
+    return "python -m speechprompt " + shlex.join(parts)

@@ -13,7 +13,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
+from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, portable_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     drawn = at_most(others, len(examples), 0)
     negatives = to_units(backbone, drawn) if drawn else []
     found = calibrate(backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone))
-    commands = prompt.commands | {"calibrated": spoken_command(args.argv)}
+    commands = prompt.commands | {"calibrated": portable_command(args.argv)}
     prompt = replace(prompt, calibration=found, commands=commands)
     prompt.save(backbone.prompt_folder(args.task), prompt_card(prompt))
     print(json.dumps(prompt.calibration) if args.json else f"{prompt.title}: {calibration_text(prompt)}")

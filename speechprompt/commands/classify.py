@@ -53,17 +53,17 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps({"file": name, "answers": [a.to_dict() for a in answers]}))
             continue
         for a in answers:
-            print(f"{name}  {a.task}: {a.label or '(nothing)'} {a.score:.0%}  ({spoken_details(a)})")
+            print(f"{name}  {a.task}: {a.label or '(nothing)'} {a.score:.0%}  ({details_text(a)})")
     return 2 if failed else 0
 
 
-def spoken_details(a: Answer) -> str:
+def details_text(a: Answer) -> str:
     """What stood second, or the score of every step; and how the answer came about."""
     if len(a.steps) == 1:
-        told = "then " + ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
+        text = "then " + ", ".join(f"{label} {score:.0%}" for label, score in list(a.scores.items())[1:3])
     else:
         steps = [(f"{s.slot} " if a.slots else "") + f"{s.label or 'end'} {s.score:.0%}" for s in a.steps]
-        told = "steps " + ", ".join(steps)
+        text = "steps " + ", ".join(steps)
     if a.flagged:
-        told = f"fits: {a.fits}; {a.reason.rstrip('.')}; {told}"
-    return f"{told}; {len(a.units)} units heard, answered with {' '.join(map(str, a.generated)) or 'none'}"
+        text = f"fits: {a.fits}; {a.reason.rstrip('.')}; {text}"
+    return f"{text}; {len(a.units)} units heard, answered with {' '.join(map(str, a.generated)) or 'none'}"

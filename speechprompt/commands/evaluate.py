@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
+from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, portable_command
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.prompts.config import Metrics
@@ -38,14 +38,14 @@ def run(args: argparse.Namespace) -> int:
     prompt = backbone.prompt(args.task)
     examples = read_task(args.data, task_of(prompt.task, prompt.label_rule, prompt.labels), args.split)
     if args.split is None:
-        there = {example.split for example in examples}
-        args.split = next((split for split in ("test", "valid") if split in there), examples[0].split)
+        splits = {example.split for example in examples}
+        args.split = next((split for split in ("test", "valid") if split in splits), examples[0].split)
         examples = [example for example in examples if example.split == args.split]
     figures: Metrics = {**measure(backbone, prompt, examples), "split": args.split}
     if args.record:
         if "tuning" in prompt.metrics:  # stays true
             figures["tuning"] = prompt.metrics["tuning"]
-        commands = prompt.commands | {"measured": spoken_command(args.argv)}
+        commands = prompt.commands | {"measured": portable_command(args.argv)}
         prompt = replace(prompt, metrics=figures, commands=commands)
         prompt.save(backbone.prompt_folder(args.task), prompt_card(prompt))
     if args.json:

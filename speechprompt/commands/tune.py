@@ -14,7 +14,7 @@ from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, spoken_command
+from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, portable_command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning.config import TuneConfig, choices
@@ -94,17 +94,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_setting(parser: argparse.ArgumentParser, one: Field[Any]) -> None:
     """The option of one field of TuneConfig; whether a number is within its bounds, TuneConfig says."""
-    option, told = "--" + one.name.replace("_", "-"), one.metadata["help"]
+    option, description = "--" + one.name.replace("_", "-"), one.metadata["help"]
     if one.default is False:
-        parser.add_argument(option, action="store_true", help=told)
+        parser.add_argument(option, action="store_true", help=description)
     elif words := choices(one):
         parser.add_argument(
-            option, choices=words, default=one.default, help=f"{told} (default {one.default})"
+            option, choices=words, default=one.default, help=f"{description} (default {one.default})"
         )
     else:
-        told += f" ({one.metadata['low']:,} to {one.metadata['high']:,}, default {one.default})"
+        description += f" ({one.metadata['low']:,} to {one.metadata['high']:,}, default {one.default})"
         number = type(one.default)
-        parser.add_argument(option, type=number, default=one.default, metavar=METAVARS[number], help=told)
+        parser.add_argument(
+            option, type=number, default=one.default, metavar=METAVARS[number], help=description
+        )
 
 
 def config_of(args: argparse.Namespace) -> TuneConfig:
@@ -113,8 +115,10 @@ def config_of(args: argparse.Namespace) -> TuneConfig:
 
 def task_of(args: argparse.Namespace) -> Task:
     """The task of this name, or a new one, with what the options change of it."""
-    own = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
-    task = TASKS.get(args.task) or Task(args.task, args.task, "Other", own, "not stated", expects="any sound")
+    data = f"{', '.join(path.stem for path in args.data)[:1900]}, tuned by the user"
+    task = TASKS.get(args.task) or Task(
+        args.task, args.task, "Other", data, "not stated", expects="any sound"
+    )
     changes: dict[str, Any] = {"title": args.title, "group": args.group, "channel": args.channel}
     form: dict[str, Any] = {"silence_label": args.silence_label, "window": args.window}
     if args.label_column:
@@ -150,16 +154,16 @@ def run(args: argparse.Namespace) -> int:
     if args.negatives and not negatives:
         raise SpeechPromptError("The --negatives have no row in a train split that is none of the labels.")
 
-    def tell(seed: int, prompt: Prompt) -> None:
+    def report(seed: int, prompt: Prompt) -> None:
         if args.seeds > 1:
             found = prompt.metrics
             print(f"seed {seed}: valid accuracy {found['accuracy']:.1%} of {found['n']}", flush=True)
 
     prompt = tune_task(
-        backbone, task, train, valid, config, args.seeds, args.run, tell, negatives, valid_negatives
+        backbone, task, train, valid, config, args.seeds, args.run, report, negatives, valid_negatives
     )
     out = args.out or backbone.prompt_folder(task.name)
-    prompt = replace(prompt, commands={"tuned": spoken_command(args.argv)})
+    prompt = replace(prompt, commands={"tuned": portable_command(args.argv)})
     prompt.save(out, prompt_card(prompt))
     figures = prompt.metrics
     if "tuning" in figures:

@@ -67,9 +67,9 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
     if not n_rows:
         raise SpeechPromptError(f"{names} has no split {split!r}; it has {', '.join(sorted(splits))}.")
     if not examples:
-        where = "" if split is None else f"'s {split} split"
+        part = "" if split is None else f"'s {split} split"
         raise SpeechPromptError(
-            f"No row of {names}{where} has a label by the task's label rule: use other data."
+            f"No row of {names}{part} has a label by the task's label rule: use other data."
         )
     return examples
 
@@ -120,8 +120,8 @@ def at_most(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
     kept: list[int] = []
     for number, sources in enumerate(answers.values()):
         rng = random.Random(seed * 1_000_003 + number)
-        drawn = [rng.sample(own, len(own)) for own in sources.values()]
+        drawn = [rng.sample(indices, len(indices)) for indices in sources.values()]
         # In turn one of each file until there are n: files that run out leave their share to the others.
-        turns = sorted((turn, file) for file, own in enumerate(drawn) for turn in range(len(own)))
+        turns = sorted((turn, file) for file, indices in enumerate(drawn) for turn in range(len(indices)))
         kept += [drawn[file][turn] for turn, file in turns[:n]]
     return [examples[i] for i in sorted(kept)]

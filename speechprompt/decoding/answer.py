@@ -171,8 +171,8 @@ def make_step(prompt: Prompt, raw: RawAnswer, unit_probabilities: np.ndarray, at
     if prompt.form.kind == "sequence":
         end += 1  # what ends it may be answered too
     index = raw.labels[at] if at < len(raw.labels) else END
-    own = raw.probabilities[at, first:end]
-    scores = {names[first + i]: float(own[i]) for i in np.argsort(-own, kind="stable")}
+    probabilities = raw.probabilities[at, first:end]
+    scores = {names[first + i]: float(probabilities[i]) for i in np.argsort(-probabilities, kind="stable")}
     unit = None
     if index != END:
         unit = int(unit_probabilities[at].argmax())

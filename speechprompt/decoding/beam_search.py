@@ -45,7 +45,7 @@ class Hypothesis:
     """A beginning of one row's answer; steps holds (probabilities, vocabulary logits) of each label."""
 
     row: int
-    place: int  # of what it goes on from, among those alive before
+    parent: int  # of what it goes on from, among those alive before
     labels: tuple[int, ...] = ()
     log_probability: float = 0.0
     steps: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
@@ -79,20 +79,20 @@ class Search:
         for i, hypothesis in enumerate(self.alive):
             members.setdefault(self.prompts[hypothesis.row], []).append(i)
         candidates: dict[int, list[Hypothesis]] = {}  # by row
-        for prompt, own in members.items():
-            step = len(self.alive[own[0]].labels)
-            found = self.label_logits(prompt, logits[own])
+        for prompt, indices in members.items():
+            step = len(self.alive[indices[0]].labels)
+            found = self.label_logits(prompt, logits[indices])
             if prompt.form.slots:
                 _, first, end = prompt.form.span(step)
                 found[:, :first] = found[:, end:] = -torch.inf
             scores = (found / prompt.temperature).log_softmax(-1).cpu().numpy()
-            for i, row in zip(own, scores, strict=True):
+            for i, row in zip(indices, scores, strict=True):
                 hypothesis, steps = self.alive[i], (np.exp(row), vocabulary[i])
                 for choice in np.argsort(-row, kind="stable")[: prompt.form.beams].tolist():
                     label = END if choice == len(prompt.labels) else choice
                     longer = replace(
                         hypothesis,
-                        place=i,
+                        parent=i,
                         labels=(*hypothesis.labels, label),
                         log_probability=hypothesis.log_probability + float(row[choice]),
                         steps=(*hypothesis.steps, steps),

@@ -75,9 +75,9 @@ def forward_prompted(
     n_symbols, n_keys, n_inputs = lm.config.vocab_size, prefix.n_keys, prefix.n_inputs
     embedded = lm.model.embed_tokens(tokens.masked_fill(tokens >= n_symbols, PAD))
     if prefix.label_embeddings is not None:
-        own = tokens >= n_symbols
+        is_label = tokens >= n_symbols
         labels = prefix.label_embeddings[(tokens - n_symbols).clamp(min=0)] * lm.embed_scale
-        embedded = torch.where(own[..., None], labels.to(embedded.dtype), embedded)
+        embedded = torch.where(is_label[..., None], labels.to(embedded.dtype), embedded)
     separator = (prefix.separator * lm.embed_scale).to(embedded.dtype)
     embedded = torch.where((tokens == SEPARATOR)[..., None], separator[:, None], embedded)
     if batch.beside is not None:
@@ -89,17 +89,17 @@ def forward_prompted(
         position_ids = F.pad(position_ids, (n_inputs, 0), value=-1)
         embedded = torch.cat([prefix.inputs.to(embedded.dtype).expand(n, -1, -1), embedded], 1)
 
-    def extend(layer: int, own_keys: Tensor, own_values: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(layer: int, new_keys: Tensor, new_values: Tensor) -> tuple[Tensor, Tensor]:
         before: tuple[Tensor, Tensor] | None = None
         if prefix.keys is not None and prefix.values is not None:
             before = (prefix.keys[layer].expand(n, -1, -1, -1), prefix.values[layer].expand(n, -1, -1, -1))
         if cache is not None:
             if before:
                 cache.extend(layer, *before)
-            return cache.extend(layer, own_keys, own_values)
+            return cache.extend(layer, new_keys, new_values)
         if before:
-            return torch.cat([before[0], own_keys], 2), torch.cat([before[1], own_values], 2)
-        return own_keys, own_values
+            return torch.cat([before[0], new_keys], 2), torch.cat([before[1], new_values], 2)
+        return new_keys, new_values
 
     read = (batch.lengths[:, None] - 1 if positions is None else positions) + n_inputs
     prompts, spoken = prefix.mask(n), tokens != PAD

@@ -140,9 +140,9 @@ class PromptedLM:
                 check_time()
                 alive = search.alive
                 fed = torch.stack([self.fed[which[h.row]][h.labels[-1]] for h in alive])
-                places = [len(utterances[h.row]) + 1 + len(h.labels) for h in alive]
-                positions = torch.tensor(places, device=self.lm.device)
-                search.extend(forward_step(self.lm, cache, [h.place for h in alive], fed, positions))
+                lengths = [len(utterances[h.row]) + 1 + len(h.labels) for h in alive]
+                positions = torch.tensor(lengths, device=self.lm.device)
+                search.extend(forward_step(self.lm, cache, [h.parent for h in alive], fed, positions))
         return search.answers()
 
     @contextmanager

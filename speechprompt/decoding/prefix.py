@@ -54,8 +54,8 @@ class Prefix:
         for i, prompt in enumerate(prompts):
             separator[i] = prompt.separator.to(lm.device)
             if prompt.key_prompts is not None and prompt.value_prompts is not None:
-                own = prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device)
-                projected_keys, projected_values = project(lm, *own)
+                prompts_of = prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device)
+                projected_keys, projected_values = project(lm, *prompts_of)
                 keys[:, i, :, -prompt.length :] = projected_keys[:, 0]
                 values[:, i, :, -prompt.length :] = projected_values[:, 0]
                 key_mask[i, -prompt.length :] = True

@@ -92,14 +92,14 @@ def nothing_recorded(backbone: Backbone, n: int, seed: int) -> list[Units]:
 
 
 def evaluate(
-    backbone: Backbone, prompt: Prompt, examples: Sequence[Example], heard: Sequence[Utterance] | None = None
+    backbone: Backbone, prompt: Prompt, examples: Sequence[Example], known: Sequence[Utterance] | None = None
 ) -> Metrics:
     """Answer every example through the same path as the app; see metrics.measure for what comes back.
 
-    heard: the units of the examples, where they are known already.
+    known: the units of the examples, where they are there already.
     """
     check_answers(prompt, examples)
-    utterances = to_units(backbone, examples) if heard is None else heard
+    utterances = to_units(backbone, examples) if known is None else known
     answers = list(answers_to(backbone, prompt, utterances))
     labels, scores = [found for found, _ in answers], [score for _, score in answers]
     return measure(prompt, [e.labels for e in examples], labels, scores)

@@ -236,12 +236,12 @@ def run(args: argparse.Namespace) -> None:
     given = read_digests(args.sha256)
     fetch = Fetch(prepare(args.backbone, args.out), given)
     backbone = Backbone(fetch.folder)
-    own_files = args.hubert or args.km or given
+    local_files = args.hubert or args.km or given
     here = "already here (delete its folder to install it anew)"
     try:
         if backbone.has_encoder:
             print(f"encoder: {here}", flush=True)
-        elif own_files or not any(fetch.share_encoder(other) for other in {*FETCHED} - {args.backbone}):
+        elif local_files or not any(fetch.share_encoder(other) for other in {*FETCHED} - {args.backbone}):
             fetch.install_encoder(backbone.n_units, args.hubert, args.km)
             print("encoder: installed", flush=True)
         if args.backbone == "gslm" and not backbone.has_lm:

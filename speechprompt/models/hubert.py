@@ -169,12 +169,12 @@ class HubertEncoder(Quantizer):
         network.feature_extractor.conv_layers[0].float()
         return self
 
-    def on(self, convolutions: Sequence[nn.Module], heard: Tensor) -> Tensor:
+    def on(self, convolutions: Sequence[nn.Module], signal: Tensor) -> Tensor:
         """What the first convolution gives through the others, in their dtype."""
-        heard = heard.to(self.network.encoder.layer_norm.weight.dtype)
+        signal = signal.to(self.network.encoder.layer_norm.weight.dtype)
         for layer in convolutions:
-            heard = layer(heard)
-        return heard
+            signal = layer(signal)
+        return signal
 
     def save(self, folder: Path) -> None:
         """Write encoder.json and model.safetensors, all in fp32, so that no unit changes."""

@@ -3,7 +3,7 @@
 The same numbers as `XGLMModel.forward`, for less: attention goes through blocks of queries, each of
 which sees only the keys up to its end, so memory is linear in length and no score above the diagonal
 is computed; the padding of shorter rows enters attention alone; the last layer makes keys and values of
-all places but goes on only where the answer is read. Knows no tokens and no prompts. The LM is in eval mode.
+all positions but goes on only where the answer is read. Knows no tokens and no prompts. The LM is in eval mode.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
 
 # Queries that attend at once. Measured on a CPU: as fast as PyTorch's fused attention on rows of 3000
-# places, faster on short ones, and its backward pass in bfloat16 takes a quarter of the time.
+# positions, faster on short ones, and its backward pass in bfloat16 takes a quarter of the time.
 BLOCK_CPU, BLOCK_GPU = 64, 512
 
-ROOM = 8  # places that a cache makes ready at a time, so that a step need not copy all that is there
+ROOM = 8  # positions that a cache makes ready at a time, so that a step need not copy all that is there
 
 Extend = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 Block = tuple[int, int, Tensor]  # first query, end, bias
 
 
 class Cache:
-    """Keys and values of every layer, [B, heads, places, d / heads], with room for places to come.
+    """Keys and values of every layer, [B, heads, positions, d / heads], with room for positions to come.
 
-    present: bool [B, places], those that a row has; the others are padding. One cache may serve many batches,
+    present: bool [B, positions], those that a row has; the others are padding. One cache may serve many batches,
     which spares them fresh memory: that takes a fifth as long as the layers do.
     """
 
@@ -44,15 +44,15 @@ class Cache:
         self.filled: list[int] = []
         self.present = torch.empty(0, 0, dtype=torch.bool, device=lm.device)
 
-    def begin(self, batch: int, places: int) -> None:
-        """Forget everything; make ready for so many rows of so many places, and some more."""
+    def begin(self, batch: int, positions: int) -> None:
+        """Forget everything; make ready for so many rows of so many positions, and some more."""
         n_layers, heads, width = self.sizes
-        shape = (n_layers, 2, batch, heads, places + ROOM, width)
+        shape = (n_layers, 2, batch, heads, positions + ROOM, width)
         if len(self.memory) < math.prod(shape):
             self.memory = self.memory.new_empty(math.prod(shape))
         self.held = [(keys, values) for keys, values in self.memory[: math.prod(shape)].view(shape)]
         self.filled = [0] * n_layers
-        self.present = self.present.new_zeros(batch, places)
+        self.present = self.present.new_zeros(batch, positions)
 
     def part(self, start: int, end: int) -> Cache:
         """The rows from start to end, empty, for a pass of their own: when all have had theirs, all go on."""
@@ -64,16 +64,16 @@ class Cache:
         return part
 
     def settle(self, present: Tensor) -> None:
-        """End a first pass: its places, bool [B, K], of which the rows have some; what is left is padding."""
-        n, places = present.shape[1], self.present.shape[1]
+        """End a first pass: its positions, bool [B, K], of which the rows have some; what is left is padding."""
+        n, positions = present.shape[1], self.present.shape[1]
         for keys, values in self.held:
             # Nothing looks at padding, but a number that is not finite would be seen even so.
-            keys[:, :, n:places] = values[:, :, n:places] = 0
+            keys[:, :, n:positions] = values[:, :, n:positions] = 0
         self.present[:, :n] = present
-        self.filled = [places] * len(self.held)
+        self.filled = [positions] * len(self.held)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add places to a layer; return all of its keys and values."""
+        """Add positions to a layer; return all of its keys and values."""
         start = self.filled[layer]
         end = self.filled[layer] = start + keys.shape[2]
         if end > self.held[layer][0].shape[2]:
@@ -93,25 +93,25 @@ class Cache:
         self.present = self.present[index]
 
 
-class Places:
-    """The places of a batch [B, T] that layers work on: all of them, or those that are not padding.
+class Packing:
+    """The positions of a batch [B, T] that layers work on: all of them, or those that are not padding.
 
-    there: bool [B, T], the places that are not padding; None for all.
+    valid: bool [B, T], the positions that are not padding; None for all.
     """
 
-    def __init__(self, batch: int, length: int, there: Tensor | None) -> None:
+    def __init__(self, batch: int, length: int, valid: Tensor | None) -> None:
         self.shape = (batch, length)
         self.kept = self.source = None
-        if there is not None and not bool(there.all()):
-            self.kept = there.flatten().nonzero()[:, 0]
-            # Padding gets the numbers of its row's nearest place before or after: nothing looks at them, but
+        if valid is not None and not bool(valid.all()):
+            self.kept = valid.flatten().nonzero()[:, 0]
+            # Padding gets the numbers of its row's nearest position before or after: nothing looks at them, but
             # those of another row might not even be finite.
-            counts = there.sum(1)
-            in_row = (there.cumsum(1) - 1).clamp(min=0)
-            self.source = (in_row + (counts.cumsum(0) - counts)[:, None]).flatten()
+            counts = valid.sum(1)
+            position = (valid.cumsum(1) - 1).clamp(min=0)
+            self.source = (position + (counts.cumsum(0) - counts)[:, None]).flatten()
 
     def listed(self, rows: Tensor) -> Tensor:
-        """[B, T, d] -> [N, d], one place after the other."""
+        """[B, T, d] -> [N, d], one position after the other."""
         flat = rows.flatten(0, 1)
         return flat if self.kept is None else flat.index_select(0, self.kept)
 
@@ -121,10 +121,10 @@ class Places:
         return rows.view(*self.shape, heads, -1).transpose(1, 2)
 
     def at(self, flat: Tensor, read: Tensor) -> Tensor:
-        """[N, d], places int64 [B, S] of the rows -> [B · S, d]."""
+        """[N, d], positions int64 [B, S] of the rows -> [B · S, d]."""
         batch, length = self.shape
-        places = (read + torch.arange(0, batch * length, length, device=read.device)[:, None]).flatten()
-        return flat.index_select(0, places if self.source is None else self.source[places])
+        positions = (read + torch.arange(0, batch * length, length, device=read.device)[:, None]).flatten()
+        return flat.index_select(0, positions if self.source is None else self.source[positions])
 
 
 def run_layers(
@@ -135,39 +135,39 @@ def run_layers(
     extend: Extend,
     n_past: int,
     present: Tensor | None = None,
-    there: Tensor | None = None,
+    valid: Tensor | None = None,
 ) -> Tensor:
-    """Hidden states [B, S, d] at the places `read`, after the last norm: what the output layer takes.
+    """Hidden states [B, S, d] at the positions `read`, after the last norm: what the output layer takes.
 
-    embedded [B, T, d]; position_ids int64 [1 or B, T]; read int64 [B, S], places of the T. extend(layer,
-    keys, values) puts the keys and values of the n_past places before in front of those of the T places,
-    [B, heads, n_past + T, d / heads]. present bool [B, n_past + T]: the places that may be looked at, None for
-    all. there bool [B, T]: those that must be worked on, None for all. Every place sees those before it and
+    embedded [B, T, d]; position_ids int64 [1 or B, T]; read int64 [B, S], positions of the T. extend(layer,
+    keys, values) puts the keys and values of the n_past positions before in front of those of the T positions,
+    [B, heads, n_past + T, d / heads]. present bool [B, n_past + T]: the positions that may be looked at, None for
+    all. valid bool [B, T]: those that must be worked on, None for all. Every position sees those before it and
     itself. Gradients flow.
     """
     batch, length, _ = embedded.shape
-    own_places = Places(batch, length, there)
-    hidden = own_places.listed(embedded + lm.model.embed_positions(position_ids, n_past))
+    packed = Packing(batch, length, valid)
+    hidden = packed.listed(embedded + lm.model.embed_positions(position_ids, n_past))
     step = BLOCK_CPU if embedded.device.type == "cpu" else BLOCK_GPU
-    places = torch.arange(n_past, n_past + length, device=embedded.device)[None]
+    positions = torch.arange(n_past, n_past + length, device=embedded.device)[None]
     spans = [(a, min(a + step, length)) for a in range(0, length, step)]
     blocks: list[Block] = [
-        (a, b, bias(places[:, a:b], n_past + b, present, embedded.dtype)) for a, b in spans
+        (a, b, bias(positions[:, a:b], n_past + b, present, embedded.dtype)) for a, b in spans
     ]
     last = len(lm.model.layers) - 1
     for i, layer in enumerate(lm.model.layers):
-        own = layer.self_attn
+        attention = layer.self_attn
         normed = layer.self_attn_layer_norm(hidden)
-        made = (own.k_proj(normed), own.v_proj(normed))
-        keys, values = extend(i, *(own_places.by_head(flat, own.num_heads) for flat in made))
+        made = (attention.k_proj(normed), attention.v_proj(normed))
+        keys, values = extend(i, *(packed.by_head(flat, attention.num_heads) for flat in made))
         if i == last:
-            hidden, normed = own_places.at(hidden, read), own_places.at(normed, read)
-            own_places = Places(batch, read.shape[1], None)
+            hidden, normed = packed.at(hidden, read), packed.at(normed, read)
+            packed = Packing(batch, read.shape[1], None)
             blocks = [(0, read.shape[1], bias(read + n_past, keys.shape[2], present, embedded.dtype))]
-        queries = own_places.by_head(own.q_proj(normed) * own.scaling, own.num_heads)
+        queries = packed.by_head(attention.q_proj(normed) * attention.scaling, attention.num_heads)
         mixed = [attend(queries[:, :, a:b], keys, values, mask) for a, b, mask in blocks]
         joined = mixed[0] if len(mixed) == 1 else torch.cat(mixed, 2)
-        hidden = hidden + own.out_proj(own_places.listed(joined.transpose(1, 2).flatten(2)))
+        hidden = hidden + attention.out_proj(packed.listed(joined.transpose(1, 2).flatten(2)))
         inner = layer.fc1(layer.final_layer_norm(hidden)).relu_()  # in place: fresh memory costs as much
         hidden = hidden + layer.fc2(inner)
     return lm.model.layer_norm(hidden).view(*read.shape, -1)
@@ -176,8 +176,8 @@ def run_layers(
 def bias(queries: Tensor, n_keys: int, present: Tensor | None, dtype: torch.dtype) -> Tensor:
     """[1 or B, 1, Q, n_keys]: 0 where a query may look, a very low number elsewhere.
 
-    queries int64 [1 or B, Q]: their places among the keys. Half the lowest number, so that no score can
-    make it infinite where a place may look nowhere.
+    queries int64 [1 or B, Q]: their positions among the keys. Half the lowest number, so that no score can
+    make it infinite where a position may look nowhere.
     """
     allowed = torch.arange(n_keys, device=queries.device) <= queries[..., None]
     if present is not None:

@@ -28,8 +28,8 @@ _lock = Lock()
 
 def can_pack() -> bool:
     """Whether this PyTorch has oneDNN's packed products, and the processor gains from them."""
-    there = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return bool(there) and platform.machine() in ("x86_64", "AMD64")
+    available = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return bool(available) and platform.machine() in ("x86_64", "AMD64")
 
 
 class PackedLinear(nn.Linear):

@@ -87,8 +87,8 @@ class ProsodyLM(UnitLM):
         f0 = torch.full((len(utterances), width), self.prosody.pad_f0, dtype=kind)
         for i, (utterance, as_it_is) in enumerate(zip(utterances, absolute, strict=True)):
             units = utterance if isinstance(utterance, Units) else Units.from_frames(utterance)
-            own = streams(at_absolute_pitch(units) if as_it_is else units, self.prosody)
-            durations[i, : len(own[0])], f0[i, : len(own[1])] = map(torch.from_numpy, own)
+            values = streams(at_absolute_pitch(units) if as_it_is else units, self.prosody)
+            durations[i, : len(values[0])], f0[i, : len(values[1])] = map(torch.from_numpy, values)
         return self.embed_prosody(durations.to(self.device), f0.to(self.device))
 
     def beside_label(self) -> Tensor:

@@ -44,9 +44,9 @@ def fault(cells: Cells, spans: Sequence[Span], n: object) -> str | None:
         return "counts a pair of labels twice"
     inside = 0
     for _, first, end in spans:
-        own = [c for t, a, c in cells if first <= t < end and first <= a < end and 0 < c <= MAX_COUNT]
-        inside += len(own)
-        if sum(own) != n:
+        counts = [c for t, a, c in cells if first <= t < end and first <= a < end and 0 < c <= MAX_COUNT]
+        inside += len(counts)
+        if sum(counts) != n:
             return "must count every utterance once"
     return None if inside == len(cells) else "must count labels of the prompt"
 
@@ -56,8 +56,8 @@ def picture(labels: Sequence[str], spans: Sequence[Span], cells: Cells) -> str:
     drawn: list[str] = []
     width, y = 0.0, float(GAP)
     for slot, first, end in spans:
-        own = [(t - first, a - first, n) for t, a, n in cells if first <= t < end]
-        shapes, wide, high = matrix(slot, labels[first:end], own)
+        counts = [(t - first, a - first, n) for t, a, n in cells if first <= t < end]
+        shapes, wide, high = matrix(slot, labels[first:end], counts)
         drawn.append(f'<g transform="translate({GAP} {y:g})">{shapes}</g>')
         width, y = max(width, wide + 2 * GAP), y + high + GAP
     return (

@@ -176,9 +176,9 @@ class Prompt(Facts):
             facts.append(("number of layers", len(self.key_prompts), n_layers))
         if self.verbalizer_weight is not None:
             facts.append(("vocabulary", self.verbalizer_weight.shape[1], vocab_size))
-        for fact, own, lm in facts:
-            if own != lm:
-                raise SpeechPromptError(f"{what} has the {fact} {own}, but the unit LM has {lm}.")
+        for fact, found, needed in facts:
+            if found != needed:
+                raise SpeechPromptError(f"{what} has the {fact} {found}, but the unit LM has {needed}.")
         if self.verbalizer_units is not None and int(self.verbalizer_units.max()) >= vocab_size - UNIT_OFFSET:
             raise SpeechPromptError(
                 f"{what} answers with unit {int(self.verbalizer_units.max())}, "

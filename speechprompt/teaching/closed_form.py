@@ -60,8 +60,8 @@ def fit_verbalizer(logits: np.ndarray, labels: Sequence[int], groups: Sequence[i
         left_out = targets[first].copy()
         residual = targets - hat @ targets
         for g, rows in enumerate(members):  # exact: what the fit without these rows would say of them
-            own = np.linalg.solve(np.eye(len(rows)) - hat[np.ix_(rows, rows)], residual[rows])
-            left_out[g] -= own[0]
+            change = np.linalg.solve(np.eye(len(rows)) - hat[np.ix_(rows, rows)], residual[rows])
+            left_out[g] -= change[0]
         left_out /= weight[first]
         for sharpness in SHARPNESS:
             scaled = torch.from_numpy(sharpness * left_out)

@@ -93,19 +93,19 @@ def gather(clips: Clips) -> Lesson:
         )
     for label in labels:
         check_label(label)
-    total = sum(len(own) for own in clips.values())
+    total = sum(len(recordings) for recordings in clips.values())
     if total > MAX_CLIPS:
         raise SpeechPromptError(
             f"At most {MAX_CLIPS} clips can be taught, and here are {total}: leave some out."
         )
     lesson = Lesson(labels)
     decoded = {
-        name: [audio.load(clip, MAX_CLIP_SECONDS) if isinstance(clip, bytes) else clip for clip in own]
-        for name, own in clips.items()
+        name: [audio.load(clip, MAX_CLIP_SECONDS) if isinstance(clip, bytes) else clip for clip in recordings]
+        for name, recordings in clips.items()
     }
     owner: dict[bytes, str] = {}
     for index, name in enumerate(labels):
-        kept = unheard_left_out(lesson, name, decoded[name])
+        kept = without_silent(lesson, name, decoded[name])
         repeated = 0
         for waveform in kept:
             key = hashlib.sha256(waveform.tobytes()).digest()
@@ -131,15 +131,15 @@ def gather(clips: Clips) -> Lesson:
     return lesson
 
 
-def unheard_left_out(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> list[np.ndarray]:
+def without_silent(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> list[np.ndarray]:
     """The clips of one label in which something can be heard, or all when it is the label of silence."""
     if not waveforms:
         raise SpeechPromptError(f"The label {name!r} has no recordings: give it some, or remove it.")
-    heard = [waveform for waveform in waveforms if not is_silent(waveform)]
-    if heard:
-        if n := len(waveforms) - len(heard):
+    audible = [waveform for waveform in waveforms if not is_silent(waveform)]
+    if audible:
+        if n := len(waveforms) - len(audible):
             lesson.warnings.append(f"{name}: {n} silent clip{'s' * (n > 1)} left out.")
-        return heard
+        return audible
     if lesson.silence_label is not None:
         raise SpeechPromptError(
             f"Nothing can be heard in the recordings of {lesson.silence_label!r} and of {name!r}: "
@@ -150,7 +150,7 @@ def unheard_left_out(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> 
     return waveforms
 
 
-def hear(
+def encode_clips(
     lesson: Lesson,
     backbone: Backbone,
     copies: int,
@@ -162,12 +162,12 @@ def hear(
     report is told the share of it that is done (0..1). A label of silence gets recordings of nothing beside its own.
     """
     n_clips = len(lesson.waveforms)
-    n_rows, heard = n_clips * (1 + copies), 0
+    n_rows, n_done = n_clips * (1 + copies), 0
 
     def more(n: int) -> None:
-        nonlocal heard
-        heard += n
-        report(heard / n_rows)
+        nonlocal n_done
+        n_done += n
+        report(n_done / n_rows)
 
     sizes = [len(waveform) for waveform in lesson.waveforms]
 

@@ -25,7 +25,7 @@ from speechprompt.evaluation.metrics import measure
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.closed_form import Fit, fit_verbalizer
 from speechprompt.teaching.config import Moment, Report, ShouldStop, Stopped, TeachConfig
-from speechprompt.teaching.lesson import Clips, Lesson, check_title, gather, hear
+from speechprompt.teaching.lesson import Clips, Lesson, check_title, encode_clips, gather
 from speechprompt.units import EOS, UNIT_OFFSET
 
 __all__ = ["Moment", "Taught", "TeachConfig", "task_name", "teach"]
@@ -102,26 +102,26 @@ class Teacher:
 
     def run(self, title: str) -> Taught:
         copies = max(0, min(self.config.copies, self.config.max_utterances // self.n_clips - 1))
-        self.rows = hear(
+        self.rows = encode_clips(
             self.lesson,
             self.backbone,
             copies,
             Simulation(self.config.seed, self.config.pauses),
-            lambda share: self._tell("Listening to the clips", LISTENING * share),
+            lambda share: self._report("Listening to the clips", LISTENING * share),
         )
         source, logits = self._choose_start()
         fit = self.rows.fit(logits)
         prompt = self._prompt(title, {**source, "verbalizer_weight": torch.from_numpy(fit.verbalizer_weight)})
         return self._measured(prompt, fit)
 
-    def _tell(self, doing: str, done: float) -> None:
+    def _report(self, doing: str, done: float) -> None:
         self.report(Moment(doing, done))
         if self.should_stop():
             raise Stopped
 
     def _choose_start(self) -> tuple[Tensors, np.ndarray]:
         """The prompt that tells the clips apart best when each is left out, and its logits [N, V] on all rows."""
-        self._tell("Looking for a start", LISTENING)
+        self._report("Looking for a start", LISTENING)
         starts = [p for p in self.backbone.prompts.values() if p.key_prompts is not None] or [self._random()]
         rng = random.Random(self.config.seed)
         judges = sorted(rng.sample(range(self.n_clips), min(JUDGES, self.n_clips)))
@@ -130,7 +130,7 @@ class Teacher:
         for prompt in starts if len(set(truth)) == self.n_labels else starts[:1]:
             logits = self._logits(prompt, judges)
             losses.append(fit_verbalizer(logits, truth, range(len(judges)), self.n_labels).cross_entropy)
-            self._tell("Looking for a start", LISTENING + STARTING * len(losses) / len(starts))
+            self._report("Looking for a start", LISTENING + STARTING * len(losses) / len(starts))
         chosen = starts[int(np.argmin(losses))]
         source = {name: getattr(chosen, name) for name in ("key_prompts", "value_prompts", "separator")}
         return source, self._logits(chosen, range(len(self.rows.utterances)))

@@ -153,7 +153,7 @@ def tune(
             "Negatives are what no label's unit stands for: choose a fixed --verbalizer and --loss vocabulary."
         )
 
-    def tell(record: dict[str, Any]) -> None:
+    def on_record(record: dict[str, Any]) -> None:
         if report is not None:
             report(Progress(record["step"], record["loss"], record["valid_accuracy"], record.get("outside")))
 
@@ -166,7 +166,7 @@ def tune(
                 tuning.check,
                 after_step=tuning.average,
                 should_stop=lambda: tuning.state["since"] >= config.patience or should_stop(),
-                report=tell,
+                report=on_record,
                 bar=report is None,  # who is told shows it in a way of their own
             )
         except KeyboardInterrupt:

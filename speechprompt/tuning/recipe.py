@@ -122,7 +122,7 @@ def tune_task(
     config: TuneConfig,
     seeds: int = 1,
     run: Path | None = None,
-    tell: Callable[[int, Prompt], None] = lambda seed, prompt: None,
+    report: Callable[[int, Prompt], None] = lambda seed, prompt: None,
     negatives: Sequence[Example] = (),
     valid_negatives: Sequence[Example] = (),
 ) -> Prompt:
@@ -134,12 +134,12 @@ def tune_task(
     first seed. run: folder of the checkpoint that a stopped run resumes from; has one for each of several seeds.
     negatives, valid_negatives: recordings of none of the labels; of the former as many are learnt from as
     config.negatives_share says, of the latter at most as many as valid has are measured.
-    tell is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
+    report is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
     fit the task, before anything is tuned.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise SpeechPromptError(f"seeds must be between 1 and {MAX_SEEDS}.")
-    if config.absolute_pitch and not backbone.hears_melody:
+    if config.absolute_pitch and not backbone.needs_f0:
         raise SpeechPromptError(f"The backbone {backbone.name} hears no pitch that could be absolute.")
     configs = [replace(config, seed=config.seed + i) for i in range(seeds)]
     if config.per_label:
@@ -195,14 +195,14 @@ def tune_task(
             to_units(backbone, at_most([replace(e, labels=()) for e in valid_negatives], len(valid), 0)),
         )
     prompts = []
-    for own in configs:
-        place = run / f"seed-{own.seed}" if run and seeds > 1 else run
-        tensors, _ = tune(backbone.lm, known, held_out, form, own, place, negatives=others)
+    for seeded in configs:
+        run_folder = run / f"seed-{seeded.seed}" if run and seeds > 1 else run
+        tensors, _ = tune(backbone.lm, known, held_out, form, seeded, run_folder, negatives=others)
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
         metrics = evaluate(backbone, prompt, valid, utterances)
         prompt = replace(prompt, metrics={**metrics, "split": "valid"})
-        tell(own.seed, prompt)
+        report(seeded.seed, prompt)
         prompts.append(prompt)
     balanced = config.balance and form.kind == "label"
     best = max(prompts, key=lambda p: p.metrics["unweighted_recall" if balanced else "accuracy"])

@@ -17,7 +17,7 @@ from speechprompt.comparison import Row, compare
 from speechprompt.decoding.answer import Answer
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, choose_device
-from speechprompt.pipeline import SpeechPrompt, check_heard
+from speechprompt.pipeline import SpeechPrompt, check_speech
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.ui.session import Session
@@ -73,12 +73,12 @@ class Desk:
 
     def prompts(self, backbone: str, session: Session | None = None) -> dict[str, Prompt]:
         """The tasks on offer for a backbone: everybody's, then the session's own."""
-        return self.backbone(backbone).prompts | (session.own(backbone) if session is not None else {})
+        return self.backbone(backbone).prompts | (session.taught(backbone) if session is not None else {})
 
     def prompt(self, task: str, backbone: str, session: Session | None = None) -> Prompt:
         """The prompt of a task, the session's own before everybody's; SpeechPromptError when there is none."""
-        own = session.own(backbone) if session is not None else {}
-        return own[task] if task in own else self.backbone(backbone).prompt(task)
+        taught = session.taught(backbone) if session is not None else {}
+        return taught[task] if task in taught else self.backbone(backbone).prompt(task)
 
     def pipeline(self, name: str) -> SpeechPrompt:
         """The loaded models of a backbone; loading takes a moment the first time."""
@@ -155,7 +155,7 @@ class Desk:
             task, backbone, session
         )  # an unknown task is refused before a long file is decoded
         waveform = load_recording(path)
-        check_heard(waveform, [prompt])
+        check_speech(waveform, [prompt])
         (row,) = self.compare(waveform, [(backbone, task)], session)
         if row.answer is None:
             raise SpeechPromptError(row.error)

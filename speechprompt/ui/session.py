@@ -66,9 +66,11 @@ class Session:
 
     @property
     def n_parameters(self) -> int:
-        return sum(prompt.n_parameters for own in list(self.tasks.values()) for prompt in list(own.values()))
+        return sum(
+            prompt.n_parameters for taught in list(self.tasks.values()) for prompt in list(taught.values())
+        )
 
-    def own(self, backbone: str) -> dict[str, Prompt]:
+    def taught(self, backbone: str) -> dict[str, Prompt]:
         """The tasks taught here for a backbone."""
         self.used = time.monotonic()
         return dict(self.tasks.get(backbone, {}))

@@ -43,7 +43,7 @@ NOT_UPLOADED = (
 )
 TOO_MANY_FILES = "The request names too many files: send fewer at a time."
 NOT_UNDERSTOOD = "The request cannot be understood: see the page's API description for what is asked here."
-OWN_FILE = "/gradio_api/file="  # comes before the path where this server names what it was sent
+UPLOAD_ADDRESS = "/gradio_api/file="  # comes before the path where this server names what it was sent
 # Everything here runs on the event loop, where nobody else is answered meanwhile. A longer path names no
 # file, and resolving one takes time that grows with the square of its length.
 MAX_PATH = 4096  # characters
@@ -185,18 +185,18 @@ def uploaded(value: Any) -> Any:
         path = file["path"]
         if isinstance(path, str) and "://" not in path and not path.startswith("data:"):
             return file
-        own = own_path(str(path))
-        if not own:
+        upload = upload_path(str(path))
+        if not upload:
             raise gr.Error(NOT_UPLOADED, print_exception=False)
-        return {**file, "path": own, "url": None}
+        return {**file, "path": upload, "url": None}
 
     return traverse(value, local, is_file_obj_with_meta)
 
 
-def own_path(address: str) -> str:
+def upload_path(address: str) -> str:
     """The path in an http(s) address under which this server gives an upload back; "" for any other address."""
     scheme, _, rest = address.partition("://")
     if scheme not in ("http", "https") or "?" in rest or "#" in rest:
         return ""
-    path = rest.partition(OWN_FILE)[2]
+    path = rest.partition(UPLOAD_ADDRESS)[2]
     return unquote(path) if len(path) <= 3 * MAX_PATH else ""

@@ -78,7 +78,9 @@ class LentGpu:
                     backbone.n_parameters,
                     len(backbone.prompts),
                 )
-        self._compare = on_gpu(self._compare_there, lambda waveform, asked: seconds_for(waveform, len(asked)))
+        self._compare = on_gpu(
+            self._compare_on_device, lambda waveform, asked: seconds_for(waveform, len(asked))
+        )
 
     def compare(self, waveform: np.ndarray, asked: Sequence[tuple[str, str]]) -> list[Found] | None:
         """Answer or error of each (backbone, task) about a recording; None when no GPU can be had."""
@@ -88,7 +90,7 @@ class LentGpu:
             log.warning("No GPU was lent: %s", problem)
             return None
 
-    def _compare_there(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Found]:
+    def _compare_on_device(self, waveform: np.ndarray, asked: list[tuple[str, str]]) -> list[Found]:
         """In the forked process. A sentence is given and not raised: what is raised there arrives changed."""
         with time_limit():
             rows = self.desk.compare(waveform, asked)

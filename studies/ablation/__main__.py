@@ -177,21 +177,21 @@ def measure(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     backbone = load_backbone(args)
     data = read_data(args.run, args.data, args.task, args.label_column, args.steps, backbone)
-    rows = [row for row in ROWS if not (row.random_lm and backbone.hears_melody)]
+    rows = [row for row in ROWS if not (row.random_lm and backbone.needs_f0)]
     rows = [row for row in rows if not args.only or row.name in args.only]
     rates = (None, args.fine_tuning_lr)  # asked for at another rate, fine-tuning is done again
     done = {(result["row"], result["seed"]) for result in done_before(args.run) if result["lm_lr"] in rates}
     left = [(row, seed) for seed in range(args.seeds) for row in rows if (row.name, seed) not in done]
-    paces = {
+    seconds_per_step = {
         row.name: seconds_a_step(row, data, backbone.lm, args)
         for row in tqdm(rows, desc="first steps", unit="row")
         if any(row == other for other, _ in left)
     }
-    expected = sum(paces[row.name] for row, _ in left) * args.steps
+    expected = sum(seconds_per_step[row.name] for row, _ in left) * args.steps
     many = f"{len(left)} tuning{'s' * (len(left) != 1)} of {args.steps} steps"
     print(f"{many}, {expected / 60:.0f} minutes at the pace of the first steps")
-    for name, pace in paces.items():
-        print(f"  {name}: {pace:.2f} s a step", flush=True)
+    for name, step_seconds in seconds_per_step.items():
+        print(f"  {name}: {step_seconds:.2f} s a step", flush=True)
     with tqdm(total=len(left) * args.steps, unit="step", mininterval=2) as bar:
         for row, seed in left:
             bar.set_description(f"{row.name}, seed {seed}")

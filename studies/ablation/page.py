@@ -60,8 +60,8 @@ def write(
     by_row: dict[str, dict[int, dict[str, Any]]] = {}
     for result in results:
         by_row.setdefault(result["row"], {})[result["seed"]] = result
-    results = [result for own in by_row.values() for result in own.values()]  # the later of two
-    figures = {name: figures_of(list(own.values())) for name, own in by_row.items()}
+    results = [result for cells in by_row.values() for result in cells.values()]  # the later of two
+    figures = {name: figures_of(list(cells.values())) for name, cells in by_row.items()}
     plot = page.parent / "images" / f"{page.stem}.svg"
     plot.parent.mkdir(parents=True, exist_ok=True)
     plot.write_text(drawn(figures), encoding="utf-8")
@@ -195,8 +195,8 @@ def drawn(figures: Mapping[str, Figures]) -> str:
         f'<path class="deep" d="M{"L".join(f"{a:.1f} {b:.1f}" for a, b in points)}"/>' if points else ""
     )
     names: list[tuple[float, str, str]] = []
-    for kind, own in (("deep", lengths), ("input", dots)):
-        for n, f in sorted(own.items()):
+    for kind, cells in (("deep", lengths), ("input", dots)):
+        for n, f in sorted(cells.items()):
             at, top, bottom = x(n), y(f.mean + f.deviation), y(f.mean - f.deviation)
             parts.append(f'<path class="{kind}" d="M{at:.1f} {top:.1f}V{bottom:.1f}"/>')
             parts.append(f'<circle class="{kind}" cx="{at:.1f}" cy="{y(f.mean):.1f}" r="4.5"/>')

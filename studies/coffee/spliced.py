@@ -68,14 +68,14 @@ class PhoneReader(nn.Module):
 
     def numbers(self, text: str) -> list[int]:
         try:
-            return [self.index[phone] for phone in phones_said(text)]
+            return [self.index[phone] for phone in find_phones(text)]
         except KeyError as error:
             raise SpeechPromptError(
                 f"The synthetic orders never say the phone {error} of {text!r}."
             ) from None
 
 
-def phones_said(text: str) -> list[str]:
+def find_phones(text: str) -> list[str]:
     spelled = spell_out(text)
     if spelled is None:
         raise SpeechPromptError(f"Some word of {text!r} is in no dictionary.")
@@ -107,7 +107,7 @@ def features_of(encoder: UnitEncoder, waveforms: list[np.ndarray], what: str) ->
 def learn_phones(features: list[Tensor], texts: list[str], seed: int) -> PhoneReader:
     """A PhoneReader that CTC taught what is said in which of the features [F, dim] each."""
     torch.manual_seed(seed)
-    phones = sorted({phone for text in texts for phone in phones_said(text)})
+    phones = sorted({phone for text in texts for phone in find_phones(text)})
     reader = PhoneReader(features[0].shape[1], phones)
     targets = [torch.tensor(reader.numbers(text)) for text in texts]
     optimizer = torch.optim.AdamW(reader.parameters(), LEARNING_RATE)
@@ -192,13 +192,13 @@ def splice(orders: list[Aligned], rng: random.Random) -> tuple[np.ndarray, dict[
     base = rng.choice(orders)
     pieces, values, at = [], {}, 0
     for slot, (value, first, end) in base.slots.items():
-        said = base.waveform[first:end]
+        part = base.waveform[first:end]
         if rng.random() < REPLACED:
             donor = rng.choice([order for order in orders if slot in order.slots])
             value, donor_first, donor_end = donor.slots[slot]
             other = donor.waveform[donor_first:donor_end]
-            said = other * np.float32(level(said) / level(other))
-        pieces += [base.waveform[at:first], said]
+            part = other * np.float32(level(part) / level(other))
+        pieces += [base.waveform[at:first], part]
         values[slot] = value
         at = end
     joined = blend([piece for piece in [*pieces, base.waveform[at:]] if len(piece)])
@@ -224,12 +224,12 @@ def run(args: argparse.Namespace) -> None:
     recorded = read_orders(args.data, ["label"])
     if not spoken or not recorded:
         raise SpeechPromptError("Both files need rows in the train split.")
-    heard = features_of(encoder, [audio.load(row["audio"]) for row in spoken], "encode synthetic")
-    reader = learn_phones(heard, [row["text"] for row in spoken], args.seed)
+    encoded = features_of(encoder, [audio.load(row["audio"]) for row in spoken], "encode synthetic")
+    reader = learn_phones(encoded, [row["text"] for row in spoken], args.seed)
     waveforms = [audio.load(row["audio"]) for row in recorded]
-    heard = features_of(encoder, waveforms, "encode recorded")
+    encoded = features_of(encoder, waveforms, "encode recorded")
     orders: list[Aligned] = []
-    for waveform, features, row in zip(tqdm(waveforms, desc="align"), heard, recorded, strict=True):
+    for waveform, features, row in zip(tqdm(waveforms, desc="align"), encoded, recorded, strict=True):
         score, slots = align_order(reader, features, slots_of(row["label"]))
         if score >= WORST_SCORE:
             samples = {

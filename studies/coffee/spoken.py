@@ -130,12 +130,12 @@ def draw_order(rng: random.Random) -> tuple[str, dict[str, str]]:
     return " ".join([*words, rng.choice(ENDINGS)]).strip(), slots
 
 
-def speak(text: str, voice: str, pace: int, pitch: int) -> bytes:
+def synthesise(text: str, voice: str, speed: int, pitch: int) -> bytes:
     """The bytes of a FLAC file, 16 kHz mono. pace: words a minute; pitch: 0 to 99, 50 as is."""
-    command = ["espeak-ng", "--stdout", "-v", voice, "-s", str(pace), "-p", str(pitch), text]
+    command = ["espeak-ng", "--stdout", "-v", voice, "-s", str(speed), "-p", str(pitch), text]
     try:
-        said = subprocess.run(command, check=True, capture_output=True).stdout
-        samples, rate = soundfile.read(io.BytesIO(said), dtype="float32")
+        clips = subprocess.run(command, check=True, capture_output=True).stdout
+        samples, rate = soundfile.read(io.BytesIO(clips), dtype="float32")
     except (OSError, subprocess.CalledProcessError, soundfile.LibsndfileError) as error:
         raise SpeechPromptError(f"espeak-ng could not speak with the voice {voice}.") from error
     return flac(torchaudio.functional.resample(torch.from_numpy(samples), rate, SAMPLE_RATE).numpy())
@@ -165,8 +165,8 @@ def run(args: argparse.Namespace) -> None:
         ways.append((rng.choice(ACCENTS) + rng.choice(SPEAKERS), rng.randint(130, 200), rng.randint(25, 75)))
     torch.set_num_threads(1)
     with ThreadPoolExecutor(args.threads) as pool:
-        said = pool.map(lambda order, way: speak(order[0], *way), orders, ways)
-        spoken = list(tqdm(said, total=len(orders), desc="speak", unit="order"))
+        clips = pool.map(lambda order, way: synthesise(order[0], *way), orders, ways)
+        made = list(tqdm(clips, total=len(orders), desc="speak", unit="order"))
     rows = [
         {
             "id": f"synthetic-{number}",
@@ -176,7 +176,7 @@ def run(args: argparse.Namespace) -> None:
             "speaker": voice,
             "audio": audio,
         }
-        for number, ((text, slots), (voice, *_), audio) in enumerate(zip(orders, ways, spoken, strict=True))
+        for number, ((text, slots), (voice, *_), audio) in enumerate(zip(orders, ways, made, strict=True))
     ]
     write_rows(rows, args.out)
     print(f"{len(rows)} orders in {args.out}")

@@ -21,9 +21,9 @@ def sized(data: int, content: bytes = WAV) -> bytes:
     return content[:40] + struct.pack("<I", data) + content[44:]
 
 
-@pytest.mark.parametrize("said", [0, 1, 2, 12_345, 31_000, 32_001, 2**31, 2**32 - 2, 2**32 - 1])
-def test_a_wav_is_read_to_its_end_whatever_size_it_says(said: int) -> None:
-    np.testing.assert_array_equal(audio.load(sized(said)), audio.load(WAV))
+@pytest.mark.parametrize("declared", [0, 1, 2, 12_345, 31_000, 32_001, 2**31, 2**32 - 2, 2**32 - 1])
+def test_a_wav_is_read_to_its_end_whatever_size_it_says(declared: int) -> None:
+    np.testing.assert_array_equal(audio.load(sized(declared)), audio.load(WAV))
 
 
 def test_a_size_is_put_right_wherever_the_sound_begins(tmp_path) -> None:
@@ -105,24 +105,24 @@ def test_an_mp3_of_changing_bit_rate_without_xing_frame_is_not_cut() -> None:
     assert 12.0 <= len(audio.load(content)) / RATE <= 12.2
 
 
-def flac_says(samples: int, content: bytes) -> bytes:
+def flac_of_length(samples: int, content: bytes) -> bytes:
     """Total samples of STREAMINFO: the last 36 bits of 8 bytes from byte 18."""
     (field,) = struct.unpack(">Q", content[18:26])
     return content[:18] + struct.pack(">Q", field >> 36 << 36 | samples) + content[26:]
 
 
-@pytest.mark.parametrize("said", [0, 4_000, 16_000, 20_000_000])
-def test_a_flac_is_read_to_its_end_whatever_length_it_says(said: int) -> None:
+@pytest.mark.parametrize("declared", [0, 4_000, 16_000, 20_000_000])
+def test_a_flac_is_read_to_its_end_whatever_length_it_says(declared: int) -> None:
     content = by_libsndfile(tone(RATE), RATE, "FLAC", "PCM_16")
-    waveform = audio.load(flac_says(said, content))
+    waveform = audio.load(flac_of_length(declared, content))
     np.testing.assert_allclose(waveform, audio.load(content), atol=1e-4)
 
 
 def test_the_limit_holds_where_the_header_says_less_or_nothing() -> None:
     hour = by_libsndfile(np.zeros(8_000 * 70, np.float32), 8_000, "FLAC", "PCM_16")
-    for said in (0, 8_000):
+    for declared in (0, 8_000):
         with pytest.raises(SpeechPromptError, match="the limit is 60 s"):
-            audio.load(flac_says(said, hour))
+            audio.load(flac_of_length(declared, hour))
     wav = by_libsndfile(np.zeros(8_000 * 70, np.float32) + 0.1, 8_000, "WAV", "PCM_16")
     with pytest.raises(SpeechPromptError, match=r"70\.0 s long and the limit is 60 s"):
         audio.load(sized(0, wav))

@@ -88,7 +88,7 @@ def test_path_bytes_and_array_agree(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         (None, "no recording"),
         (b"", "empty"),
@@ -111,11 +111,11 @@ def test_path_bytes_and_array_agree(tmp_path) -> None:
         ((16_000, np.full(16_000, 1e300)), "not numbers"),
     ],
 )
-def test_bad_input_gets_one_sentence(source: object, said: str) -> None:
+def test_bad_input_gets_one_sentence(source: object, message: str) -> None:
     with pytest.raises(SpeechPromptError) as caught:
         audio.load(source)
     sentence = str(caught.value)
-    assert said in sentence and "\n" not in sentence and sentence.endswith(".")
+    assert message in sentence and "\n" not in sentence and sentence.endswith(".")
 
 
 def test_nan_in_a_file_is_found() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from speechprompt import tasks
 from speechprompt.audio import load as audio
-from speechprompt.audio.silence import is_silent, nobody_speaks, peak_dbfs
+from speechprompt.audio.silence import has_no_speech, is_silent, peak_dbfs
 from tests.tiny import make_prompt
 
 RATE = 16_000
@@ -52,14 +52,14 @@ NOBODY = {
 @pytest.mark.parametrize("name", NOBODY)
 def test_nobody_speaks_in(name: str, gain_db: float) -> None:
     waveform = (NOBODY[name] * 10 ** (gain_db / 20)).astype(np.float32)
-    assert nobody_speaks(audio.load((RATE, waveform)))
+    assert has_no_speech(audio.load((RATE, waveform)))
 
 
 @pytest.mark.parametrize("gain_db", [0, -30])
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_somebody_may_in_every_example(path: Path, gain_db: float) -> None:
     waveform = audio.load(path) * np.float32(10 ** (gain_db / 20))
-    assert not nobody_speaks(waveform)
+    assert not has_no_speech(waveform)
 
 
 def vowel(wavers: float) -> np.ndarray:
@@ -76,10 +76,10 @@ def vowel(wavers: float) -> np.ndarray:
 
 
 def test_a_held_vowel_and_a_word_are_not_taken_for_a_machine() -> None:
-    assert not nobody_speaks(vowel(3.0).astype(np.float32))
+    assert not has_no_speech(vowel(3.0).astype(np.float32))
     word = np.where((T > 0.8) & (T < 1.0), vowel(1.0), 0) + 0.001 * noise(0)  # 0.2 s; a click is shorter
-    assert not nobody_speaks(word.astype(np.float32))
-    assert not nobody_speaks(vowel(0.0)[: RATE // 4].astype(np.float32))  # too short to tell
+    assert not has_no_speech(word.astype(np.float32))
+    assert not has_no_speech(vowel(0.0)[: RATE // 4].astype(np.float32))  # too short to tell
 
 
 def test_silence_is_judged_around_the_mean() -> None:

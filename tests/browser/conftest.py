@@ -151,7 +151,7 @@ def record(recorder: Locator) -> None:
     recorder.get_by_role("button", name="Stop", exact=True).click()
 
 
-def said_in_a_row(words: Sequence[str], path: Path) -> str:
+def words_in_a_row(words: Sequence[str], path: Path) -> str:
     """Write examples one after the other, in some noise; the option that makes them Chromium's microphone."""
     parts = [np.zeros(int(1.5 * MICROPHONE_RATE), np.float32)]
     for word in words:
@@ -170,7 +170,7 @@ def page(browser: Browser, server: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page_hearing(playwright: Playwright, server: str, tmp_path: Path) -> Iterator[Callable[[Path], Page]]:
+def page_recording(playwright: Playwright, server: str, tmp_path: Path) -> Iterator[Callable[[Path], Page]]:
     """Call it with a clip: a page whose microphone plays that clip once, with silence around it."""
     with ExitStack() as stack:
 

@@ -81,6 +81,6 @@ def test_axe_finds_no_barrier_on_any_tab(page: Page) -> None:
     expect(page.locator(".sp-slot").first).to_be_visible(timeout=LONG)
     page.locator("#sp-panel details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
     found["try, slots of units"] = barriers(page)
-    said = [f"{state}: {fault}" for state, faults in found.items() for fault in faults]
-    assert not said, "\n\n".join(said)
+    faults = [f"{state}: {fault}" for state, faults in found.items() for fault in faults]
+    assert not faults, "\n\n".join(faults)
     page.context.close()

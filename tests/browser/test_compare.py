@@ -118,8 +118,8 @@ def test_another_backbone_brings_its_tasks_and_what_was_left_out_stays_so(page: 
     ]
 
 
-def test_a_voice_is_compared_when_the_recording_ends(page_hearing: Callable[..., Page]) -> None:
-    page = open_compare(page_hearing(EXAMPLES / "yes.flac", PHONE))
+def test_a_voice_is_compared_when_the_recording_ends(page_recording: Callable[..., Page]) -> None:
+    page = open_compare(page_recording(EXAMPLES / "yes.flac", PHONE))
     record(page.locator("#sp-compare-audio"))
     expect(card(page, "Keyword spotting").locator(".sp-label bdi")).to_have_text("yes")
     expect(page.locator(CARDS).first).to_be_in_viewport()

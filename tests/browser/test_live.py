@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from .conftest import DESKTOP, PHONE, launch, open_page, said_in_a_row
+from .conftest import DESKTOP, PHONE, launch, open_page, words_in_a_row
 from .test_contrast import PALE
 
 
@@ -20,7 +20,7 @@ def live_page(playwright: Playwright, server: str, tmp_path: Path) -> Iterator[C
     with ExitStack() as stack:
 
         def make(names: list[str], size: tuple[int, int] = DESKTOP) -> Page:
-            running = launch(playwright, said_in_a_row(names, tmp_path / "words.wav"))
+            running = launch(playwright, words_in_a_row(names, tmp_path / "words.wav"))
             stack.callback(running.close)
             return open_tab(running, server, size)
 

@@ -19,7 +19,7 @@ from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.archive import pack
 from tests import tiny
 
-from .conftest import DESKTOP, EXAMPLES, launch, open_page, running_app, said_in_a_row
+from .conftest import DESKTOP, EXAMPLES, launch, open_page, running_app, words_in_a_row
 
 PATIENT = 120_000  # ms that a teaching may take on a busy machine
 
@@ -56,7 +56,7 @@ def opened(
         def make(microphone: bool = False) -> Page:
             running = browser
             if microphone:
-                running = launch(playwright, said_in_a_row(["yes", "stop"], tmp_path / "words.wav"))
+                running = launch(playwright, words_in_a_row(["yes", "stop"], tmp_path / "words.wav"))
                 stack.callback(running.close)
             page = open_page(running, hostile, DESKTOP, script="window.ran = [];")
             stack.callback(page.context.close)
@@ -96,8 +96,8 @@ def test_try_and_compare(opened: Callable[..., Page], tmp_path: Path) -> None:
     page.get_by_role("tab", name="Compare").click()
     expect(page.locator("#sp-compare-panel .sp-one")).to_have_count(3)
     assert nothing_ran(page)
-    said = page.locator(".sp-said[role=status]").nth(1)
-    expect(said).to_contain_text(markup("title"))  # as text, all of it
+    status = page.locator(".sp-said[role=status]").nth(1)
+    expect(status).to_contain_text(markup("title"))  # as text, all of it
 
 
 def test_teach(opened: Callable[..., Page], tmp_path: Path) -> None:

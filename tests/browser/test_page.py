@@ -26,9 +26,9 @@ def upload(page: Page, path: Path) -> None:
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_a_spoken_keyword_is_answered_when_the_recording_ends(
-    page_hearing: Callable[..., Page], size: tuple[int, int]
+    page_recording: Callable[..., Page], size: tuple[int, int]
 ) -> None:
-    page = page_hearing(EXAMPLES / "yes.flac", size)
+    page = page_recording(EXAMPLES / "yes.flac", size)
     record(page.locator("#sp-audio"))
     expect(page.locator(".sp-label bdi")).to_have_text("yes")
     expect(page.locator(".sp-answer")).to_be_in_viewport()

@@ -77,8 +77,8 @@ def test_a_task_is_taught_tried_downloaded_and_loaded_back(
     packed = tmp_path / download.value.suggested_filename
     download.value.save_as(packed)
     assert packed.name == "taught_two_words.zip"
-    said = try_in_try_tab(page, "Two words", clips["stop"][0])
-    assert said.startswith("stop")
+    answer = try_in_try_tab(page, "Two words", clips["stop"][0])
+    assert answer.startswith("stop")
     other = open_page(browser, server)  # somebody else does not see it
     assert "Two words" not in other.locator("#sp-task").inner_text()
     other.context.close()
@@ -89,7 +89,7 @@ def test_a_task_is_taught_tried_downloaded_and_loaded_back(
     open_teach(page)
     page.locator("#sp-teach-load input[type=file]").set_input_files(packed)
     expect(page.locator("#sp-teach-panel .sp-taught")).to_contain_text("Two words")
-    assert try_in_try_tab(page, "Two words", clips["stop"][0]) == said
+    assert try_in_try_tab(page, "Two words", clips["stop"][0]) == answer
     page.context.close()
 
 
@@ -121,9 +121,9 @@ def test_mistakes_get_one_sentence_and_lose_nothing_on_a_phone(
 
 
 def test_a_voice_is_recorded_for_the_chosen_label_and_asked_of_the_new_task(
-    page_hearing: Callable[..., Page], clips: dict[str, list[Path]]
+    page_recording: Callable[..., Page], clips: dict[str, list[Path]]
 ) -> None:
-    page = page_hearing(clips["yes"][0])
+    page = page_recording(clips["yes"][0])
     open_teach(page)
     add_label(page, "stop")
     give(page, *clips["stop"])

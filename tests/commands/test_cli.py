@@ -18,7 +18,7 @@ import torch
 
 from speechprompt.backbone import Backbone
 from speechprompt.cli import COMMANDS, main, summary
-from speechprompt.commands import spoken_command
+from speechprompt.commands import portable_command
 from speechprompt.prompts.prompt import Prompt
 from tests.tiny import make_backbone, make_waveform
 
@@ -99,7 +99,7 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["classify", "CLIP", "--task", "dancing"], "its tasks are: colours, fruit"),
         (["classify", "missing.wav"], "does not exist"),
@@ -117,13 +117,15 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         ),
     ],
 )
-def test_bad_input_exits_with_2_and_one_sentence(arguments, said, backbone: str, clip: str, capsys) -> None:
+def test_bad_input_exits_with_2_and_one_sentence(
+    arguments, message, backbone: str, clip: str, capsys
+) -> None:
     arguments = [clip if a == "CLIP" else a for a in arguments]
     if "--backbone" not in arguments:
         arguments += ["--backbone", backbone]
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and "Traceback" not in error
+    assert message in error and error.count("\n") == 1 and "Traceback" not in error
 
 
 def test_classify_in_16_bits(backbone: str, clip: str, capsys) -> None:
@@ -177,8 +179,8 @@ def test_tune_evaluate_classify(backbone: str, clip: str, tmp_path, capsys) -> N
     options += ["--seeds", "2"]
     options += ["--extra", str(tmp_path / "short.parquet")]
     assert main(["tune", "--task", "sizes", "--title", "Sizes", *data, *options]) == 0
-    said = capsys.readouterr().out
-    assert "seed 0: valid accuracy" in said and "seed 1: valid" in said and "2 seeds: " in said
+    message = capsys.readouterr().out
+    assert "seed 0: valid accuracy" in message and "seed 1: valid" in message and "2 seeds: " in message
     assert main(["evaluate", "--task", "sizes", *data, "--record", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["task"] == "sizes" and figures["n"] == 8 and figures["accuracy"] >= 0.75
@@ -234,7 +236,7 @@ def test_a_folder_that_cannot_be_written_is_said(backbone: str, tmp_path, capsys
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "COMMAND"),
         (["dance"], "classify"),
@@ -243,16 +245,18 @@ def test_a_folder_that_cannot_be_written_is_said(backbone: str, tmp_path, capsys
         (["convert", "--json"], "COMMAND"),
     ],
 )
-def test_a_command_that_is_none_gets_the_known_ones(arguments: list[str], said: str, capsys) -> None:
+def test_a_command_that_is_none_gets_the_known_ones(arguments: list[str], message: str, capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_recorded_command_names_no_folder() -> None:
-    spoken = spoken_command(["tune", "--data=/home/me/words.parquet", "--out", "a/b", "--title", "My words"])
+    spoken = portable_command(
+        ["tune", "--data=/home/me/words.parquet", "--out", "a/b", "--title", "My words"]
+    )
     assert spoken == "python -m speechprompt tune --data=words.parquet --out b --title 'My words'"
-    spoken = spoken_command(
+    spoken = portable_command(
         ["tune", "--data", "/home/me/a.parquet", "/b.parquet", "--balance", "--run", "/tmp/r"]
     )
     assert spoken == "python -m speechprompt tune --data a.parquet b.parquet --balance --run r"

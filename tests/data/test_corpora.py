@@ -99,9 +99,11 @@ def test_a_broken_tree_gets_its_sentence(name: str, trees: Path, tmp_path: Path,
             for path in sorted(broken.glob(one)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         assert main(["prepare", name, str(broken), str(out)]) == 2
-        said = capsys.readouterr().err.strip().splitlines()[-1]
+        message = capsys.readouterr().err.strip().splitlines()[-1]
         looked = need.replace("|", " or ")
-        assert f"broken does not hold {corpus.title} as it is distributed: looked for {looked} in it" in said
+        assert (
+            f"broken does not hold {corpus.title} as it is distributed: looked for {looked} in it" in message
+        )
         shutil.rmtree(broken)
     assert main(["prepare", name, str(tmp_path / "none"), str(out)]) == 2
     assert "There is no folder 'none'" in capsys.readouterr().err
@@ -186,13 +188,13 @@ def test_lists_are_checked(file, old, new, sentence, trees: Path, tmp_path: Path
 
 
 def test_what_is_asked_for_must_be_known(tmp_path: Path, capsys) -> None:
-    for given, said in (
+    for given, message in (
         (["timit", str(tmp_path), "o.parquet"], "There is no corpus 'timit'; there are speech_commands_v1"),
         (["grabo", str(tmp_path), "o.csv"], "must end in .parquet"),
         (["grabo"], "prepare takes CORPUS ROOT OUT.parquet"),
     ):
         assert main(["prepare", *given]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert main(["prepare", "--list"]) == 0
     shown = capsys.readouterr().out
     assert all(f"{name}: {catalogue.find(name).title}" in shown for name in ALL)

@@ -66,7 +66,7 @@ def test_what_is_wrong_is_named(tmp_path) -> None:
     write(tmp_path / "null.parquet", [ROWS[0], {**ROWS[1], "split": None}])
     (tmp_path / "text.parquet").write_text("no table")
     rule = {"column": "label"}
-    for name, this_rule, split, said in (
+    for name, this_rule, split, message in (
         ("d.parquet", rule, "test", "no split 'test'; it has train, valid"),
         ("null.parquet", rule, "test", "no split 'test'; it has None, train"),
         ("d.parquet", {"column": "age"}, None, "no column 'age'"),
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_named(tmp_path) -> None:
         ("text.parquet", rule, None, "cannot be read as a parquet file"),
         ("none.parquet", rule, None, "cannot be read as a parquet file"),
     ):
-        with pytest.raises(SpeechPromptError, match=said):
+        with pytest.raises(SpeechPromptError, match=message):
             dataset.read(tmp_path / name, this_rule, split)
 
 

@@ -43,10 +43,10 @@ def test_judges_answer_in_the_batch_and_change_nothing_else() -> None:
         ((bare,),) = alone.answer([utterance])
         assert raw.labels == bare.labels
         np.testing.assert_allclose(raw.probabilities, bare.probabilities, atol=1e-5)
-        (said,) = PromptedLM(make_lm(), judges.prompts).answer([utterance])
-        assert evidence.speech == pytest.approx(said[0].probabilities[0, 2], abs=1e-5)
-        assert evidence.language == pytest.approx(said[1].probabilities[0, [0, 2]].sum(), abs=1e-5)
-        assert evidence.spoken == language().labels[said[1].labels[0]]
+        (answers,) = PromptedLM(make_lm(), judges.prompts).answer([utterance])
+        assert evidence.speech == pytest.approx(answers[0].probabilities[0, 2], abs=1e-5)
+        assert evidence.language == pytest.approx(answers[1].probabilities[0, [0, 2]].sum(), abs=1e-5)
+        assert evidence.spoken == language().labels[answers[1].labels[0]]
 
 
 def test_only_those_are_asked_whom_a_prompt_needs() -> None:

@@ -65,9 +65,9 @@ def test_bfloat16_lm_takes_float32_prompts():
 @pytest.mark.parametrize("deep", [True, False])
 def test_steps_with_a_cache_equal_one_pass_without(lm, deep):
     prompt = make_prompt(deep=deep)
-    said = [[5, 9, 23], [4, 4, 11], [8, 22, 7], [6, 10, 12], [20, 4, 5]]
+    answers = [[5, 9, 23], [4, 4, 11], [8, 22, 7], [6, 10, 12], [20, 4, 5]]
     prefix = Prefix.of(lm, [prompt]).cut()
-    batch = to_batch(lm, UTTERANCES, answers=said)
+    batch = to_batch(lm, UTTERANCES, answers=answers)
     at = batch.lengths[:, None] - 1 + torch.arange(4)
     whole = forward_prompted(lm, batch, prefix, at)
     batch = to_batch(lm, UTTERANCES)
@@ -75,16 +75,16 @@ def test_steps_with_a_cache_equal_one_pass_without(lm, deep):
     cache.begin(len(batch.tokens), batch.tokens.shape[1] + prompt.length)
     first = forward_prompted(lm, batch, prefix, cache=cache)
     torch.testing.assert_close(first[:, 0], whole[:, 0], atol=1e-5, rtol=1e-5)
-    rows = list(range(len(said)))
+    rows = list(range(len(answers)))
     for step in range(3):
         if step == 2:  # rows may end, or change their places
             rows = [3, 0]
-            batch, whole, said = (
+            batch, whole, answers = (
                 to_batch(lm, [UTTERANCES[i] for i in rows]),
                 whole[rows],
-                [said[i] for i in rows],
+                [answers[i] for i in rows],
             )
-        fed = lm.model.embed_tokens(torch.tensor([row[step] for row in said]))
+        fed = lm.model.embed_tokens(torch.tensor([row[step] for row in answers]))
         logits = forward_step(lm, cache, rows, fed, batch.lengths + step)
         torch.testing.assert_close(logits, whole[:, step + 1], atol=1e-5, rtol=1e-5)
 

@@ -47,7 +47,7 @@ def long_answers():
         make_prompt("e", labels=("red", "none", "blue", "none", "plum"), seed=5, **slots),
         make_prompt("f", labels=tuple("abcde"), deep=False, verbalizer="fixed", seed=6, **slots),
         make_prompt("g", labels=tuple("pqrstu"), length=5, seed=7, **spelled),
-        make_prompt("i", labels=tuple("uvwxyz"), seed=9, own_embeddings=True, **spelled),
+        make_prompt("i", labels=tuple("uvwxyz"), seed=9, with_label_embeddings=True, **spelled),
         make_prompt("h", labels=tuple("xyz"), verbalizer="fixed", seed=8, **spelled, beams=3),
     ]
 
@@ -215,17 +215,17 @@ def test_answers_equal_a_full_pass_for_every_label(lm, prompts, long_answers):
     lengths = set()
     for ids, per_prompt in zip(UTTERANCES, together, strict=True):
         for prompt, answer in zip(mixed, per_prompt, strict=True):
-            said: list[int] = []
-            while len(said) < prompt.form.n_steps:
-                expected = log_probabilities(lm, prompt, ids, said)[len(said)]
-                found = answer.probabilities[len(said)]
+            labels: list[int] = []
+            while len(labels) < prompt.form.n_steps:
+                expected = log_probabilities(lm, prompt, ids, labels)[len(labels)]
+                found = answer.probabilities[len(labels)]
                 np.testing.assert_allclose(found, expected.exp().numpy(), atol=1e-5)
                 choice = int(expected.argmax())
                 if choice == len(prompt.labels):
                     break
-                said.append(choice)
-            assert answer.labels == said
-            lengths.add(len(said))
+                labels.append(choice)
+            assert answer.labels == labels
+            lengths.add(len(labels))
     assert len(lengths) > 2  # sequences that end by themselves and such that are cut
 
 
@@ -257,7 +257,7 @@ def test_an_answer_all_but_certain_is_not_crowded_out_by_short_ones(lm):
     long_ones = 0
     for seed in range(12):
         prompt = make_prompt(
-            "p", tuple("uvwxyz"), kind="sequence", max_steps=9, seed=seed, own_embeddings=True
+            "p", tuple("uvwxyz"), kind="sequence", max_steps=9, seed=seed, with_label_embeddings=True
         )
         prompt.verbalizer_weight.mul_(40)
         prompts = [prompt, replace(prompt, form=replace(prompt.form, beams=4))]

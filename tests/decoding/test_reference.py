@@ -184,9 +184,9 @@ def test_greedy_steps_with_a_cache_equal_the_reference_without(lm, variant):
         if prompt.verbalizer_weight is not None:
             logits = logits @ prompt.verbalizer_weight.T
         torch.testing.assert_close(logits, expected[: len(logits)], **LOGITS)
-        said = expected.argmax(-1) - UNIT_OFFSET
-        assert answer.labels == said[: len(answer.labels)].tolist()
-        assert len(answer.labels) == len(said) or said[len(answer.labels)] == EOS - UNIT_OFFSET
+        units = expected.argmax(-1) - UNIT_OFFSET
+        assert answer.labels == units[: len(answer.labels)].tolist()
+        assert len(answer.labels) == len(units) or units[len(answer.labels)] == EOS - UNIT_OFFSET
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

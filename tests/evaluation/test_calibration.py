@@ -15,7 +15,7 @@ import pytest
 
 from speechprompt.backbone import Backbone
 from speechprompt.cli import main
-from speechprompt.commands.classify import spoken_details
+from speechprompt.commands.classify import details_text
 from speechprompt.decoding.generation import PromptedLM, stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import calibration
@@ -83,7 +83,7 @@ def test_a_temperature_changes_scores_and_no_label(verbalizer: str, kind: Any) -
     lm = tiny.make_lm()
     slots = {"slots": {"one": 2, "two": 2}} if kind == "slots" else {}
     plain = tiny.make_prompt(
-        "t", ("a", "b", "c", "d"), verbalizer=verbalizer, kind=kind, own_embeddings=kind == "slots", **slots
+        "t", ("a", "b", "c", "d"), verbalizer=verbalizer, kind=kind, with_label_embeddings=kind == "slots", **slots
     )  # fmt: skip
     hot = replace(plain, calibration=FITTED)
     for (one,), (other,) in zip(
@@ -101,14 +101,16 @@ def test_a_temperature_changes_scores_and_no_label(verbalizer: str, kind: Any) -
 @pytest.mark.parametrize("kind", ["label", "slots"])
 def test_what_is_fitted_is_what_the_pipeline_then_flags(tmp_path: Path, kind: Any) -> None:
     slots = {"slots": {"one": 2, "two": 2}} if kind == "slots" else {}
-    prompt = tiny.make_prompt("t", ("a", "b", "c", "d"), kind=kind, own_embeddings=kind == "slots", **slots)
+    prompt = tiny.make_prompt(
+        "t", ("a", "b", "c", "d"), kind=kind, with_label_embeddings=kind == "slots", **slots
+    )
     backbone = Backbone(tiny.make_backbone(tmp_path, prompts=(prompt,)))
     prompt = backbone.prompt("t")
     rng = np.random.default_rng(1)
     utterances = [rng.integers(0, tiny.N_UNITS, 6) for _ in range(60)]
-    said = [raw.labels for (raw,) in PromptedLM(backbone.lm, [prompt]).answer(utterances)]
-    truth = [[1 - labels[0], *labels[1:]] if i % 4 == 0 else labels for i, labels in enumerate(said)]
-    right = np.array([a == b for a, b in zip(said, truth, strict=True)])
+    answered = [raw.labels for (raw,) in PromptedLM(backbone.lm, [prompt]).answer(utterances)]
+    truth = [[1 - labels[0], *labels[1:]] if i % 4 == 0 else labels for i, labels in enumerate(answered)]
+    right = np.array([a == b for a, b in zip(answered, truth, strict=True)])
     fitted = calibration.calibrate(backbone.lm, prompt, utterances, truth, "valid")
     prompt = replace(prompt, calibration=fitted)
     assert prompt.calibration["n"] == 60 and prompt.calibration["right_flagged"] <= 0.05
@@ -146,7 +148,7 @@ def test_sequences_are_calibrated_and_the_card_says_how() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"temperature": 0}, "calibration.temperature must be greater than or equal to 0.01"),
         ({"temperature": "hot"}, "temperature"),
@@ -159,8 +161,8 @@ def test_sequences_are_calibrated_and_the_card_says_how() -> None:
         ({"more": 1}, "unknown entry 'calibration.more'"),
     ],
 )
-def test_a_hostile_calibration_is_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_a_hostile_calibration_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         replace(tiny.make_prompt(), calibration=FITTED | change)
 
 
@@ -241,8 +243,8 @@ def test_a_sound_that_is_no_keyword_is_flagged_and_a_keyword_is_not() -> None:
     assert not known.flagged and known.score >= sp.prompts["arabic_commands"].threshold
     (strange,) = sp.classify(examples / "house.flac")  # English, where Arabic is expected
     assert strange.fits == "no" and strange.reason == "This sounds like English; the task knows Arabic."
-    assert "fits: no; This sounds like English" in spoken_details(strange)
-    assert "fits" not in spoken_details(known)
+    assert "fits: no; This sounds like English" in details_text(strange)
+    assert "fits" not in details_text(known)
     assert strange.flagged and strange.score < sp.prompts["arabic_commands"].threshold
 
 

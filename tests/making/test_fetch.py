@@ -224,7 +224,7 @@ def test_only_what_is_wanted_is_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hostile", "said"),
+    ("hostile", "message"),
     [
         (("../a.pt", b"evil"), "must be there once"),
         (("/tmp/dict.txt", b"evil"), "must be there once"),
@@ -235,11 +235,11 @@ def test_only_what_is_wanted_is_unpacked(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_archives_are_refused(
-    tmp_path: Path, hostile: tarfile.TarInfo | tuple[str, bytes], said: str
+    tmp_path: Path, hostile: tarfile.TarInfo | tuple[str, bytes], message: str
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    with pytest.raises(SpeechPromptError, match=f"x.tgz.*{said}"):
+    with pytest.raises(SpeechPromptError, match=f"x.tgz.*{message}"):
         extract(make_tgz(tmp_path / "x.tgz", [*GOOD, hostile]), WANTED, out)
     assert set(names(out)) <= set(WANTED) and not any(path.is_symlink() for path in out.iterdir())
     assert names(tmp_path) == ["out", "x.tgz"]
@@ -362,9 +362,9 @@ def test_all_is_fetched_checked_converted_and_installed(
     assert sorted(notes) == ["config.json", "hubert100_lm.tgz", "km.bin", "pytorch_model.bin"]
     km = hashlib.sha256(online.files["/km.bin"]).hexdigest()
     assert notes["km.bin"] == {"sha256": km, "from": online.url("/km.bin")}
-    said = capsys.readouterr().out
-    assert "hubert100_lm.tgz: sha256" in said and "not known before" in said
-    assert "pytorch_model.bin: sha256" not in said and "km.bin: sha256" not in said
+    message = capsys.readouterr().out
+    assert "hubert100_lm.tgz: sha256" in message and "not known before" in message
+    assert "pytorch_model.bin: sha256" not in message and "km.bin: sha256" not in message
     online.asked.clear()
     run("gslm")  # nothing is left to do
     assert online.asked == [] and "already here" in capsys.readouterr().out
@@ -488,10 +488,10 @@ def test_offline_says_which_address_could_not_be_reached(
 ) -> None:
     online.shutdown()
     online.server_close()
-    said = r"/{} could not be reached .* or give a local copy with {}"
-    with pytest.raises(SpeechPromptError, match=said.format("km.bin", "--km")):
+    message = r"/{} could not be reached .* or give a local copy with {}"
+    with pytest.raises(SpeechPromptError, match=message.format("km.bin", "--km")):
         run("gslm")
-    with pytest.raises(SpeechPromptError, match=said.format("config.json", "--hubert")):
+    with pytest.raises(SpeechPromptError, match=message.format("config.json", "--hubert")):
         run("gslm", "--km", originals / "km.bin")
     monkeypatch.setattr(fetch.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SpeechPromptError, match=r"config.json .* HF_HUB_OFFLINE is set: .* with --hubert"):

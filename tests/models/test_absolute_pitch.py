@@ -34,7 +34,7 @@ def lm() -> ProsodyLM:
     return make_prosody_lm()
 
 
-def said(hz: float, seed: int = 0) -> Units:
+def utterance(hz: float, seed: int = 0) -> Units:
     """A dozen runs about this pitch, one of them unvoiced."""
     rng = np.random.default_rng(seed)
     units = Units.from_frames(np.repeat(rng.permutation(N_UNITS)[:12], 3))
@@ -44,10 +44,12 @@ def said(hz: float, seed: int = 0) -> Units:
 
 
 def test_the_pitch_is_set_against_one_for_all() -> None:
-    deep, high = (prosody.at_absolute_pitch(said(hz)) for hz in (85.0, 340.0))
+    deep, high = (prosody.at_absolute_pitch(utterance(hz)) for hz in (85.0, 340.0))
     np.testing.assert_allclose(high.log_f0 - deep.log_f0, np.log(4), atol=1e-5)
-    np.testing.assert_allclose(deep.log_f0[:3], np.log(said(85.0).f0[:3] / prosody.COMMON_HZ), atol=1e-6)
-    np.testing.assert_allclose(said(85.0).log_f0, said(340.0).log_f0, atol=1e-5)  # else they are the same
+    np.testing.assert_allclose(deep.log_f0[:3], np.log(utterance(85.0).f0[:3] / prosody.COMMON_HZ), atol=1e-6)
+    np.testing.assert_allclose(
+        utterance(85.0).log_f0, utterance(340.0).log_f0, atol=1e-5
+    )  # else they are the same
     again = prosody.at_absolute_pitch(deep)
     np.testing.assert_array_equal(again.log_f0, deep.log_f0)
 
@@ -55,12 +57,12 @@ def test_the_pitch_is_set_against_one_for_all() -> None:
 def test_units_without_hertz_are_refused(lm) -> None:
     absolute = make_prompt(labels=LABELS, lm=lm, absolute_pitch=True)
     with pytest.raises(SpeechPromptError, match="hears how high a voice is"):
-        PromptedLM(lm, [absolute]).answer([replace(said(100.0), f0=None)])
+        PromptedLM(lm, [absolute]).answer([replace(utterance(100.0), f0=None)])
 
 
 def test_each_prompt_of_a_batch_hears_in_its_own_way(lm) -> None:
     prompts = [make_prompt(labels=LABELS, lm=lm, absolute_pitch=flag) for flag in (False, True)]
-    deep, high = said(85.0), said(340.0)
+    deep, high = utterance(85.0), utterance(340.0)
     (own_deep, absolute_deep), (own_high, absolute_high) = PromptedLM(lm, prompts).answer([deep, high])
     np.testing.assert_allclose(own_deep.probabilities, own_high.probabilities, atol=1e-4)
     assert np.abs(absolute_deep.probabilities - absolute_high.probabilities).max() > 1e-3
@@ -72,7 +74,7 @@ def test_each_prompt_of_a_batch_hears_in_its_own_way(lm) -> None:
 def test_what_is_tuned_is_what_answers(lm) -> None:
     config = TuneConfig(prompt_length=3, absolute_pitch=True, verbalizer="learned")
     trained = TrainablePrompt(lm, config, None, AnswerForm(LABELS))
-    utterances = [said(120.0, 1), said(220.0, 2)]
+    utterances = [utterance(120.0, 1), utterance(220.0, 2)]
     with torch.no_grad():
         logits = trained.answer_logits(trained(lm, utterances, [[0], [1]]))[:, 0]
     prompt = Prompt(
@@ -91,7 +93,7 @@ def test_what_is_tuned_is_what_answers(lm) -> None:
 def test_pitch_can_be_learnt_only_when_it_is_absolute(lm) -> None:
     def data(n: int, seed: int) -> list:
         rng = np.random.default_rng(seed)
-        return [(said((90.0, 300.0)[i % 2], int(rng.integers(1 << 30))), (i % 2,)) for i in range(n)]
+        return [(utterance((90.0, 300.0)[i % 2], int(rng.integers(1 << 30))), (i % 2,)) for i in range(n)]
 
     reached = {}
     for absolute in (False, True):
@@ -103,7 +105,7 @@ def test_pitch_can_be_learnt_only_when_it_is_absolute(lm) -> None:
 
 
 def test_noise_keeps_the_pitch_of_what_is_kept() -> None:
-    units = said(100.0)
+    units = utterance(100.0)
     noisy = with_noise(units, 0.8, N_UNITS, random.Random(1))
     assert isinstance(noisy, Units) and len(noisy) < len(units)
     assert units.f0 is not None and noisy.f0 is not None and len(noisy.f0) == len(noisy)

@@ -110,7 +110,7 @@ def damaged(change: str, folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("missing tensor", "lacks the tensor 'centroids'"),
         ("shape", "centroids has the shape"),
@@ -122,8 +122,8 @@ def damaged(change: str, folder) -> None:
         ("no weights", "missing"),
     ],
 )
-def test_damaged_folders_are_refused(change: str, said: str, encoder: UnitEncoder, tmp_path) -> None:
+def test_damaged_folders_are_refused(change: str, message: str, encoder: UnitEncoder, tmp_path) -> None:
     encoder.save(tmp_path)
     damaged(change, tmp_path)
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         UnitEncoder.load(tmp_path)

@@ -213,7 +213,7 @@ def damaged(change: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("missing tensor", "lacks the tensor 'network.encoder.pos_conv_embed.conv.weight'"),
         ("surplus tensor", "unexpected tensor 'network.encoder.layers.6"),
@@ -227,15 +227,17 @@ def damaged(change: str, folder: Path) -> None:
         ('{"magic": 1}', "unknown entry"),
     ],
 )
-def test_damaged_folders_are_refused(change: str, said: str, encoder: HubertEncoder, tmp_path: Path) -> None:
+def test_damaged_folders_are_refused(
+    change: str, message: str, encoder: HubertEncoder, tmp_path: Path
+) -> None:
     encoder.save(tmp_path)
     damaged(change, tmp_path)
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         HubertEncoder.load(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"feat_extract_norm": "layer"}, "feat_extract_norm = layer, but HuBERT-base has group"),
         ({"do_stable_layer_norm": True}, "do_stable_layer_norm = True"),
@@ -250,16 +252,18 @@ def test_damaged_folders_are_refused(change: str, said: str, encoder: HubertEnco
         ({"intermediate_size": 65}, "has the shape"),
     ],
 )
-def test_other_models_are_refused_by_fact(changes: dict, said: str, hub_folder: Path, tmp_path: Path) -> None:
+def test_other_models_are_refused_by_fact(
+    changes: dict, message: str, hub_folder: Path, tmp_path: Path
+) -> None:
     folder = shutil.copytree(hub_folder, tmp_path / "hub")
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | changes))
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         from_hub_folder(folder, torch.zeros(20, 32))
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("encoder.layers.5.final_layer_norm.bias", None, "lacks the tensor 'encoder.layers.5.final"),
         (
@@ -277,7 +281,7 @@ def test_other_models_are_refused_by_fact(changes: dict, said: str, hub_folder: 
     ],
 )
 def test_every_tensor_is_accounted_for(
-    name: str, value: object, said: str, original: HubertModel, tmp_path: Path
+    name: str, value: object, message: str, original: HubertModel, tmp_path: Path
 ) -> None:
     folder = save_hub_folder(original, tmp_path, pickled=True)
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
@@ -285,7 +289,7 @@ def test_every_tensor_is_accounted_for(
     if value is not None:
         weights[name] = value
     torch.save(weights, folder / "pytorch_model.bin")
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         from_hub_folder(folder, torch.zeros(20, 32))
 
 

@@ -421,8 +421,8 @@ def test_command(edges, tmp_path, capsys) -> None:
     conversion.add_arguments(parser)
     out = tmp_path / "unit_lm"
     conversion.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--dtype", "float16"]))
-    assert "100 units, discrete durations and F0" in (said := capsys.readouterr().out)
-    assert "cannot hear recordings" in said
+    assert "100 units, discrete durations and F0" in (sentence := capsys.readouterr().out)
+    assert "cannot hear recordings" in sentence
     conversion.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--edges", str(edges)]))
     assert "cannot hear" not in capsys.readouterr().out
     assert prosody_lm.load(out).prosody.f0_edges.shape == (31,)

@@ -172,7 +172,7 @@ def test_the_parts_of_ctranslate2_become_what_the_hub_holds(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda data: data[:-4000], "ends too soon: give all parts"),
         (lambda data: data.replace(b"WhisperSpec", b"TransforSpe"), "no Whisper of CTranslate2"),
@@ -187,12 +187,12 @@ def test_the_parts_of_ctranslate2_become_what_the_hub_holds(
     ],
 )
 def test_other_files_are_refused_in_one_sentence(
-    change, said: str, original: WhisperModel, tmp_path: Path
+    change, message: str, original: WhisperModel, tmp_path: Path
 ) -> None:
     data = model_bin(original)
     assert change(data) != data
     (tmp_path / "model.bin").write_bytes(change(data))
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         convert.encoder_of(convert.read_ctranslate2([tmp_path / "model.bin"]))
 
 
@@ -202,7 +202,7 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("missing tensor", "lacks the tensor 'network.layers.1.fc1.bias'"),
         ("surplus tensor", "unexpected tensor 'network.layer_norm.bias'"),
@@ -216,7 +216,9 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
         ('{"magic": 1}', "unknown entry"),
     ],
 )
-def test_damaged_folders_are_refused(change: str, said: str, encoder: WhisperUnits, tmp_path: Path) -> None:
+def test_damaged_folders_are_refused(
+    change: str, message: str, encoder: WhisperUnits, tmp_path: Path
+) -> None:
     encoder.save(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     settings = json.loads((tmp_path / "encoder.json").read_text())
@@ -230,12 +232,12 @@ def test_damaged_folders_are_refused(change: str, said: str, encoder: WhisperUni
         settings |= json.loads(change)
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "encoder.json").write_text(json.dumps(settings))
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         WhisperUnits.load(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"model_type": "hubert"}, "model_type = hubert"),
         ({"activation_function": "relu"}, "activation_function = relu"),
@@ -245,9 +247,11 @@ def test_damaged_folders_are_refused(change: str, said: str, encoder: WhisperUni
         ({"d_model": "32"}, "dim must be a valid integer"),
     ],
 )
-def test_other_models_are_refused_by_fact(change: dict, said: str, hub_folder: Path, tmp_path: Path) -> None:
+def test_other_models_are_refused_by_fact(
+    change: dict, message: str, hub_folder: Path, tmp_path: Path
+) -> None:
     settings = json.loads((hub_folder / "config.json").read_text()) | change
     (tmp_path / "config.json").write_text(json.dumps(settings))
     (tmp_path / "model.safetensors").write_bytes((hub_folder / "model.safetensors").read_bytes())
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         convert.from_hub_folder(tmp_path, LAYERS)

@@ -132,9 +132,9 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], bytes], str]] = {
 
 @pytest.mark.parametrize("kind", BAD_ZIPS)
 def test_hostile_prompt_zips_are_one_sentence(packed: bytes, kind: str) -> None:
-    make, said = BAD_ZIPS[kind]
+    make, message = BAD_ZIPS[kind]
     files = {Path(name).name: data for name, data in files_of(packed).items()}
-    with pytest.raises(SpeechPromptError, match=said) as error:
+    with pytest.raises(SpeechPromptError, match=message) as error:
         unpack(make(files))
     assert "/tmp" not in str(error.value) and str(error.value).endswith(".")
 
@@ -196,7 +196,7 @@ def test_a_zip_of_windows_has_folders_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"a.txt": b""}, "holds no recordings"),
         ({"a.wav": b""}, "needs a folder for each label"),
@@ -215,8 +215,8 @@ def test_a_zip_of_windows_has_folders_too() -> None:
         ({"on/a.wav": bytes((12 << 20) + 1)}, "larger than 12 MB"),
     ],
 )
-def test_bad_archives_of_clips(files: dict[str, bytes], said: str) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_bad_archives_of_clips(files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         read_zip(zipped(files))
 
 

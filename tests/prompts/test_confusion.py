@@ -141,7 +141,7 @@ def test_a_zip_carries_the_picture_but_none_is_taken_from_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "message"),
     [
         ("x", "confusion must be a valid list"),
         ([1], "confusion.0 must be a valid list"),
@@ -158,12 +158,12 @@ def test_a_zip_carries_the_picture_but_none_is_taken_from_it(tmp_path: Path) -> 
         ([[0, 0, 10**400]], "must"),
     ],
 )
-def test_counts_from_anyone_are_checked(tmp_path: Path, cells: Any, said: str) -> None:
+def test_counts_from_anyone_are_checked(tmp_path: Path, cells: Any, message: str) -> None:
     measured().save(tmp_path / "p")
     config = json.loads((tmp_path / "p" / "prompt_config.json").read_text())
     config["metrics"]["confusion"] = cells
     (tmp_path / "p" / "prompt_config.json").write_text(json.dumps(config))
-    with pytest.raises(SpeechPromptError, match=said):
+    with pytest.raises(SpeechPromptError, match=message):
         Prompt.load(tmp_path / "p")
 
 

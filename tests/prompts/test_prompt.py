@@ -349,6 +349,6 @@ def test_labels_that_are_fed_back_need_a_unit_each():
     make_prompt(labels=many)  # one label is never fed back
     with pytest.raises(SpeechPromptError, match="at most 20 labels, one for each unit"):
         make_prompt(labels=many, kind="sequence", max_steps=2)
-    make_prompt(labels=many, kind="sequence", max_steps=2, own_embeddings=True)
+    make_prompt(labels=many, kind="sequence", max_steps=2, with_label_embeddings=True)
     with pytest.raises(SpeechPromptError, match="one label needs no label_embeddings"):
-        make_prompt(own_embeddings=True)
+        make_prompt(with_label_embeddings=True)

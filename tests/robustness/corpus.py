@@ -158,7 +158,7 @@ def ogg_pages(content: bytes) -> list[bytes]:
     return pages
 
 
-def hours_of_opus(hours: float, folder: Path, said_hours: float | None = None) -> Path:
+def hours_of_opus(hours: float, folder: Path, declared_hours: float | None = None) -> Path:
     """Hours of silence in a few MB: one second's page again and again, with granule positions to match.
 
     said_hours: what the last page claims, if something else.
@@ -172,8 +172,8 @@ def hours_of_opus(hours: float, folder: Path, said_hours: float | None = None) -
         for i in range(total):
             granule = (i + 1) * packets * 960
             last = i == total - 1
-            if last and said_hours is not None:
-                granule = round(said_hours * 3600 * 48_000)
+            if last and declared_hours is not None:
+                granule = round(declared_hours * 3600 * 48_000)
             file.write(ogg_page(body, i + 2, granule, 4 if last else 0))
     return folder / "hours.opus"
 
@@ -305,8 +305,8 @@ def cases() -> list[Case]:
     wide = lambda: np.resize(voice(1.0, 192_000, 8), (192_000 * LIMIT, 8))  # noqa: E731
     add("60 s, 192 kHz, 8 channels", ANSWER, partial(write, wide, 192_000, "WAV", "PCM_16", "clip.wav"))
     add("10 hours of Opus", TOO_LONG, partial(hours_of_opus, 10))
-    add("2 hours of Opus that say 10 s", TOO_LONG, partial(hours_of_opus, 2, said_hours=10 / 3600))
-    add("10 s of Opus that say 2 hours", SILENT, partial(hours_of_opus, 10 / 3600, said_hours=2))
+    add("2 hours of Opus that say 10 s", TOO_LONG, partial(hours_of_opus, 2, declared_hours=10 / 3600))
+    add("10 s of Opus that say 2 hours", SILENT, partial(hours_of_opus, 10 / 3600, declared_hours=2))
     add("an hour of silent FLAC", TOO_LONG, hour_of_flac)
 
     # Contents

@@ -13,7 +13,7 @@ import pytest
 from speechprompt.ui import uploads
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)  # bytes
-OWN_FILE = "/gradio_api/file="
+UPLOAD_ADDRESS = "/gradio_api/file="
 FLOOR = 0.003  # seconds: less is noise
 STEP = 12  # times as long for ten times as much
 
@@ -23,9 +23,9 @@ def file(path: str) -> dict[str, Any]:
 
 
 SHAPES: dict[str, Callable[[int], Any]] = {
-    "addresses in an address": lambda n: file("http://" + OWN_FILE * (n // 17) + "?"),
+    "addresses in an address": lambda n: file("http://" + UPLOAD_ADDRESS * (n // 17) + "?"),
     "an address without a path": lambda n: file("http://" + "/" * n),
-    "an address in percent signs": lambda n: file("http://a" + OWN_FILE + "%2F" * (n // 3)),
+    "an address in percent signs": lambda n: file("http://a" + UPLOAD_ADDRESS + "%2F" * (n // 3)),
     "a deep path": lambda n: file("/" + "a/" * (n // 2)),
     "a path upwards": lambda n: file("../" * (n // 3)),
     "data": lambda n: file("data:" + ";," * (n // 2)),
@@ -73,4 +73,4 @@ def test_ten_times_the_request_takes_ten_times_as_long(running_page: uploads.Pag
     ],
 )
 def test_an_own_address_names_its_path(address: str, path: str) -> None:
-    assert uploads.own_path(address) == path
+    assert uploads.upload_path(address) == path

@@ -130,8 +130,8 @@ def test_recordings_go_with_their_session(
     other.close()
     assert wait_until(lambda: not any(path.name == "secret words.wav" for path in kept(folder)))
     assert wait_until(lambda: not any(path.is_dir() for path in folder.iterdir()))
-    said = capfd.readouterr()
-    assert "secret" not in said.out + said.err
+    output = capfd.readouterr()
+    assert "secret" not in output.out + output.err
 
 
 def test_what_nobody_asked_about_goes_within_the_hour(

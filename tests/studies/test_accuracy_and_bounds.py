@@ -92,12 +92,12 @@ def test_every_prompt_has_a_row_and_every_clip_is_heard_once(
     assert deaf.split == "valid" and deaf.figures["n"] == 6
     assert by_name["lost", "tiny"].note == "gone.parquet not found in the data folder."
     assert "does not say which files strange" in by_name["strange", "tiny"].note
-    said = accuracy.table(rows).splitlines()
-    assert all(line.count(" | ") == len(accuracy.HEAD) - 1 for line in said)
-    (line,) = [line for line in said if "`colours` | tiny" in line]
+    message = accuracy.table(rows).splitlines()
+    assert all(line.count(" | ") == len(accuracy.HEAD) - 1 for line in message)
+    (line,) = [line for line in message if "`colours` | tiny" in line]
     assert "| 6 (test) |" in line and f"| {tiny.prompt('colours').n_parameters:,} |" in line
-    assert "not measured: gone.parquet not found" in next(line for line in said if "`lost`" in line)
-    assert "character error rate" in next(line for line in said if "`spelled`" in line)
+    assert "not measured: gone.parquet not found" in next(line for line in message if "`lost`" in line)
+    assert "character error rate" in next(line for line in message if "`spelled`" in line)
 
 
 def test_with_pauses_every_recording_is_longer_and_units_are_not_measured(
@@ -117,7 +117,7 @@ def test_with_pauses_every_recording_is_longer_and_units_are_not_measured(
 
 def test_data_that_does_not_fit_is_a_row_too(backbones: list[Backbone], tmp_path: Path) -> None:
     strange = [{"split": "dev", "audio": b"", "label": "a|b"}]
-    for rows, said in (
+    for rows, message in (
         (strange, "no split 'test' and no valid split, but dev"),
         ([{**strange[0], "split": "test"}], r"has the label 'a\|b', which the prompt colours cannot answer"),
         ([{**strange[0], "split": "test", "label": "red"}], "0: "),
@@ -125,7 +125,7 @@ def test_data_that_does_not_fit_is_a_row_too(backbones: list[Backbone], tmp_path
     ):
         write(tmp_path / "data" / "clips.parquet", rows)
         (row,) = accuracy.rows_of(backbones[:1], ["colours"], tmp_path / "data", "test")
-        assert said in accuracy.table([row]) and not row.figures
+        assert message in accuracy.table([row]) and not row.figures
 
 
 def test_the_command_writes_what_it_prints(
@@ -145,9 +145,9 @@ def test_the_command_writes_what_it_prints(
         str(out),
     ]
     assert run_command("accuracy", accuracy, command) == 0
-    said = capsys.readouterr().out.strip()
+    message = capsys.readouterr().out.strip()
     text = out.read_text(encoding="utf-8")
-    assert said.startswith("| task |") and text.endswith(f"{said}\n") and str(tmp_path) not in text
+    assert message.startswith("| task |") and text.endswith(f"{message}\n") and str(tmp_path) not in text
     assert "quiet room" not in text
     assert run_command("accuracy", accuracy, [*command, "--pauses", "0.5"]) == 0
     text = out.read_text(encoding="utf-8")
@@ -156,14 +156,14 @@ def test_the_command_writes_what_it_prints(
     assert run_command("accuracy", accuracy, [*command, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert row["task"] == "colours" and row["split"] == "test" and row["figures"]["n"] == 6
-    for change, said in (
+    for change, message in (
         (["--task", "dancing"], "has a prompt for the task 'dancing'"),
         (["--backbone", "nope"], "There is no backbone 'nope'"),
         (["--pauses", "11"], "between 0 and 10 seconds"),
         (["--out", str(tmp_path / "no" / "a.md")], "folder of --out"),
     ):
         assert run_command("accuracy", accuracy, [*command, *change]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def made_units(n: int, seed: int) -> list[torch.Tensor]:
@@ -260,10 +260,10 @@ def test_bounds_of_a_task(
         code, printed = run_command("bounds", bounds, command), capsys.readouterr()
         return printed.err if code else printed.out
 
-    said = run(deaf, "colours")
+    message = run(deaf, "colours")
     assert (
-        "| log-mel classifier | – | – | – | the data has units" in said
-        and "3 utterances of the valid" in said
+        "| log-mel classifier | – | – | – | the data has units" in message
+        and "3 utterances of the valid" in message
     )
     assert "9 utterances" in run(tiny, "colours")
     for task, error in (
@@ -291,8 +291,10 @@ def test_precision_counts_what_16_bits_change(
     command = [str(tmp_path), "--backbone", str(folder), "--backbone", str(deaf)]
     options = ["--most", "4", "--device", "cpu", "--out", str(out)]
     assert run_command("precision", precision, [*command, *options]) == 0
-    said = capsys.readouterr().out.strip()
-    heard, given, mean = ([cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines()[2:])
+    message = capsys.readouterr().out.strip()
+    heard, given, mean = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in message.splitlines()[2:]
+    )
     plain, rough = Backbone(folder), Backbone(folder, dtype=torch.bfloat16)
     assert heard[:3] == ["`colours`", "tiny", "4"] and given[:3] == ["`colours`", "deaf", "4"]
     clips = precision.evenly(read(tmp_path / "clips.parquet", {"column": "label"}, "valid"), 4)
@@ -301,6 +303,6 @@ def test_precision_counts_what_16_bits_change(
     assert given[3] == "–" and mean[2] == "8"
     units = [Units.from_frames(ids) for ids in ([1, 1, 2, 3], [1, 2, 2, 3])]
     assert precision.frames_changed(units[:1], units[1:]) == 0.25
-    assert said in out.read_text() and "bfloat16 against those in float32" in out.read_text()
+    assert message in out.read_text() and "bfloat16 against those in float32" in out.read_text()
     assert run_command("precision", precision, [*command, "--most", "0"]) == 2
     assert "--most must be 1" in capsys.readouterr().err

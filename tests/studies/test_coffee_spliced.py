@@ -107,8 +107,8 @@ def test_values_change_places_between_recordings() -> None:
         order(3, size="large", coffeeDrink="espresso"),
     ]
     made = [splice(orders, random.Random(seed)) for seed in range(60)]
-    said = {tuple(values.items()) for _, values in made}
-    assert (("size", "small"), ("coffeeDrink", "latte")) in said  # nobody ordered this
+    orders = {tuple(values.items()) for _, values in made}
+    assert (("size", "small"), ("coffeeDrink", "latte")) in orders  # nobody ordered this
     assert {tuple(values) for _, values in made} == {("size", "coffeeDrink"), ("coffeeDrink", "milkAmount")}
     for waveform, _ in made:
         assert waveform.dtype == np.float32 and 0.5 < len(waveform) / audio.SAMPLE_RATE < 1.5
@@ -157,14 +157,14 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "coffeeDrink",
         "sugarAmount",
     }
-    for label, said in (
+    for label, orders in (
         ("[]", "is no JSON object"),
         ('{"cup": "large"}', "is no JSON"),
         ("latte", "is no JSON"),
     ):
         recordings(data, label=[label])
         assert run_command("spliced", coffee_splices, command) != 0
-        assert said in capsys.readouterr().err
+        assert orders in capsys.readouterr().err
     recordings(data, label=['{"coffeeDrink": "cappuccino"}'])
     assert run_command("spliced", coffee_splices, command) != 0
     assert "The synthetic orders never say the phone" in capsys.readouterr().err

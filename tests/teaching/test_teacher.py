@@ -158,7 +158,7 @@ SILENCE = np.zeros(8000, np.float32)
 
 
 @pytest.mark.parametrize(
-    ("clips", "said"),
+    ("clips", "message"),
     [
         ({}, "needs 2 to 10 labels; here are 0"),
         ({"low": tones(0)}, "needs 2 to 10 labels; here is 1"),
@@ -176,8 +176,8 @@ SILENCE = np.zeros(8000, np.float32)
         ({"low": [SILENCE] * 400, "high": [SILENCE] * 101}, "At most 500 clips"),
     ],
 )
-def test_what_cannot_be_taught_is_one_sentence(clips: dict[str, Any], said: str) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_what_cannot_be_taught_is_one_sentence(clips: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         gather(clips)
 
 
@@ -185,14 +185,14 @@ def test_what_is_left_out_is_said() -> None:
     low, high = tones(0), tones(1)
     lesson = gather({"low": [*low, low[0], wav(low[1]), SILENCE], "high": high, "rest": [SILENCE]})
     assert lesson.counts()[1:] == [3, 1] and lesson.silence_label == "rest"
-    said = " ".join(lesson.warnings)
+    warnings = " ".join(lesson.warnings)
     for part in (
         "low: 1 silent clip left out",
         "low: what was given more than once",
         "answer to silence",
         "rest: fewer",
     ):
-        assert part in said
+        assert part in warnings
 
 
 def test_one_clip_each_is_taught_but_not_measured(tiny_backbone: Backbone) -> None:
@@ -241,7 +241,7 @@ def test_the_tab_from_labels_to_a_task_of_this_session_alone(
     for i, name in enumerate(("low", "<b>high</b>")):
         assert clips.add_label(session, "", name)[at.new] == ""
         out = clips.add_files(session, name, files(tmp_path, name[:2].strip("<"), tones(i)))
-        assert "3 clips added" in out[at.said].value and "<b>high" not in out[at.clips].value
+        assert "3 clips added" in out[at.status].value and "<b>high" not in out[at.clips].value
     out = list(teaching.tune(session, "<i>Tones</i>", "tiny", "colours", "tiny"))
     assert "progressbar" in out[0][at.panel].value
     html, select, use, zipped = (out[-1][part] for part in (at.panel, at.try_task, at.use, at.download))
@@ -249,7 +249,7 @@ def test_the_tab_from_labels_to_a_task_of_this_session_alone(
     assert "made without it" in html
     assert "right of 6 clips held out" in html and "<i>Tones" not in html and use["visible"]
     assert select.value == "colours" and "Tones" in select.props["options"]
-    assert "taught_i_tones_i" in session.own("tiny") and not other.own("tiny")
+    assert "taught_i_tones_i" in session.taught("tiny") and not other.taught("tiny")
     assert "Tones" not in teaching.choices.task_options(
         "tiny", other
     ) and "Tones" not in teaching.choices.task_options("tiny")
@@ -267,19 +267,19 @@ def test_mistakes_in_the_tab_lose_nothing(teaching: TeachingDesk, clips: ClipEve
     session, at = Session(), teaching.parts
     assert (
         "Add a label and choose it first"
-        in clips.add_files(session, "", files(tmp_path, "a", tones(0)))[at.said].value
+        in clips.add_files(session, "", files(tmp_path, "a", tones(0)))[at.status].value
     )
     clips.add_label(session, "", "low")
-    for name, said in ((" ", "printable"), ("x\n", "printable")):
+    for name, part in ((" ", "printable"), ("x\n", "printable")):
         out = clips.add_label(session, "low", name)
-        assert (said in out[at.said].value) == (name == " ") == (at.new not in out)
+        assert (part in out[at.status].value) == (name == " ") == (at.new not in out)
     session.labels = ["low"]
     clips.add_files(session, "low", files(tmp_path, "b", tones(0)))
     (tmp_path / "bad.wav").write_text("nothing")
     out = clips.add_files(session, "low", [*files(tmp_path, "c", tones(1)), str(tmp_path / "bad.wav")])
-    assert "Nothing was added. bad.wav" in out[at.said].value and len(session.clips) == 3
+    assert "Nothing was added. bad.wav" in out[at.status].value and len(session.clips) == 3
     clips.add_label(session, "low", "high")
-    assert "is a label 'low' already" in clips.rename_label(session, "high", "low")[at.said].value.replace(
+    assert "is a label 'low' already" in clips.rename_label(session, "high", "low")[at.status].value.replace(
         "&#x27;", "'"
     )
     clips.rename_label(session, "low", "deep")
@@ -319,7 +319,7 @@ def test_a_table_with_its_files(clips: ClipEvents, tmp_path: Path) -> None:
     paths = files(tmp_path, "t", tones(0, 2))
     (tmp_path / "labels.csv").write_text("file,label\nsub/t0.wav,low\nt1.wav,high\n")
     out = clips.add_files(session, "", [*paths, str(tmp_path / "labels.csv")])
-    assert "2 clips added" in out[at.said].value and session.labels == ["low", "high"]
+    assert "2 clips added" in out[at.status].value and session.labels == ["low", "high"]
 
 
 def test_a_session_is_bounded() -> None:
@@ -333,7 +333,7 @@ def test_a_session_is_bounded() -> None:
     assert not session.labels and not session.clips
     for i in range(MAX_TASKS + 2):
         session.keep(tiny.make_prompt(f"t{i}"))
-    assert list(session.own("tiny")) == [f"t{i}" for i in range(2, MAX_TASKS + 2)]
+    assert list(session.taught("tiny")) == [f"t{i}" for i in range(2, MAX_TASKS + 2)]
 
 
 def test_pushing_says_what_is_missing_and_never_the_token(teaching: TeachingDesk, caplog) -> None:
@@ -341,8 +341,8 @@ def test_pushing_says_what_is_missing_and_never_the_token(teaching: TeachingDesk
     token = "hf_" + "secret" * 5
     assert "no task of yours yet" in teaching.push(session, "me/words", token)[0].value
     session.keep(tiny.make_prompt("t"))
-    for repository, said in (("a/b/c", "owner/name"), ("me/words", "cannot be reached")):
+    for repository, part in (("a/b/c", "owner/name"), ("me/words", "cannot be reached")):
         html, field = teaching.push(session, repository, token)
-        assert said in html.value and "secret" not in html.value and field == ""
+        assert part in html.value and "secret" not in html.value and field == ""
     assert "token with write access" in teaching.push(session, "me/words", " ")[0].value
     assert "secret" not in caplog.text

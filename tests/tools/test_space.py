@@ -163,8 +163,8 @@ def test_the_app_starts_from_the_folder_and_answers_as_the_clips_are_labelled(
     built: Path, tmp_path: Path
 ) -> None:
     before = sorted(built.rglob("*"))
-    said = list(space.ask(built, Path(sys.executable), tmp_path))
-    assert "started" in said[0] and said[1].endswith("tasks of mini") and "as labelled" in said[2]
+    lines = list(space.ask(built, Path(sys.executable), tmp_path))
+    assert "started" in lines[0] and lines[1].endswith("tasks of mini") and "as labelled" in lines[2]
     assert sorted(built.rglob("*")) == before  # it leaves nothing behind
 
 

@@ -172,7 +172,7 @@ def test_unit_noise_never_empties_an_utterance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"prompt_length": 0}, "prompt_length must be between 1 and 200"),
         ({"steps": 0}, "steps must be"),
@@ -182,8 +182,8 @@ def test_unit_noise_never_empties_an_utterance() -> None:
         ({"verbalizer": "fixed"}, "verbalizer must be one of learned, frequency, random"),
     ],
 )
-def test_settings_are_checked(change, said) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_settings_are_checked(change, message) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         replace(QUICK, **change)
 
 

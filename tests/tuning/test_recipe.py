@@ -93,23 +93,25 @@ def test_of_several_seeds_the_best_on_valid_is_kept(backbone: Backbone, tmp_path
     answers = [("red",), ("green",), ("blue",)]
     train, valid = examples(60, 1, answers), examples(40, 2, answers)
     config = replace(QUICK, steps=20, check_every=10, seed=3)
-    told: dict[int, float] = {}
+    accuracies: dict[int, float] = {}
 
-    def tell(seed: int, prompt: Prompt) -> None:
-        told[seed] = prompt.metrics["accuracy"]
+    def report(seed: int, prompt: Prompt) -> None:
+        accuracies[seed] = prompt.metrics["accuracy"]
 
-    best = tune_task(backbone, COLOURS, train, valid, config, 3, tmp_path / "run", tell=tell)
-    assert list(told) == [3, 4, 5] and len(set(told.values())) > 1
-    assert best.metrics["accuracy"] == max(told.values()) and best.calibration["n"] == 40
+    best = tune_task(backbone, COLOURS, train, valid, config, 3, tmp_path / "run", report=report)
+    assert list(accuracies) == [3, 4, 5] and len(set(accuracies.values())) > 1
+    assert best.metrics["accuracy"] == max(accuracies.values()) and best.calibration["n"] == 40
     found = best.metrics["tuning"]
-    assert found["seeds"] == 3 and found["mean"] == pytest.approx(statistics.mean(told.values()), abs=1e-4)
-    assert found["deviation"] == pytest.approx(statistics.stdev(told.values()), abs=1e-4)
-    said = (
+    assert found["seeds"] == 3 and found["mean"] == pytest.approx(
+        statistics.mean(accuracies.values()), abs=1e-4
+    )
+    assert found["deviation"] == pytest.approx(statistics.stdev(accuracies.values()), abs=1e-4)
+    message = (
         f"3 seeds: {100 * found['mean']:.1f} ± {100 * found['deviation']:.1f} % on valid, the best is kept."
     )
-    assert said in prompt_card(best)
+    assert message in prompt_card(best)
 
-    kept = max(told, key=lambda seed: told[seed])
+    kept = max(accuracies, key=lambda seed: accuracies[seed])
     alone = tune_task(backbone, COLOURS, train, valid, replace(config, seed=kept))
     assert torch.equal(alone.separator, best.separator) and "tuning" not in alone.metrics
     # A run that stopped after some of the seeds goes on from there, and a finished one is only read.
@@ -165,7 +167,7 @@ def test_slots_from_columns_have_the_labels_of_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tuning", "said"),
+    ("tuning", "message"),
     [
         ([], "metrics.tuning must be a valid dictionary"),
         ({"seeds": 3, "mean": 0.5}, "lacks the entry 'metrics.tuning.deviation'"),
@@ -175,8 +177,8 @@ def test_slots_from_columns_have_the_labels_of_each() -> None:
         ({"seeds": 3, "mean": 0.5, "deviation": "0.1"}, "tuning.deviation must be a valid number"),
     ],
 )
-def test_the_spread_of_seeds_is_checked(tuning: object, said: str) -> None:
-    with pytest.raises(SpeechPromptError, match=said):
+def test_the_spread_of_seeds_is_checked(tuning: object, message: str) -> None:
+    with pytest.raises(SpeechPromptError, match=message):
         make_prompt(metrics={"tuning": tuning})
 
 

@@ -46,10 +46,10 @@ INTENTS = (
 def test_labels_have_the_units_that_the_papers_published(
     labels: list[int], units: dict[int, int], published: list[int]
 ) -> None:
-    said = [unit for unit, n in units.items() for _ in range(n)]
+    units_heard = [unit for unit, n in units.items() for _ in range(n)]
     answers = [label for label, n in enumerate(labels) for _ in range(n)]
-    random.Random(0).shuffle(said)
-    assert fixed_units([(said, answers)], len(labels), "frequency", 0).tolist() == published
+    random.Random(0).shuffle(units_heard)
+    assert fixed_units([(units_heard, answers)], len(labels), "frequency", 0).tolist() == published
 
 
 def test_of_equals_the_first_comes_first_and_a_label_that_never_occurs_last() -> None:

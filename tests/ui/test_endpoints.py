@@ -241,9 +241,9 @@ def test_no_event_of_the_page_fetches_an_address(desk: Desk, monkeypatch: pytest
     """Those that programs are not told of can be asked by hand too."""
     monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_get", None)
     demo = build(desk)
-    hearing = [f for f in demo.fns.values() if any(isinstance(block, gr.Audio) for block in f.inputs)]
-    assert len(hearing) > 8
-    for function in hearing:
+    with_audio = [f for f in demo.fns.values() if any(isinstance(block, gr.Audio) for block in f.inputs)]
+    assert len(with_audio) > 8
+    for function in with_audio:
         data = [
             forged("http://127.0.0.1/a.wav") if isinstance(b, gr.Audio) else None for b in function.inputs
         ]

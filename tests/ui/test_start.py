@@ -16,9 +16,9 @@ def test_a_port_that_cannot_be_used_is_said() -> None:
             done = subprocess.run(
                 [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, capture_output=True, text=True
             )
-            said = done.stderr.strip().splitlines()[-1]
+            line = done.stderr.strip().splitlines()[-1]
             assert done.returncode == 1 and "Traceback" not in done.stderr
             assert (
-                said.startswith(f"app.py: port {port} cannot be used (")
-                and "give another with --port" in said
+                line.startswith(f"app.py: port {port} cannot be used (")
+                and "give another with --port" in line
             )

@@ -146,7 +146,7 @@ def test_every_event_and_endpoint_ends_in_time(
     page: Page, clip: Path, session: Session, handler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = next(event for event in page.fns.values() if event.fn.__qualname__ == handler)
-    (tmp_path / "mine.zip").write_bytes(pack(session.own("tiny")["mine"]))
+    (tmp_path / "mine.zip").write_bytes(pack(session.taught("tiny")["mine"]))
 
     def resolved(value: Any) -> Any:
         if isinstance(value, list):

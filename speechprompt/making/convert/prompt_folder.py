@@ -30,7 +30,7 @@ OF_FORM = {"answer": "kind"} | {
 }
 OF_TASK = ("about", "expects", "languages", "limits")
 # Facts of the tensors, which tell them themselves.
-TOLD = ("deep", "length", "verbalizer")
+OF_TENSORS = ("deep", "length", "verbalizer")
 
 
 def upgraded(folder: Path) -> Prompt:
@@ -40,15 +40,15 @@ def upgraded(folder: Path) -> Prompt:
     if unknown := old.keys() - {
         *SAME,
         *OF_FORM,
-        *TOLD,
+        *OF_TENSORS,
         "absolute_pitch",
         "label_rule",
         "example",
         "calibration",
     }:
         raise SpeechPromptError(f"{what}: {PROMPT_JSON} holds an unknown entry {min(unknown)[:40]!r}.")
-    what_file = f"{what}: {PROMPT_JSON}"
-    form = read(AnswerForm, {new: old[name] for name, new in OF_FORM.items() if name in old}, what_file)
+    source = f"{what}: {PROMPT_JSON}"
+    form = read(AnswerForm, {new: old[name] for name, new in OF_FORM.items() if name in old}, source)
     facts: dict[str, Any] = {name: old[name] for name in SAME if name in old}
     facts |= {"form": form, "absolute_pitch": old.get("absolute_pitch", False), "commands": commands(folder)}
     facts |= {"label_rule": held(old.get("label_rule")), "calibration": old.get("calibration") or None}
@@ -56,7 +56,7 @@ def upgraded(folder: Path) -> Prompt:
         facts["examples"] = [old["example"]]
     if isinstance(old.get("task"), str) and old["task"] in TASKS:
         facts |= {name: getattr(TASKS[old["task"]], name) for name in OF_TASK}
-    return read(Prompt, facts | read_tensors(folder, what, len(form.labels)), what_file)
+    return read(Prompt, facts | read_tensors(folder, what, len(form.labels)), source)
 
 
 def held(rule: Any) -> dict[str, Any] | None:
@@ -102,6 +102,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"{folder}: version {FORMAT_VERSION} already")
             continue
         prompt = upgrade(folder.absolute())
-        where = "" if prompt.label_rule or prompt.task in TASKS else f"; give it a label_rule: {KINDS}"
-        print(f"{folder}: version {FORMAT_VERSION}{where}")
+        advice = "" if prompt.label_rule or prompt.task in TASKS else f"; give it a label_rule: {KINDS}"
+        print(f"{folder}: version {FORMAT_VERSION}{advice}")
     return 0

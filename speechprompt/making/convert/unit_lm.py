@@ -97,8 +97,8 @@ def read_dict(path: Path) -> list[int | None]:
 
 def token_order(symbols: list[int | None]) -> Tensor:
     """int64 [K + 4]: fairseq's index of each of our token ids, the four specials first in both."""
-    places = {unit: place + UNIT_OFFSET for place, unit in enumerate(symbols) if unit is not None}
-    return torch.tensor([*range(UNIT_OFFSET), *(places[unit] for unit in range(len(places)))])
+    rows = {unit: row + UNIT_OFFSET for row, unit in enumerate(symbols) if unit is not None}
+    return torch.tensor([*range(UNIT_OFFSET), *(rows[unit] for unit in range(len(rows)))])
 
 
 def check_settings(settings: Mapping[str, Any], label: str) -> None:

@@ -134,12 +134,12 @@ class Run(EncoderRun[Pretrainer]):
         with torch.autocast(self.device.type, torch.bfloat16):
             clusters, phones, hubert = self.model(mel, mask, self.teacher is not None)
         masked = F.cross_entropy(clusters[mask], targets[mask])
-        heard = F.cross_entropy(clusters[~mask], targets[~mask])
+        unmasked = F.cross_entropy(clusters[~mask], targets[~mask])
         phone_loss, hubert_loss = ctc(phones, batch["phones"]), ctc(hubert, batch["hubert"])
         return {
-            "loss": masked + 0.15 * heard + 0.5 * phone_loss + 0.25 * hubert_loss,
+            "loss": masked + 0.15 * unmasked + 0.5 * phone_loss + 0.25 * hubert_loss,
             "masked": masked,
-            "heard": heard,
+            "heard": unmasked,
             "phone_ctc": phone_loss,
             "hubert_ctc": hubert_loss,
             "masked_accuracy": (clusters[mask].argmax(-1) == targets[mask]).float().mean(),

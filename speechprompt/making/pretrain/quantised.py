@@ -53,7 +53,7 @@ class QuantisedPretrainer(Pretrainer):
         self.register_buffer("uses", torch.ones(n_units))
         self.register_buffer("sums", torch.zeros(n_units, config.dim))
 
-    def heard_units(self, mel: Tensor, mask: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    def quantise(self, mel: Tensor, mask: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Logits by head, the normalised features [B, F, dim] and the units int64 [B, F] they chose."""
         x = self.encoder(mel, n_layers=self.layer)
         features = (x.float() - self.mean) / self.std
@@ -147,7 +147,7 @@ class Run(EncoderRun[QuantisedPretrainer]):
         points = (clean - self.clusters["mean"]) / self.clusters["std"]
         targets = nearest(points, self.clusters["centroids"]).clone()
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits, features, units = self.model.heard_units(mel, mask)
+            logits, features, units = self.model.quantise(mel, mask)
         drawn = batch["target_mel"].to(self.device)
         chosen = self.model.centroids[units]
         losses = {

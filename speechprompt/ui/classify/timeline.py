@@ -31,16 +31,16 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
     n = len(units)
     summary = f"{n} unit{'s' * (n != 1)} without repeats"
     if waveform is not None:
-        summary = f"{heard_text(units, seconds)} · {units.n_frames} frames of 20 ms · {summary}"
+        summary = f"{seconds_text(units, seconds)} · {units.n_frames} frames of 20 ms · {summary}"
     pitch = None if waveform is None else units.f0
     keys = "arrow keys move" + ("" if waveform is None else ", Enter plays")
     hint = "Point at a unit, or focus the ribbon and use the arrow keys."
     if waveform is not None:
         hint += " Click or Enter plays it."
-    heard = "" if waveform is None else f' data-player="{player}" data-seconds="{seconds:.4f}"'
+    data = "" if waveform is None else f' data-player="{player}" data-seconds="{seconds:.4f}"'
     ids = " ".join(str(unit) for unit in units.ids.tolist())
     return (
-        f'<section class="sp-card sp-heard" aria-label="What the model heard"{heard}>'
+        f'<section class="sp-card sp-heard" aria-label="What the model heard"{data}>'
         f'<div class="sp-title"><h2 class="sp-eyebrow">What the model heard</h2><p>{summary}</p></div>'
         f"{toolbar(units)}"
         f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
@@ -64,7 +64,7 @@ def unheard(units: Units, seconds: float) -> list[tuple[float, float]]:
     return [(a, b) for a, b in ((0.0, first), (end, seconds)) if b - a >= FRAME_SECONDS and len(units)]
 
 
-def heard_text(units: Units, seconds: float) -> str:
+def seconds_text(units: Units, seconds: float) -> str:
     if not unheard(units, seconds):
         return f"{seconds:.2f} s"
     first, end = (frame * FRAME_SECONDS for frame in units.span)

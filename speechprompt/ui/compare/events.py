@@ -23,7 +23,7 @@ from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, load_recording
 
-NOBODY_HEARS = "No backbone here can hear: fetch an encoder with `python -m speechprompt fetch`."
+NO_ENCODER = "No backbone here can hear: fetch an encoder with `python -m speechprompt fetch`."
 
 
 class Comparison:
@@ -31,18 +31,18 @@ class Comparison:
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.choices = desk, Choices(desk)
-        self.hearing = desk.complete()
-        self.first = [desk.default] if desk.default in self.hearing else list(self.hearing)[:1]
+        self.complete = desk.complete()
+        self.first = [desk.default] if desk.default in self.complete else list(self.complete)[:1]
 
     def offered(self, backbones: Iterable[str]) -> dict[str, list[tuple[Backbone, Prompt]]]:
         """Task -> the chosen backbones that have a prompt for it, with that prompt; by group, then title."""
         found: dict[str, list[tuple[Backbone, Prompt]]] = {}
         for name in dict.fromkeys(map(str, backbones)):
-            if name not in self.hearing:
-                known = ", ".join(self.hearing)
+            if name not in self.complete:
+                known = ", ".join(self.complete)
                 raise SpeechPromptError(f"No backbone {name[:80]!r} hears here; choose among: {known}.")
-            for task, prompt in self.hearing[name].prompts.items():
-                found.setdefault(task, []).append((self.hearing[name], prompt))
+            for task, prompt in self.complete[name].prompts.items():
+                found.setdefault(task, []).append((self.complete[name], prompt))
         return dict(sorted(found.items(), key=lambda kv: (kv[1][0][1].group, kv[1][0][1].title)))
 
     def rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from speechprompt.ui import html as figures
-from speechprompt.ui.compare.events import INVITATION, NOBODY_HEARS, Comparison
+from speechprompt.ui.compare.events import INVITATION, NO_ENCODER, Comparison
 from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, checks, latest, recorder
 from speechprompt.ui.desk import Desk
 
@@ -13,8 +13,8 @@ from speechprompt.ui.desk import Desk
 def build(desk: Desk, tab: gr.Tab, recording: gr.Audio) -> None:
     """The tab's components and events; `recording` is the first tab's, taken over where this one has none."""
     comparison = Comparison(desk)
-    if not comparison.hearing:
-        gr.HTML(figures.note(NOBODY_HEARS), apply_default_css=False)
+    if not comparison.complete:
+        gr.HTML(figures.note(NO_ENCODER), apply_default_css=False)
         return
     first = comparison.first
     with gr.Row(elem_classes="sp-columns"):
@@ -25,7 +25,7 @@ def build(desk: Desk, tab: gr.Tab, recording: gr.Audio) -> None:
             )
             tasks = checks("Tasks to compare", "sp-compare-tasks", comparison.task_checks(first))
             backbones = gr.CheckboxGroup(
-                [(backbone.title, name) for name, backbone in comparison.hearing.items()],
+                [(backbone.title, name) for name, backbone in comparison.complete.items()],
                 value=first,
                 label="Backbones to compare",
                 info="Prompts of the same task stand beside each other.",

@@ -44,7 +44,7 @@ class Seat:
 
     listener: Listener
     asked: tuple[str, str]  # backbone, task
-    heard: float  # when sound came last, by the desk's clock
+    last_sound: float  # when sound came last, by the desk's clock
     began: float = 0.0
     address: str = ""  # where it listens
     answers: deque[Event] = field(default_factory=lambda: deque(maxlen=ANSWERS_KEPT))
@@ -76,7 +76,7 @@ class LiveDesk:
             self._seats = {
                 key: seat
                 for key, seat in self._seats.items()
-                if now - seat.heard < GONE_SECONDS and now - seat.began < LIMIT_SECONDS
+                if now - seat.last_sound < GONE_SECONDS and now - seat.began < LIMIT_SECONDS
             }
             if len(self._seats) >= MAX_SEATS:
                 self._share(address, now)
@@ -112,7 +112,7 @@ class LiveDesk:
 
     # Events of the page
 
-    def hear(
+    def receive(
         self,
         token: str | None,
         task: str,
@@ -159,7 +159,7 @@ class LiveDesk:
         if not message.get("pcm"):
             return []
         rate, samples = decode_chunk(message)
-        seat.heard = self._clock()
+        seat.last_sound = self._clock()
         # Whoever is behind, or meets somebody else at work, does without provisional answers.
         free = self._working.acquire(blocking=False)
         try:

@@ -63,5 +63,5 @@ def build(desk: Desk) -> None:
             )
     # The seat of this page; whoever closes the page gives it back.
     seat = gr.State(None, time_to_live=3600, delete_callback=live.leave)
-    microphone.submit(live.hear, [seat, task, backbone], [microphone, panel, seat], **CHUNKS)
+    microphone.submit(live.receive, [seat, task, backbone], [microphone, panel, seat], **CHUNKS)
     backbone.input(live.choose_backbone, [task, backbone], task, **AT_ONCE)

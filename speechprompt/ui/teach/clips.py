@@ -54,7 +54,7 @@ class ClipEvents:
         self,
         session: Session,
         chosen: str,
-        said: tuple[str, bool],
+        status: tuple[str, bool],
         choose: str | None = None,
         new_labels: bool = True,
     ) -> Changes:
@@ -66,7 +66,7 @@ class ClipEvents:
         changes: Changes = {
             self.parts.session: session,
             self.parts.clips: gr.HTML(figures.clip_list(session.by_label())),
-            self.parts.said: gr.HTML(figures.said(*said)),
+            self.parts.status: gr.HTML(figures.status_line(*status)),
         }
         if choose is None and chosen not in session.labels:
             choose = session.labels[0] if session.labels else ""
@@ -80,18 +80,18 @@ class ClipEvents:
     # Labels
 
     def add_label(self, session: Session, chosen: str, name: str) -> Changes:
-        said = one_sentence(lambda: f"{session.add_label(name)!r} is chosen: record it or give it files.")
-        return self._named(session, chosen, said, name)
+        status = one_sentence(lambda: f"{session.add_label(name)!r} is chosen: record it or give it files.")
+        return self._named(session, chosen, status, name)
 
     def rename_label(self, session: Session, chosen: str, name: str) -> Changes:
-        said = one_sentence(lambda: f"{chosen!r} is called {session.rename_label(chosen, name)!r} now.")
-        return self._named(session, chosen, said, name)
+        status = one_sentence(lambda: f"{chosen!r} is called {session.rename_label(chosen, name)!r} now.")
+        return self._named(session, chosen, status, name)
 
-    def _named(self, session: Session, chosen: str, said: tuple[str, bool], name: str) -> Changes:
+    def _named(self, session: Session, chosen: str, status: tuple[str, bool], name: str) -> Changes:
         """The label of that name is chosen and its field emptied, unless something was wrong with it."""
-        if said[1]:
-            return self._shown(session, chosen, said)
-        return self._shown(session, chosen, said, name.strip()) | {self.parts.new: ""}
+        if status[1]:
+            return self._shown(session, chosen, status)
+        return self._shown(session, chosen, status, name.strip()) | {self.parts.new: ""}
 
     def remove_label(self, session: Session, chosen: str) -> Changes:
         def work() -> str:
@@ -115,16 +115,16 @@ class ClipEvents:
 
         if path is None:
             return gr.skip()
-        said = one_sentence(work)
-        return self._shown(session, chosen, said, new_labels=False) | {self.parts.recorder: None}
+        status = one_sentence(work)
+        return self._shown(session, chosen, status, new_labels=False) | {self.parts.recorder: None}
 
     def add_files(self, session: Session, chosen: str, paths: list[str] | None) -> Changes:
         """Uploaded files: recordings of the chosen label, a zip of labelled ones, or a CSV with its recordings."""
         if not paths:
             return gr.skip()
         known = list(session.labels)
-        said = one_sentence(lambda: take(session, chosen, [Path(path) for path in paths]))
-        changes = self._shown(session, chosen, said, new_labels=session.labels != known)
+        status = one_sentence(lambda: take(session, chosen, [Path(path) for path in paths]))
+        changes = self._shown(session, chosen, status, new_labels=session.labels != known)
         return changes | {self.parts.files: None}
 
     def clip_action(self, session: Session, chosen: str, event: gr.EventData) -> Changes:
@@ -135,8 +135,8 @@ class ClipEvents:
             return gr.skip()
         if data.get("do") == "delete":
             session.clips.pop(clip.number, None)
-            said = (f"{clip.name} of {clip.label!r} is gone.", False)
-            return self._shown(session, chosen, said, new_labels=False)
+            status = (f"{clip.name} of {clip.label!r} is gone.", False)
+            return self._shown(session, chosen, status, new_labels=False)
         return {self.parts.player: gr.update(value=(audio.SAMPLE_RATE, clip.samples), visible=True)}
 
 

@@ -69,7 +69,9 @@ class TeachingDesk:
             return
         session.stop = stop = Event()
         try:
-            clips = {name: [c.waveform for c in own] for name, own in session.by_label().items()}
+            clips = {
+                name: [c.waveform for c in label_clips] for name, label_clips in session.by_label().items()
+            }
             news: Queue[Moment] = Queue()
             found: list[Taught] = []
             complaints: list[str] = []
@@ -185,13 +187,13 @@ class TeachingDesk:
             return f"It is at {hub.push(session.current, repository or '', token or '')}, for you alone."
 
         try:
-            said = work(), False
+            status = work(), False
         except SpeechPromptError as error:
-            said = str(error), True
+            status = str(error), True
         except Exception as error:  # a traceback could hold the token
             log.error("A prompt could not be pushed: %s", type(error).__name__)
-            said = UNEXPECTED, True
-        return gr.HTML(figures.said(*said)), ""
+            status = UNEXPECTED, True
+        return gr.HTML(figures.status_line(*status)), ""
 
 
 def latest(news: Queue[Moment]) -> Moment | None:

@@ -110,7 +110,7 @@ def answer(label: str, score: float, scores: Mapping[str, float]) -> str:
     )
 
 
-def said(message: str, bad: bool = False) -> str:
+def status_line(message: str, bad: bool = False) -> str:
     """One line under the controls, which screen readers announce."""
     kind = ' class="sp-bad" role="alert"' if bad else ' role="status"'
     return f"<p{kind}>{escape(message)}</p>"

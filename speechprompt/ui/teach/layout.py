@@ -66,7 +66,7 @@ class Parts:
     label: gr.HTML
     recorder: gr.Audio
     files: gr.File
-    said: gr.HTML
+    status: gr.HTML
     clips: gr.HTML
     player: gr.Audio
     # Teaching
@@ -123,7 +123,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
             )
             plain(FILES_HINT)
             plain(FOLDER, FOLDER_SCRIPT)
-            said = plain(elem_classes="sp-note-line", elem_id="sp-teach-said")
+            status = plain(elem_classes="sp-note-line", elem_id="sp-teach-said")
         with gr.Column(scale=8, min_width=320):
             clips = plain(figures.clip_list({}), CLIPS_SCRIPT, elem_id="sp-teach-clips")
             player = gr.Audio(
@@ -177,7 +177,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
         label=label,
         recorder=recorder,
         files=files,
-        said=said,
+        status=status,
         clips=clips,
         player=player,
         backbone=backbone,

@@ -21,7 +21,7 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTM
     at = layout(desk, session, try_task, try_backbone)
     clips, teaching = ClipEvents(at), TeachingDesk(desk, at)
 
-    lesson: list[Any] = [session, at.label, at.clips, at.said]
+    lesson: list[Any] = [session, at.label, at.clips, at.status]
     named: list[Any] = [session, at.label, at.new]
     at.add.click(clips.add_label, named, [*lesson, at.new], **AT_ONCE)
     at.new.submit(clips.add_label, named, [*lesson, at.new], **AT_ONCE)
