@@ -271,7 +271,7 @@ class Backbone:
                         found[prompt.task] = prompt
                     except SpeechPromptError as error:  # one bad prompt must not take the others away
                         self._refused[path.parent.name] = str(error)
-                self._prompts = dict(sorted(found.items(), key=lambda kv: (kv[1].group, kv[1].title)))
+                self._prompts = dict(sorted(found.items(), key=lambda kv: in_list(kv[1])))
             return self._prompts
 
     def sound_prompts(self, tasks: Sequence[str]) -> dict[str, Prompt]:
@@ -315,3 +315,8 @@ class Backbone:
     def prompt_folder(self, task: str) -> Path:
         """Where the prompt of a task is kept (it need not be there yet)."""
         return self.prompts_folder / task
+
+
+def in_list(prompt: Prompt) -> tuple[bool, str, str]:
+    """Where a prompt stands in the list of tasks: by group, then title, experimental ones last."""
+    return prompt.experimental, prompt.group, prompt.title

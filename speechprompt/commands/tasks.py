@@ -1,4 +1,4 @@
-"""List the tasks whose prompts fit a backbone, with their measured accuracy."""
+"""List the tasks whose prompts fit a backbone, with their accuracy on their own data and on strangers' recordings."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ def run(args: argparse.Namespace) -> int:
     for prompt in backbone.prompts.values():
         m = prompt.metrics
         figure = f"{m['accuracy']:.1%} of {m['n']} ({m['split']})" if "accuracy" in m else "not measured"
+        if found := prompt.strangers:
+            figure += f", strangers {found['right']:.1%} of {found['n']}"
+        if prompt.experimental:
+            figure += ", experimental"
         print(
             f"{prompt.task:24} {len(prompt.labels):4} labels  {prompt.n_parameters:7,} parameters  {figure}"
         )

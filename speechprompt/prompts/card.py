@@ -43,6 +43,28 @@ def accuracy_line(metrics: Metrics) -> str:
     )
 
 
+def strangers_line(prompt: Prompt) -> str:
+    """The figures of recordings from sources of which nothing was learnt, in a sentence or two; "" without."""
+    found = prompt.strangers
+    if found is None:
+        return ""
+    low, high = found["interval95"]
+    flagged = [
+        f"{percent(share)} of the {name} answers"
+        for name, share in (("right", found["right_flagged"]), ("wrong", found["wrong_flagged"]))
+        if share is not None
+    ]
+    outside = ""
+    if found["outside"]:
+        share = percent(found["outside_admitted"])
+        outside = f" Of {found['outside']} with none of its labels, {share} are told from them or flagged."
+    return (
+        f"Of strangers' recordings, from {found['sources']} sources of which nothing was learnt, "
+        f"**{percent(found['right'])}** of {found['n']} (95 % interval {percent(low)} to {percent(high)}); "
+        f"flagged are {' and '.join(flagged)}.{outside}"
+    )
+
+
 def seeds_line(tuning: Tuning) -> str:
     """How much the seed matters, of a prompt that was tuned with several (recipe.tune_task)."""
     return (
@@ -124,6 +146,7 @@ def prompt_card(prompt: Prompt) -> str:
         " The best step of the tuning was chosen on this split." if metrics.get("split") == "valid" else ""
     )
     seeds = f" {seeds_line(metrics['tuning'])}." if "tuning" in metrics else ""
+    strangers = f"\n\n{strangers_line(prompt)}" if prompt.strangers else ""
     window = (
         f"- Longer recordings are answered in stretches of {prompt.form.window:g} s\n"
         if prompt.form.window
@@ -148,7 +171,7 @@ pipeline_tag: audio-classification
 {window}
 ## Accuracy
 
-{accuracy_line(metrics)}.{chosen}{seeds}
+{accuracy_line(metrics)}.{chosen}{seeds}{strangers}
 {table}{picture}
 ## Where it fails
 

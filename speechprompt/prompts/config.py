@@ -25,6 +25,10 @@ from speechprompt.schema import LAX, from_object, matching, plain, schema
 from speechprompt.task import Expects, Task
 
 MAX_SEEDS = 100
+FEWEST_STRANGERS = 10  # recordings; fewer say nothing against a prompt
+APART = 0.1  # where strangers are so much lower, their figure stands for the other
+POOR = 0.7  # share of strangers below which a prompt is experimental; chance of few labels counts to here
+EXPERIMENTAL = "Experimental"
 LIMITS = Task.limits  # what a prompt is bad at, where nothing else is known
 
 TaskName = Annotated[str, matching(re.compile(r"[a-z0-9_]{1,64}"), "1 to 64 of a-z, 0-9 and _")]
@@ -82,6 +86,23 @@ class Metrics(TypedDict, total=False):
     tuning: Tuning
 
 
+class Strangers(TypedDict):
+    """What was measured on recordings of sources of which nothing was learnt, see studies/field.py.
+
+    n: those with a label of the task, from so many sources; right, right_flagged, wrong_flagged: shares (0..1), None
+    where there are none. outside: those with none of its labels, outside_admitted: the share that was told from them.
+    """
+
+    n: Annotated[int, Field(ge=1, le=10**12)]
+    right: Rate
+    interval95: Annotated[list[Rate], LAX, Field(min_length=2, max_length=2)]
+    right_flagged: Rate | None
+    wrong_flagged: Rate | None
+    sources: Count
+    outside: Count
+    outside_admitted: Rate | None
+
+
 class Calibration(TypedDict):
     """What calibration.calibrate finds."""
 
@@ -117,6 +138,7 @@ class Facts:
     (pitch.at_absolute_pitch); nothing to a plain unit LM. commands: how it was "tuned", then "measured" and
     "calibrated". examples: relative paths of clips to try. calibration: None where scores are as they
     come. limits: what it is bad at.
+    strangers: the figures of recordings that are like no corpus of the prompt, None where there are none.
     """
 
     task: TaskName
@@ -139,11 +161,35 @@ class Facts:
         default_factory=dict
     )
     metrics: Metrics = field(default_factory=lambda: Metrics())
+    strangers: Strangers | None = None
     calibration: Calibration | None = None
     limits: Annotated[str, plain(2000)] = LIMITS
     examples: Annotated[
         tuple[Annotated[str, plain(200), AfterValidator(inside)], ...], LAX, Field(max_length=100)
     ] = ()
+
+    @property
+    def strangers_decide(self) -> bool:
+        """Whether there are enough strangers to say that the prompt is worse, by more than APART, than on its split."""
+        found, own = self.strangers, self.metrics.get("accuracy")
+        return (
+            found is not None
+            and found["n"] >= FEWEST_STRANGERS
+            and (own is None or own - found["right"] > APART)
+        )
+
+    @property
+    def experimental(self) -> bool:
+        """Whether it is too often wrong to stand among the others: see POOR; or less than twice as good as chance."""
+        found, own = self.strangers, self.metrics.get("unweighted_recall")
+        if found is not None and found["n"] >= FEWEST_STRANGERS and found["right"] < POOR:
+            return True
+        return self.form.kind == "label" and own is not None and own < min(POOR, 2 / len(self.form.labels))
+
+    @property
+    def heading(self) -> str:
+        """The group of tasks that it is shown in."""
+        return EXPERIMENTAL if self.experimental else self.group
 
     def __post_init__(self) -> None:
         if len(self.form.labels) < 2:

@@ -40,7 +40,7 @@ class Choices:
         groups: dict[str, list[tuple[str, str, str]]] = {}
         for task, prompt in self.desk.prompts(backbone, session).items():
             text = f"{prompt.title} · {html.measured(prompt)}"
-            groups.setdefault(prompt.group, []).append((task, text, html.task_hint(prompt)))
+            groups.setdefault(prompt.heading, []).append((task, text, html.task_hint(prompt)))
         return html.options(groups or {"": [("", "No tasks yet", "")]})
 
     def first_task(self, backbone: str) -> str:

@@ -164,6 +164,7 @@ class Endpoints:
         Returns:
             for each task: task (its name), title, group, labels, answer (label, slots or sequence)
             accuracy (0 to 1), n (recordings it was measured on), split, interval95 (null where nobody measured)
+            strangers: n, right, interval95 and more, of recordings like no corpus of the task, or null
             parameters (trained numbers of its prompt)
         """
         here = self.desk.backbone(backbone)
@@ -173,10 +174,11 @@ class Endpoints:
             {
                 "task": prompt.task,
                 "title": prompt.title,
-                "group": prompt.group,
+                "group": prompt.heading,
                 "labels": list(prompt.labels),
                 "answer": prompt.form.kind,
                 **{name: prompt.metrics.get(name) for name in ("accuracy", "n", "split", "interval95")},
+                "strangers": prompt.strangers,
                 "parameters": prompt.n_parameters,
             }
             for prompt in here.prompts.values()

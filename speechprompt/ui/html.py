@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from speechprompt.prompts.confusion import luminance
 
 if TYPE_CHECKING:
-    from speechprompt.prompts.prompt import Prompt
+    from speechprompt.prompts.config import Strangers
+from speechprompt.prompts.prompt import Prompt
 
 # Sixteen colours that stay at least 0.08 apart in OKLab for normal vision and for protan, deutan and
 # tritan vision alike; light and dark ones alternate, so that neighbouring ids differ in lightness too.
@@ -56,17 +57,25 @@ def milliseconds(seconds: float) -> str:
 
 
 def measured(prompt: Prompt) -> str:
-    """ "89 % of 429" from the prompt's metrics, or "not measured"."""
+    """ "89 % of 429" from the prompt's metrics, of strangers where these are much lower, or "not measured"."""
+    if prompt.strangers is not None and prompt.strangers_decide:
+        return of_strangers(prompt.strangers)
     accuracy, n = prompt.metrics.get("accuracy"), prompt.metrics.get("n")
     if not isinstance(accuracy, int | float) or not isinstance(n, int):
         return "not measured"
     return f"{percent(float(accuracy))} of {n}"
 
 
+def of_strangers(found: Strangers) -> str:
+    return f"{percent(found['right'])} of {found['n']}"
+
+
 def track_record(prompt: Prompt) -> str:
     """How often this prompt was right when it was measured."""
     if measured(prompt) == "not measured":
         return "Nobody has measured how often this task is right."
+    if prompt.strangers is not None and prompt.strangers_decide:
+        return f"This task is right on {of_strangers(prompt.strangers)} of strangers' clips."
     split = prompt.metrics.get("split")
     return f"This task is right on {measured(prompt)} {split + ' ' if isinstance(split, str) else ''}clips."
 
@@ -77,7 +86,12 @@ def task_hint(prompt: Prompt) -> str:
         f"{len(prompt.labels)} labels",
         f"{prompt.n_parameters:,} trained numbers".replace(",", "\u202f"),
     ]
-    low_high = prompt.metrics.get("interval95")
+    if prompt.strangers is not None and not prompt.strangers_decide:
+        parts.append(f"{of_strangers(prompt.strangers)} strangers' clips")
+    elif prompt.strangers_decide and "accuracy" in prompt.metrics:
+        parts.append(f"{percent(prompt.metrics['accuracy'])} on its own {prompt.metrics['split']} clips")
+    decides = prompt.strangers if prompt.strangers_decide else prompt.metrics
+    low_high = (decides or {}).get("interval95")
     if isinstance(low_high, list | tuple) and len(low_high) == 2:
         parts.append(f"95\u00a0% interval {100 * low_high[0]:.0f}–{100 * low_high[1]:.0f}\u00a0%")
     return " · ".join(parts)

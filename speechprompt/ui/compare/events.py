@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.backbone import Backbone
+from speechprompt.backbone import Backbone, in_list
 from speechprompt.comparison import NO_SILENCE, NO_SPEECH, Row
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.prompt import Prompt
@@ -43,7 +43,7 @@ class Comparison:
                 raise SpeechPromptError(f"No backbone {name[:80]!r} hears here; choose among: {known}.")
             for task, prompt in self.complete[name].prompts.items():
                 found.setdefault(task, []).append((self.complete[name], prompt))
-        return dict(sorted(found.items(), key=lambda kv: (kv[1][0][1].group, kv[1][0][1].title)))
+        return dict(sorted(found.items(), key=lambda kv: in_list(kv[1][0][1])))
 
     def rows(
         self, path: str | None, left_out: Iterable[str], backbones: Sequence[str]
@@ -128,7 +128,7 @@ class Comparison:
             prompt = pairs[0][1]
             known = [f"{b.name} {html.measured(p)}" for b, p in pairs]
             hint = html.measured(prompt) if len(pairs) == 1 else ", ".join(known)
-            groups.setdefault(prompt.group, []).append(check(prompt.title, task, hint))
+            groups.setdefault(prompt.heading, []).append(check(prompt.title, task, hint))
         if not groups:
             return "<p>These backbones have no tasks yet.</p>"
         return check("All tasks") + "".join(check_group(group, entries) for group, entries in groups.items())

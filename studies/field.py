@@ -1,0 +1,244 @@
+"""How often the prompts are right about what strangers record, whom no corpus of theirs has.
+
+    python -m studies.field DATA_FOLDER --backbone mini
+    python -m studies.field DATA_FOLDER --task language_id --write
+
+DATA_FOLDER holds field.parquet: recordings from many public sources with the columns task, label, source and audio,
+of which nothing was learnt. Each is answered through the same path as the app. Within are those whose label the task
+has; outside those of which it has none, which are right when the answer says that the recording may not fit, or
+names the label for everything else. The interval is Wilson's of 95 %. Recordings of whoever speaks, and of languages
+and sounds, are then cut to stretches from their middle, to see whether the answer goes by the length. --write keeps
+the figures in the prompts' folders, beside those of their own test split. Takes about a minute for each backbone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from speechprompt.audio import load as audio
+from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
+from speechprompt.data import dataset
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.metrics import wilson_interval
+from speechprompt.pipeline import SpeechPrompt
+from speechprompt.prompts.card import percent, prompt_card
+from speechprompt.prompts.config import Strangers
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks import TASKS
+
+FIELD = "field"
+SECONDS = (0.4, 0.8, 1.5, 3.0, 5.0)
+# Tasks that the recordings of another field task are for, too: task -> (field task, its label -> the task's own).
+ALSO: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "voice": ("gender", {"female": "woman", "male": "man"}),
+    "age_group": ("gender", {"female": "adult", "male": "adult"}),
+}
+# Labels for what is none of the others.
+OPEN = {"keyword_spotting": {"unknown"}, "lithuanian_commands": {"unknown"}, "wake_words": {"unknown"}}
+MUSIC_IS = {"voice_activity": {"noise"}}
+BY_LENGTH = (
+    "language_id",
+    "gender",
+    "voice",
+    "age_group",
+    "voice_activity",
+    "sound_events",
+    "sound_events_50",
+    "fake_speech",
+)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One answer. within: whether the task has the label; seconds: of the stretch, None of the whole recording."""
+
+    task: str
+    source: str
+    label: str
+    answer: str
+    flagged: bool
+    within: bool
+    seconds: float | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is the label or, outside, admits that it has none."""
+        if self.within:
+            return self.answer == self.label
+        admits = OPEN.get(self.task, set()) | {TASKS[self.task].open_label if self.task in TASKS else None}
+        return self.flagged or self.answer in admits | MUSIC_IS.get(self.task, set())
+
+
+def rows_for(task: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    """The recordings that a task is asked about, each with the label that is right."""
+    field_task, names = ALSO.get(task, (task, {}))
+    return [
+        (row, names.get(row["label"], row["label"]))
+        for row in rows
+        if (row["task"] == field_task and not row.get("synthetic", False)) or row["task"] == task
+    ]
+
+
+def middle(waveform: np.ndarray, seconds: float) -> np.ndarray:
+    """So many seconds from the middle of a waveform [T] at 16 kHz."""
+    n = round(seconds * audio.SAMPLE_RATE)
+    start = (len(waveform) - n) // 2
+    return waveform[start : start + n]
+
+
+def answers(backbone: Backbone, tasks: Sequence[str], rows: Sequence[dict[str, Any]]) -> Iterator[Heard]:
+    """Every answer to every recording, whole and in stretches."""
+    pipeline = SpeechPrompt(backbone)
+    asked: dict[int, list[tuple[Prompt, str]]] = {}
+    for task in tasks:
+        for row, label in rows_for(task, rows):
+            asked.setdefault(rows.index(row), []).append((pipeline.prompts[task], label))
+    for index, prompts in tqdm(asked.items(), desc=backbone.name, unit="recording", mininterval=5):
+        row = rows[index]
+        waveform = audio.load(row["audio"])
+        long = [(p, label) for p, label in prompts if p.task in BY_LENGTH]
+        shorter = [s for s in SECONDS if s * audio.SAMPLE_RATE < len(waveform)] if long else []
+        for seconds in (None, *shorter):
+            clip = waveform if seconds is None else middle(waveform, seconds)
+            for prompt, label in prompts if seconds is None else long:
+                within = label in prompt.labels
+                try:
+                    (found,) = pipeline.classify(clip, [prompt.task])
+                    answer, flagged = found.label, found.flagged
+                except SpeechPromptError:  # nothing was heard
+                    answer, flagged = "", True
+                yield Heard(prompt.task, row["source"], label, answer, flagged, within, seconds)
+
+
+def figures(heard: Sequence[Heard]) -> dict[str, Any]:
+    """n, right (0..1), interval95, and the shares of right and of wrong answers that are flagged."""
+    right = [one for one in heard if one.right]
+    wrong = [one for one in heard if not one.right]
+    low, high = wilson_interval(len(right), len(heard))
+    return {
+        "n": len(heard),
+        "right": round(len(right) / len(heard), 4) if heard else None,
+        "interval95": [round(low, 4), round(high, 4)],
+        "right_flagged": share([one.flagged for one in right]),
+        "wrong_flagged": share([one.flagged for one in wrong]),
+    }
+
+
+def share(found: Sequence[bool]) -> float | None:
+    return round(sum(found) / len(found), 4) if found else None
+
+
+def strangers_of(heard: Sequence[Heard]) -> Strangers:
+    """What a prompt keeps: the figures of whole recordings within its labels, and how it met those outside."""
+    whole = [one for one in heard if one.seconds is None]
+    within, outside = [one for one in whole if one.within], [one for one in whole if not one.within]
+    found = figures(within)
+    kept: Strangers = {
+        "n": found["n"],
+        "right": found["right"],
+        "interval95": found["interval95"],
+        "right_flagged": found["right_flagged"],
+        "wrong_flagged": found["wrong_flagged"],
+        "sources": len({one.source for one in within}),
+        "outside": len(outside),
+        "outside_admitted": share([one.right for one in outside]),
+    }
+    return kept
+
+
+def summary(heard: Sequence[Heard]) -> dict[str, Any]:
+    """All figures of one task: within, outside, by source, by length."""
+    whole = [one for one in heard if one.seconds is None]
+    groups: dict[str, dict[str, list[Heard]]] = {"by_label": {}, "by_source": {}, "by_seconds": {}}
+    for one in whole:
+        groups["by_label"].setdefault(one.label, []).append(one)
+        groups["by_source"].setdefault(one.source, []).append(one)
+    for one in heard:
+        if one.seconds is not None and one.within:
+            groups["by_seconds"].setdefault(f"{one.seconds:g}", []).append(one)
+    return {
+        "within": figures([one for one in whole if one.within]),
+        "outside": figures([one for one in whole if not one.within]),
+        **{
+            name: {key: figures(found) for key, found in sorted(group.items())}
+            for name, group in groups.items()
+        },
+    }
+
+
+HEAD = (
+    "task", "backbone", "test", "strangers", "95 % interval", "sources", "right flagged", "wrong flagged",
+    "outside: admitted", "by seconds " + " / ".join(f"{s:g}" for s in SECONDS),
+)  # fmt: skip
+
+
+def line(prompt: Prompt, found: Mapping[str, Any]) -> list[str]:
+    within, outside = found["within"], found["outside"]
+    low, high = within["interval95"]
+    lengths = [found["by_seconds"].get(f"{s:g}", {}).get("right") for s in SECONDS]
+    return [
+        f"`{prompt.task}`",
+        prompt.backbone,
+        percent(prompt.metrics.get("accuracy")),
+        f"{percent(within['right'])} of {within['n']}",
+        f"{100 * low:.0f}–{100 * high:.0f}" if within["n"] else "–",
+        str(len(found["by_source"])),
+        percent(within["right_flagged"]),
+        percent(within["wrong_flagged"]),
+        f"{percent(outside['right'])} of {outside['n']}" if outside["n"] else "–",
+        " / ".join(percent(value).removesuffix(" %") for value in lengths) if any(lengths) else "–",
+    ]
+
+
+def write(backbone: Backbone, prompt: Prompt, heard: Sequence[Heard]) -> None:
+    """Keep the figures in the prompt's folder and its card, where there is one recording or more within."""
+    if any(one.within and one.seconds is None for one in heard):
+        prompt = replace(prompt, strangers=strangers_of(heard))
+        prompt.save(backbone.prompt_folder(prompt.task), prompt_card(prompt))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds field.parquet")
+    parser.add_argument("--backbone", action="append", default=[], help="default: mini; repeatable")
+    parser.add_argument("--task", action="append", default=[], help="default: all; repeatable")
+    parser.add_argument("--write", action="store_true", help="keep the figures in the prompts' folders")
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="write figures and answers there, too")
+
+
+def run(args: argparse.Namespace) -> None:
+    rows = [
+        row for row in dataset.read_rows(args.folder / f"{FIELD}.parquet") if isinstance(row.get("task"), str)
+    ]
+    lines, kept = [HEAD, ["---"] * len(HEAD)], []
+    for name in args.backbone or ["mini"]:
+        backbone = Backbone.load(name)
+        if unknown := sorted(set(args.task) - {*backbone.prompts}):
+            raise SpeechPromptError(f"Backbone {name} has no prompt for the task {unknown[0]!r}.")
+        chosen = [task for task in backbone.prompts if task in (args.task or backbone.prompts)]
+        chosen = [task for task in chosen if rows_for(task, rows)]
+        by_task: dict[str, list[Heard]] = {task: [] for task in chosen}
+        for one in answers(backbone, chosen, rows):
+            by_task[one.task].append(one)
+        for task, heard in by_task.items():
+            prompt, found = backbone.prompts[task], summary(heard)
+            lines.append(line(prompt, found))
+            kept.append({"task": task, "backbone": name, **found, "answers": [asdict(one) for one in heard]})
+            if args.write:
+                write(backbone, prompt, heard)
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    if args.json:
+        args.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("python -m studies.field", sys.modules[__name__]))
