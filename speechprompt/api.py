@@ -13,6 +13,7 @@ from speechprompt.pipeline import SpeechPrompt as Pipeline
 if TYPE_CHECKING:  # imported when first used
     from speechprompt.labelling import Labelled
     from speechprompt.live import Listener
+    from speechprompt.segments import Segment
     from speechprompt.teaching.teacher import Taught
 
 
@@ -63,6 +64,12 @@ class SpeechPrompt(Pipeline):
         from speechprompt.live import Listener
 
         return Listener(self, task)
+
+    def segments(self, audio: audio_input.AudioInput, task: str) -> list[Segment]:
+        """An answer for each word of a recording that has pauses between them; of one word, that of classify."""
+        from speechprompt.segments import segments
+
+        return segments(self, audio_input.load(audio), task)
 
     def label(
         self, source: str | Path, out: str | Path, tasks: Sequence[str] | None = None, workers: int = 1

@@ -19,6 +19,7 @@ from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.audio.resampling import Resampler
 from speechprompt.audio.voice_activity import FRAMES_PER_SECOND, HOP, WINDOW, VoiceDetector, band_levels
 from speechprompt.decoding.answer import Answer
+from speechprompt.decoding.fits import Fits
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.units import FRAME_SECONDS, Units
@@ -40,7 +41,8 @@ class Event:
     kind "begin": speech began at `start`. "label": what the speech from `start` to `end` is; provisional
     until `final`. "end": the speech that ended at `end` is over, answered or not. decided: when that was
     decided, so `decided - end` of a final label is the hangover. processing: seconds that the models took;
-    ahead: seconds of sound that came in meanwhile, since a final answer is made while the hangover lasts.
+    ahead: seconds of sound that came in meanwhile, since a final answer is made while the hangover lasts. fits,
+    reason: whether the speech fits the task, as in Answer.
     """
 
     kind: Literal["begin", "label", "end"]
@@ -52,6 +54,8 @@ class Event:
     final: bool = False
     processing: float = 0.0
     ahead: float = 0.0
+    fits: Fits = "yes"
+    reason: str = ""
 
     @property
     def latency(self) -> float:
@@ -217,7 +221,8 @@ class Listener:
         label = max(self._blend, key=lambda name: self._blend[name])
         if label and not self._is_silence(label):
             now, score = self._now, self._blend[label]
-            yield Event("label", asked.start, now, now, label, score, False, asked.processing)
+            fit = (asked.answer.fits, asked.answer.reason)
+            yield Event("label", asked.start, now, now, label, score, False, asked.processing, 0.0, *fit)
 
     def _close(self) -> Iterator[Event]:
         """The segment is over: its answer if it was a voice, and its end."""
@@ -226,7 +231,8 @@ class Listener:
             asked = self._ready or self._ask(min(end + TAIL_SECONDS, now))
             label, cost = asked.answer.label, (asked.processing, now - asked.at)
             if label and not self._is_silence(label):
-                yield Event("label", asked.start, end, now, label, asked.answer.score, True, *cost)
+                fit = (asked.answer.fits, asked.answer.reason)
+                yield Event("label", asked.start, end, now, label, asked.answer.score, True, *cost, *fit)
         self._ended, self._ready = int(end * SAMPLE_RATE), None
         yield Event("end", self._start, end, now)
 

@@ -230,7 +230,8 @@ def test_provisional_labels_do_not_flicker(small: SpeechPrompt, monkeypatch: pyt
 
     def answer(units: Any, tasks: Any) -> Any:
         scores = next(odds)
-        return [[SimpleNamespace(scores=scores, label=max(scores, key=scores.__getitem__), score=0.5)]]
+        label = max(scores, key=scores.__getitem__)
+        return [[SimpleNamespace(scores=scores, label=label, score=0.5, fits="yes", reason="")]]
 
     monkeypatch.setattr(small, "classify_units", answer)
     word = audio.load(EXAMPLES / "yes.flac")

@@ -33,6 +33,7 @@ SETTLE_FRAMES = 20  # at first there is no floor to compare with
 SHORTEST_FRAMES = 10  # 0.1 s above the floor; a click is shorter
 STEADY_DB = 6.0  # a voice's level varies by more than this
 REMEMBERED_FRAMES = 400
+HISS = 1e-4  # of full scale, -80 dBFS
 
 _HANN = np.hanning(WINDOW).astype(np.float32)
 _FREQUENCIES = np.fft.rfftfreq(512, 1 / SAMPLE_RATE)
@@ -109,3 +110,23 @@ class VoiceDetector:
         self.sounding, self.end = True, self.frame
         self._segment.append(float(levels.max()))
         self._sounded += 1
+
+
+def spans_of_voice(waveform: np.ndarray) -> list[tuple[int, int]]:
+    """First sample and end of every segment in float32 [T] at 16 kHz that may be a voice, in order."""
+    if len(waveform) < WINDOW:
+        return []
+    detector, found = VoiceDetector(), []
+    # Without a hiss of the microphone there is no floor to compare with, as in a file that was cut and joined.
+    hiss = np.random.default_rng(0).standard_normal(len(waveform)) * HISS
+
+    def close() -> None:
+        if detector.voiced:
+            found.append((detector.start * HOP, min(len(waveform), detector.end * HOP + WINDOW)))
+
+    for levels in band_levels((waveform + hiss).astype(np.float32)):
+        if detector.step(levels) == "end":
+            close()
+    if detector.speaking:
+        close()
+    return found

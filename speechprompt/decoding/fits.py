@@ -49,12 +49,24 @@ class Judges:
         return [prompt for prompt in (self.voice, self.language) if prompt is not None]
 
     def of_speech(self, prompt: Prompt) -> Prompt | None:
-        """Who says whether a recording is speech, where a prompt expects that."""
-        return self.voice if prompt.expects == "speech" and prompt.task != VOICE else None
+        """Who says whether a recording is speech, where a prompt expects that and its threshold is not 0."""
+        return (
+            self.voice
+            if prompt.expects == "speech" and prompt.task != VOICE and asks(prompt, "speech")
+            else None
+        )
 
     def of_language(self, prompt: Prompt) -> Prompt | None:
-        """Who says whether a recording is in a prompt's languages, where it names some that the judge knows."""
-        if self.language is None or prompt.task == LANGUAGE or not prompt.languages:
+        """Who says whether a recording is in a prompt's languages, where it names some that the judge knows.
+
+        Nobody where the threshold is 0: what the judge says would change nothing.
+        """
+        if (
+            self.language is None
+            or prompt.task == LANGUAGE
+            or not prompt.languages
+            or not asks(prompt, "language")
+        ):
             return None
         known = {NAMES.get(code.partition("-")[0]) for code in prompt.languages}
         return self.language if known <= {*self.language.labels} else None
@@ -77,6 +89,11 @@ class Judges:
             language = sum(float(odds[judge.labels.index(name)]) for name in own)
             spoken = judge.labels[int(odds.argmax())]
         return Evidence(certainty(prompt, raw), inside(prompt, raw), speech, sound, language, spoken)
+
+
+def asks(prompt: Prompt, what: Literal["speech", "language"]) -> bool:
+    """Whether a judge of this can change the judgement."""
+    return prompt.calibration is None or prompt.calibration.get(what) != 0
 
 
 NO_JUDGES = Judges()

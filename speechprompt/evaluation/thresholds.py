@@ -24,6 +24,7 @@ BELONGING_SHARE = 0.04  # of what belongs, flagged at most; a point less than is
 WANTED_SHARE = (
     0.9  # of what does not belong; where that is reached, as little as possible of what belongs is flagged
 )
+JUDGE_WORTH = 0.02  # of what does not belong: a judge slows answers, and is asked where it finds so much more
 SHARES = (
     None,
     0.0,
@@ -83,8 +84,10 @@ def choose_thresholds(belonging: Signals, right: np.ndarray, negatives: Signals 
         chosen = dict(zip(names, values, strict=True))
         costs, gain = (float(s.flagged(chosen).mean()) for s in (belonging, negatives))
         allowed = costs <= max(BELONGING_SHARE, float(belonging.outside.mean()))
-        if allowed and (quality := (min(gain, WANTED_SHARE), -costs)) > best:
-            best, thresholds = quality, chosen
+        asked = sum(value > 0 for name, value in chosen.items() if name != "certainty")
+        worth = min(gain, WANTED_SHARE) - JUDGE_WORTH * asked
+        if allowed and (worth, -costs) > best:
+            best, thresholds = (worth, -costs), chosen
     return thresholds
 
 

@@ -56,6 +56,11 @@ def test_only_those_are_asked_whom_a_prompt_needs() -> None:
     assert judges.needed([asked(languages=("lt",))]) == [judges.voice]  # this judge knows no Lithuanian
     assert judges.needed([asked(), judges.voice]) == [judges.language]  # type: ignore[list-item]
     assert judges.needed([*judges.prompts]) == []
+    off: Any = {
+        "temperature": 1.0, "threshold": 0.4, "split": "valid", "n": 10, "error_before": 0.1, "error_after": 0.1,
+        "right_flagged": 0.05, "wrong_flagged": None, "speech": 0.1, "language": 0.0,
+    }  # fmt: skip
+    assert judges.needed([asked(calibration=off)]) == [judges.voice]
     assert Judges.of({"voice_activity": make_prompt("voice_activity")}).prompts == []  # no label of speech
 
 
@@ -126,6 +131,7 @@ def test_with_negatives_thresholds_flag_most_of_them_and_few_that_belong() -> No
     chosen = choose_thresholds(belonging, right, negatives)
     assert belonging.flagged(chosen).mean() <= BELONGING_SHARE
     assert negatives.flagged(chosen).mean() > 0.85
+    assert chosen["speech"] > 0 == chosen["language"]  # who finds nothing is not asked
     plain = choose_thresholds(belonging, right, None)
     assert belonging.flagged(plain).mean() <= 0.05
 

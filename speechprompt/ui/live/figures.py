@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from speechprompt.live import RIBBON_SECONDS, Event
 from speechprompt.ui import html
@@ -29,6 +30,8 @@ def latest(current: Event | None) -> str:
         text = html.verdict(current.label[:LABEL_CHARACTERS], current.score)
         kind = "final" if current.final else "provisional"
         note = span(current) if current.final else "So far; you are still speaking."
+        if current.reason:
+            text += f'<p class="sp-outside" data-fits="{current.fits}">{escape(current.reason)}</p>'
     return (
         f'<section class="sp-card sp-live-now" data-kind="{kind}" aria-label="Heard last">'
         f'{text}<p class="sp-score">{note}</p></section>'

@@ -1,0 +1,51 @@
+"""Several words in one recording: an answer each, in order, at the right time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from speechprompt import SpeechPrompt
+from speechprompt.audio import load
+from speechprompt.audio.voice_activity import spans_of_voice
+from speechprompt.segments import on_words
+from tests.tiny import make_backbone
+
+RATE = 16_000
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def clip(name: str) -> np.ndarray:
+    return load.load(EXAMPLES / f"{name}.flac")
+
+
+def test_every_word_between_pauses_is_a_span() -> None:
+    pause = np.zeros(RATE // 2, np.float32)
+    words = [clip(name) for name in ("yes", "stop", "right")]
+    found = spans_of_voice(np.concatenate([part for word in words for part in (word, pause)]))
+    edges = np.cumsum([0, *(len(word) + len(pause) for word in words)])
+    assert len(found) == 3
+    for (start, end), first, after in zip(found, edges, edges[1:], strict=False):
+        assert first <= start < end <= after
+    assert spans_of_voice(np.zeros(RATE, np.float32)) == spans_of_voice(np.zeros(10, np.float32)) == []
+
+
+def test_words_are_answered_each_and_one_word_as_a_whole(tmp_path: Path) -> None:
+    sp = SpeechPrompt.from_pretrained(make_backbone(tmp_path), "cpu")
+    assert not on_words(sp.prompt("colours"))
+    (whole,) = sp.classify((RATE, clip("yes")), ["colours"])
+    (alone,) = sp.segments((RATE, clip("yes")), "colours")
+    assert alone.answer.scores == whole.scores and 0 <= alone.start < alone.end
+    assert len(sp.segments((RATE, 0 * clip("yes")), "fruit")) == 1  # which has a label for silence
+
+
+def test_bundled_words_in_one_recording_have_their_labels() -> None:
+    sp = SpeechPrompt.from_pretrained("mini", "cpu", prompts=["keyword_spotting"])
+    pause = np.zeros(RATE // 2, np.float32)
+    several = np.concatenate([clip("yes"), pause, clip("stop"), pause, clip("right")])
+    found = sp.segments((RATE, several), "keyword_spotting")
+    assert [segment.answer.label for segment in found] == ["yes", "stop", "right"]
+    assert on_words(sp.prompt("keyword_spotting"))
+    told = found[1].to_dict()
+    assert told["label"] == "stop" and told["start"] == found[1].start > found[0].end
