@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from speechprompt.audio import load as audio
 from speechprompt.comparison import NO_SILENCE, Row, compare
 from speechprompt.models.encoder import UnitEncoder
 from speechprompt.pipeline import SpeechPrompt
-from speechprompt.ui.compare import cards
+from speechprompt.ui.compare import cards, grid
 from speechprompt.ui.compare.events import Comparison
 from speechprompt.ui.compare.table import COLUMNS, table, to_csv, to_json
 from speechprompt.ui.complaints import UNEXPECTED
@@ -159,25 +160,59 @@ def test_silence_and_a_deaf_backbone_take_nothing_from_the_others(desk: Desk) ->
 
 
 def test_cards_say_what_each_prompt_answers_and_is(tab: Comparison, clip: str) -> None:
-    panel, as_csv, as_json = tab.answer(clip, [], ["tiny", "twin"])
+    panel, as_csv, as_json = tab.answer(clip, None, [], ["tiny", "twin"])
     page, text = Elements(panel.value), shown(panel).replace("\u00a0", " ")
     titles = [tag["aria-label"] for name, tag in page.tags if name == "article"]
-    # by group, then title; prompts of one task beside each other
-    assert titles == ["Fruit, tiny", "Seas, twin", "Steps, tiny", "Colours, tiny", "Colours, twin"]
     rows, _ = tab.rows(clip, [], ["tiny", "twin"])
+    places = [
+        (grid.FITS.index(row.answer.fits), -row.answer.score) for row in grid.ordered(rows) if row.answer
+    ]
+    assert places == sorted(places) and len(places) == 5
+    assert titles == [f"{row.prompt.title}, {row.backbone.name}" for row in grid.ordered(rows)]
+    assert [tag for tag, _ in page.tags].count("tr") == 6  # the table, with its head
     for row in rows:
         assert row.answer and row.answer.label in text
         assert all(f">{unit}</span>" in panel.value for unit in row.answer.generated)
     assert "right on 90 % of 300 test clips" in text and "Nobody has measured" in text
-    for part in (
-        "input prompt, length 3",
-        "deep prompt, length 2 · fixed verbalizer",
-        "3 tasks in one batch",
-    ):
-        assert part in text
-    assert panel.props["summary"].startswith("5 prompts asked. Fruit: ")
+    assert "3 tasks in one batch" in text
+    assert panel.props["summary"].startswith(f"5 prompts asked. {grid.ordered(rows)[0].prompt.title}: ")
     for button, kind in ((as_csv, "csv"), (as_json, "json")):
         assert button["visible"] and Path(button["value"]).name == f"comparison.{kind}"
+
+
+def test_two_recordings_stand_side_by_side_and_say_where_they_differ(
+    tab: Comparison, clip: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.wav"
+    soundfile.write(other, tiny.make_waveform(seed=5), 16_000)
+    panel, *_ = tab.answer(clip, str(other), [], ["tiny"])
+    ones, twos = (tab.rows(path, [], ["tiny"])[0] for path in (clip, str(other)))
+    same = [
+        one.answer.label == two.answer.label
+        for one, two in zip(ones, twos, strict=True)
+        if one.answer and two.answer
+    ]
+    assert panel.value.count("<td>same</td>") == sum(same)
+    assert panel.value.count("<strong>differs</strong>") == len(same) - sum(same)
+    assert ones[0].answer and twos[0].answer
+    shared = set(ones[0].answer.units.ids.tolist()) & set(twos[0].answer.units.ids.tolist())
+    assert f"the two recordings share {len(shared)} different units" in shown(panel)
+
+
+def test_many_files_become_rows_and_a_bad_one_takes_nothing_from_the_others(
+    tab: Comparison, clip: str, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.wav").write_text("no sound here")
+    steps = list(tab.label_files([clip, str(tmp_path / "notes.wav"), clip], [], ["tiny"]))
+    done = [re.search(r'aria-valuenow="(\d+)"', step[0].value) for step in steps]
+    assert [found and found[1] for found in done] == ["33", "67", "100", "100"]
+    text = shown(steps[-1][0])
+    assert "3 of 3 recordings answered" in text and text.count("tone.wav") == 2
+    assert "notes.wav" in text and "cannot be read as sound" in text
+    read = list(csv.DictReader(io.StringIO(Path(steps[-1][1]["value"]).read_text(encoding="utf-8-sig"))))
+    assert [row["file"] for row in read] == ["tone.wav"] * 6 and read[0]["task"]
+    (last,) = tab.label_files([clip] * 33, [], ["tiny"])
+    assert "At most 32 files" in shown(last[0])
 
 
 def test_what_is_left_out_is_not_asked(tab: Comparison, clip: str) -> None:
@@ -198,7 +233,7 @@ def test_what_is_left_out_is_not_asked(tab: Comparison, clip: str) -> None:
 def test_a_choice_that_cannot_be_is_one_sentence(
     tab: Comparison, clip: str, left: list[Any], backbones: list[Any], part: str
 ) -> None:
-    panel, as_csv, as_json = tab.answer(clip, left, backbones)
+    panel, as_csv, as_json = tab.answer(clip, None, left, backbones)
     assert part in shown(panel) and Elements(panel.value).having("role", "alert")
     for button in (as_csv, as_json):
         assert button["value"] is None and not button["visible"]
@@ -206,13 +241,13 @@ def test_a_choice_that_cannot_be_is_one_sentence(
 
 def test_a_bad_recording_is_one_sentence(tab: Comparison, tmp_path: Path, silence: str) -> None:
     (tmp_path / "notes.wav").write_text("no sound here")
-    assert "cannot be read as sound" in shown(tab.answer(str(tmp_path / "notes.wav"), [], ["tiny"])[0])
-    assert "no longer on the server" in shown(tab.answer(str(tmp_path / "gone.wav"), [], ["tiny"])[0])
-    assert "There is no recording" in shown(tab.answer(None, [], ["tiny"])[0])
-    assert "One recording, every task" in shown(tab.change(None, [], ["tiny"])[0])
-    assert "Nothing was recorded" in shown(tab.answer(silence, ["fruit"], ["tiny"])[0])
-    text = shown(tab.answer(silence, [], ["tiny"])[0])
-    assert text.count(NO_SILENCE) == 2 and "Unit generated" in text
+    assert "cannot be read as sound" in shown(tab.answer(str(tmp_path / "notes.wav"), None, [], ["tiny"])[0])
+    assert "no longer on the server" in shown(tab.answer(str(tmp_path / "gone.wav"), None, [], ["tiny"])[0])
+    assert "There is no recording" in shown(tab.answer(None, None, [], ["tiny"])[0])
+    assert "One recording, every task" in shown(tab.change(None, None, [], ["tiny"])[0])
+    assert "Nothing was recorded" in shown(tab.answer(silence, None, ["fruit"], ["tiny"])[0])
+    text = shown(tab.answer(silence, None, [], ["tiny"])[0])
+    assert text.count(NO_SILENCE) == 4 and "Unit generated" in text
 
 
 def test_a_fault_of_ours_is_not_shown(tab: Comparison, clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +255,7 @@ def test_a_fault_of_ours_is_not_shown(tab: Comparison, clip: str, monkeypatch: p
         raise RuntimeError("/srv/secret went wrong")
 
     monkeypatch.setattr(tab.desk, "compare", broken)
-    assert shown(tab.answer(clip, [], ["tiny"])[0]) == "No answer" + UNEXPECTED
+    assert shown(tab.answer(clip, None, [], ["tiny"])[0]) == "No answer" + UNEXPECTED
 
 
 def test_tasks_are_ticked_by_group_with_their_accuracy(tab: Comparison) -> None:

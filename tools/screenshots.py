@@ -51,8 +51,9 @@ def shown_prompts() -> dict[str, str]:
 
 
 def compare(page: Page, folder: Path) -> None:
+    page.locator("#sp-compare-audio").wait_for()
     page.locator(".sp-examples button:visible").nth(EXAMPLE).click()
-    page.wait_for_selector(".sp-cards > article")
+    page.wait_for_selector(".sp-grid tbody tr")
 
 
 def teach(page: Page, folder: Path) -> None:
@@ -64,7 +65,6 @@ def teach(page: Page, folder: Path) -> None:
         page.get_by_text("5 clips added.").wait_for()
     page.locator("#sp-teach-run").click()
     page.wait_for_selector("#sp-teach-panel .sp-taught")
-    page.locator("#sp-teach-try").get_by_role("button", name="Upload file").click()
     page.locator("#sp-teach-try input[type=file]").set_input_files(clips[-1])
     page.wait_for_selector("#sp-teach-answer .sp-label")
 

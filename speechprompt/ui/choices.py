@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
+from speechprompt.backbone import in_list
 from speechprompt.ui import html
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
 
 FIRST_TASK = "keyword_spotting"
+EXAMPLES_SHOWN = 4  # of a task
 LANGUAGES = {"en": "English", "ar": "Arabic", "zh": "Mandarin", "lt": "Lithuanian", "de": "German"}
 
 
@@ -35,12 +37,35 @@ class Choices:
 
     # Tasks and backbones
 
-    def task_options(self, backbone: str, session: Session | None = None) -> str:
-        """The backbone's tasks by group, each with its measured accuracy."""
+    def offered(self, session: Session | None = None) -> dict[str, list[str]]:
+        """Every task with the backbones that have a prompt for it: the default first, those without encoder last."""
+        found: dict[str, list[str]] = {}
+        names = sorted(
+            self.desk.backbones,
+            key=lambda name: (not self.desk.backbones[name].complete, name != self.desk.default),
+        )
+        for name in names:
+            if self.desk.backbones[name].has_lm:
+                for task in self.desk.prompts(name, session):
+                    found.setdefault(task, []).append(name)
+        return found
+
+    def backbone_of(self, task: str, wanted: str = "", session: Session | None = None) -> str:
+        """The backbone that answers a task: the wanted one where it can, else the first that has the task."""
+        has = self.offered(session).get(task, [])
+        return wanted if wanted in has or not has else has[0]
+
+    def task_options(self, backbone: str = "", session: Session | None = None) -> str:
+        """The tasks of a backbone, or of all, by group; each says in a sentence what it is and how often right."""
         groups: dict[str, list[tuple[str, str, str]]] = {}
-        for task, prompt in self.desk.prompts(backbone, session).items():
-            text = f"{prompt.title} · {html.measured(prompt)}"
-            groups.setdefault(prompt.heading, []).append((task, text, html.task_hint(prompt)))
+        tasks = self.desk.prompts(backbone, session) if backbone else self.offered(session)
+        names = {task: backbone or self.backbone_of(task, session=session) for task in tasks}
+        prompts = [self.desk.prompt(task, name, session) for task, name in names.items()]
+        for prompt in sorted(prompts, key=in_list):
+            task, name = prompt.task, names[prompt.task]
+            short = "" if self.desk.backbones[name].has_encoder else " (units only)"
+            entry = (task, f"{prompt.title}{short}", html.task_hint(prompt))
+            groups.setdefault(prompt.heading, []).append(entry)
         return html.options(groups or {"": [("", "No tasks yet", "")]})
 
     def first_task(self, backbone: str) -> str:
@@ -48,11 +73,11 @@ class Choices:
         prompts = self.desk.backbones[backbone].prompts
         return FIRST_TASK if FIRST_TASK in prompts else next(iter(prompts), "")
 
-    def backbone_options(self) -> str:
-        """All backbones, each with its description."""
-        return html.options(
-            {"": [(b.name, b.title, b.info.description) for b in self.desk.backbones.values()]}
-        )
+    def backbone_options(self, task: str = "", session: Session | None = None) -> str:
+        """The backbones that can answer a task (all without one), each with its description."""
+        names = self.offered(session).get(task) or list(self.desk.backbones)
+        known = [self.desk.backbones[name] for name in names]
+        return html.options({"": [(b.name, b.title, b.info.description) for b in known]})
 
     # Examples
 
@@ -64,24 +89,39 @@ class Choices:
     def clip_path(self, index: int) -> Path:
         return Path(self.desk.examples_folder or "", self.desk.clips[index]["file"])
 
-    def example_task(self, clip: dict[str, Any], backbone: str) -> str | None:
-        """The first of the clip's tasks that the backbone can answer: about a recording, or about its units."""
+    def examples_of(self, task: str, backbone: str) -> list[int]:
+        """The clips that are for a task and that the backbone can answer: recordings, or units without encoder."""
         here = self.desk.backbones[backbone]
-        if ("file" in clip) != here.has_encoder or clip.get("backbone", backbone) != backbone:
-            return None
-        return next((task for task in clip["labels"] if task in here.prompts), None)
+        return [
+            index
+            for index, clip in enumerate(self.desk.clips)
+            if task in clip["labels"]
+            and ("file" in clip) == here.has_encoder
+            and clip.get("backbone", backbone) == backbone
+        ]
 
-    def example_buttons(self, backbone: str) -> str:
-        """A button for each clip that is for a task of the backbone."""
-        here = self.desk.backbones[backbone]
+    def say(self, task: str, backbone: str, session: Session | None = None) -> str:
+        """The line under the bar: what can be said for a task, and its own examples to hear."""
+        prompt = self.desk.prompts(backbone, session).get(task)
+        if prompt is None:
+            return ""
+        own = self.examples_of(task, backbone)
+        # One for each label first: three clips of one class teach less than one of each.
+        labels = [self.desk.clips[index]["labels"][task] for index in own]
+        own = [index for at, index in enumerate(own) if labels[at] not in labels[:at]][:EXAMPLES_SHOWN]
         entries = []
-        for index, clip in enumerate(self.desk.clips):
-            task = self.example_task(clip, backbone)
-            if task is not None:
-                about = f"{language(clip)}. {clip['attribution']}"
-                entry = {"index": str(index), "spoken": clip["spoken"], "about": about}
-                entries.append(entry | {"task": here.prompts[task].title})
-        return html.examples(entries)
+        for index in own:
+            clip = self.desk.clips[index]
+            about = f"{language(clip)}. {clip['attribution']}".lstrip(". ")
+            entries.append(
+                {"index": str(index), "name": name_of(clip), "spoken": clip["spoken"], "about": about}
+            )
+        return html.say(prompt, entries)
+
+
+def name_of(clip: dict[str, Any]) -> str:
+    """What an address calls an example."""
+    return Path(clip["file"]).stem if "file" in clip else clip["spoken"].replace(" ", "_")
 
 
 def language(clip: dict[str, Any]) -> str:

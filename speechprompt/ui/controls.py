@@ -66,10 +66,19 @@ sync();
 EXAMPLES_SCRIPT = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-index]");
-  if (button) trigger("click", { index: Number(button.dataset.index) });
+  if (!button) return;
+  for (const other of element.querySelectorAll("button[aria-pressed]")) other.removeAttribute("aria-pressed");
+  button.setAttribute("aria-pressed", "true");
+  for (const one of document.querySelectorAll(".sp-recorder")) {
+    if (one.offsetParent) one.dispatchEvent(new Event("sp-heard"));
+  }
+  trigger("click", { index: Number(button.dataset.index) });
 });
 """
-PANEL = '<p class="sp-said" role="status">${summary}</p><div id="${field}" class="sp-panel">${value}</div>'
+PANEL = (
+    '<p class="sp-said" role="status">${summary}</p><p class="sp-wait" aria-live="polite"></p>'
+    '<div id="${field}" class="sp-panel">${value}</div>'
+)
 
 # On a phone the answer is below the choices: bring it up when it comes.
 PANEL_SCRIPT = """
@@ -83,14 +92,14 @@ watch("value", () => {
 """
 
 
-def select(caption: str, field: str, options: str, value: str) -> gr.HTML:
-    """A labelled <select> whose value is the chosen option's."""
+def select(caption: str, field: str, options: str, value: str, quiet: bool = False) -> gr.HTML:
+    """A labelled <select> whose value is the chosen option's; quiet: in one small line."""
     return gr.HTML(
         value,
         html_template=SELECT,
         js_on_load=SELECT_SCRIPT,
         apply_default_css=False,
-        elem_classes="sp-select",
+        elem_classes=["sp-select", "sp-quiet-select"] if quiet else "sp-select",
         caption=caption,
         field=field,
         options=options,
@@ -107,22 +116,6 @@ def checks(caption: str, field: str, options: str) -> gr.HTML:
         caption=caption,
         field=field,
         options=options,
-    )
-
-
-def recorder(caption: str, field: str, visible: bool = True) -> gr.Audio:
-    """Microphone and upload, with a player for what they brought."""
-    return gr.Audio(
-        sources=["microphone", "upload"],
-        type="filepath",
-        label=caption,
-        visible=visible,
-        buttons=["download"],
-        elem_id=field,
-        elem_classes="sp-audio",
-        waveform_options=gr.WaveformOptions(
-            waveform_color="#9a9ca3", waveform_progress_color="#4a68e0", sample_rate=48_000
-        ),
     )
 
 

@@ -151,15 +151,28 @@ class Desk:
             if not (ids or "").strip():
                 raise SpeechPromptError(units_only(here))
             return self.classify_units(ids or "", task, backbone, session)
-        prompt = self.prompt(
-            task, backbone, session
-        )  # an unknown task is refused before a long file is decoded
-        waveform = load_recording(path)
-        check_speech(waveform, [prompt])
-        (row,) = self.compare(waveform, [(backbone, task)], session)
+        row, _, waveform = self.ask(path, task, backbone, session)
         if row.answer is None:
             raise SpeechPromptError(row.error)
-        return row.answer, prompt, waveform
+        return row.answer, row.prompt, waveform
+
+    def ask(
+        self,
+        path: str | None,
+        task: str,
+        backbone: str,
+        session: Session | None = None,
+        also: Sequence[str] = (),
+    ) -> tuple[Row, list[Row], np.ndarray]:
+        """Ask a task, and in the same pass others of its backbone, about the recording at `path`.
+
+        The task's row, the others' in their order, and the waveform. session: whose own tasks can be asked too.
+        """
+        prompt = self.prompt(task, backbone, session)  # an unknown task is refused before a file is decoded
+        waveform = load_recording(path)
+        check_speech(waveform, [prompt])
+        first, *others = self.compare(waveform, [(backbone, name) for name in (task, *also)], session)
+        return first, others, waveform
 
     def classify_units(
         self, text: str, task: str, backbone: str, session: Session | None = None

@@ -6,7 +6,7 @@ is escaped here; nothing is fetched from anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -23,9 +23,17 @@ PALETTE = (
     "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
 )  # fmt: skip
 INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
-LABELS_SHOWN = 40  # of what a task can answer
+SAY_LETTERS = 64  # of the labels in one line
 LONG_LABEL = 14  # characters; a longer one is set smaller
-BARS_SHOWN = 10
+BARS_SHOWN = 3
+LINKS = (
+    ("Paper", "https://arxiv.org/abs/2303.00733"),
+    ("How it works", "https://ga642381.github.io/SpeechPrompt/"),
+)
+PRIVACY = (
+    "Recordings are read by nobody but the model, never logged, and deleted about half a minute after the page "
+    "is closed. The list of your answers is kept in your browser alone."
+)
 
 
 def unit_colour(unit: int) -> str:
@@ -80,21 +88,19 @@ def track_record(prompt: Prompt) -> str:
     return f"This task is right on {measured(prompt)} {split + ' ' if isinstance(split, str) else ''}clips."
 
 
+def share_right(prompt: Prompt) -> float | None:
+    """How often it is right: on its test split, or on strangers' clips where these are much worse."""
+    if prompt.strangers is not None and prompt.strangers_decide:
+        return prompt.strangers["right"]
+    accuracy = prompt.metrics.get("accuracy")
+    return float(accuracy) if isinstance(accuracy, int | float) else None
+
+
 def task_hint(prompt: Prompt) -> str:
-    """One line about a prompt: how exactly its accuracy is known, and how small it is."""
-    parts = [
-        f"{len(prompt.labels)} labels",
-        f"{prompt.n_parameters:,} trained numbers".replace(",", "\u202f"),
-    ]
-    if prompt.strangers is not None and not prompt.strangers_decide:
-        parts.append(f"{of_strangers(prompt.strangers)} strangers' clips")
-    elif prompt.strangers_decide and "accuracy" in prompt.metrics:
-        parts.append(f"{percent(prompt.metrics['accuracy'])} on its own {prompt.metrics['split']} clips")
-    decides = prompt.strangers if prompt.strangers_decide else prompt.metrics
-    low_high = (decides or {}).get("interval95")
-    if isinstance(low_high, list | tuple) and len(low_high) == 2:
-        parts.append(f"95\u00a0% interval {100 * low_high[0]:.0f}–{100 * low_high[1]:.0f}\u00a0%")
-    return " · ".join(parts)
+    """What a task is, and how often it was right, in a line under the list of tasks."""
+    share = share_right(prompt)
+    right = "Not measured." if share is None else f"Right {100 * share:.0f} times in 100."
+    return f"{right} {prompt.about}".strip()
 
 
 def options(groups: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
@@ -109,16 +115,21 @@ def options(groups: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
     return "".join(html)
 
 
-def header(device: str) -> str:
+def header(n_tasks: int) -> str:
+    """Name, what it is in one line, and where more is told."""
     bars = "".join(
         f'<rect x="{x}" y="{y}" width="5" height="{h}" rx="2" fill="{unit_colour(u)}"/>'
         for x, y, h, u in ((0, 11, 10, 0), (7, 4, 24, 4), (14, 8, 16, 5), (21, 0, 32, 11), (28, 10, 12, 2))
     )
+    links = "".join(
+        f'<a href="{address}" target="_blank" rel="noopener">{name}</a>' for name, address in LINKS
+    )
     return (
         '<header class="sp-header"><div class="sp-brand">'
         f'<svg viewBox="0 0 33 32" width="33" height="32" aria-hidden="true">{bars}</svg>'
-        "<div><h1>SpeechPrompt</h1><p>One frozen speech model. Every task is a small prompt.</p></div></div>"
-        f'<p class="sp-badge" title="What the models run on">{escape(device)}</p></header>'
+        f"<h1>SpeechPrompt</h1><p>One frozen speech model, {n_tasks} tasks. Each task is a small prompt.</p></div>"
+        f'<nav aria-label="More about it">{links}<details><summary>Privacy</summary>'
+        f"<p>{PRIVACY}</p></details></nav></header>"
     )
 
 
@@ -126,20 +137,33 @@ def empty(prompt: Prompt | None) -> str:
     """The invitation that stands where the answer will be."""
     heights = (5, 9, 14, 22, 30, 26, 34, 28, 18, 24, 36, 30, 20, 12, 16, 26, 20, 10, 6, 4)
     ghost = "".join(f'<i style="height:{h}px"></i>' for h in heights)
-    html = (
+    what = (
+        ""
+        if prompt is None
+        else f'<p class="sp-about">{escape(prompt.title)}: {escape(task_hint(prompt))}</p>'
+    )
+    return (
         f'<section class="sp-card sp-empty"><div class="sp-ghost" aria-hidden="true">{ghost}</div>'
         "<h2>Speak and see the answer</h2>"
-        "<p>Record your voice, choose a file or click an example.</p>"
+        f"<p>Record your voice, choose a file or click an example.</p>{what}</section>"
     )
-    if prompt is not None:
-        shown = [label_tag("span", label) for label in prompt.labels[:LABELS_SHOWN]]
-        if len(prompt.labels) > LABELS_SHOWN:
-            shown.append(f"<em>and {len(prompt.labels) - LABELS_SHOWN} more</em>")
-        html += (
-            f'<div class="sp-labels"><p class="sp-eyebrow">{escape(prompt.title)} answers with one of</p>'
-            f"<p>{' '.join(shown)}</p></div>"
-        )
-    return html + "</section>"
+
+
+def say(prompt: Prompt, entries: Sequence[Mapping[str, str]]) -> str:
+    """One line: some of what a task can answer, and buttons for its examples."""
+    shown, letters = [], 0
+    for label in prompt.labels:
+        letters += len(label) + 4
+        if letters > SAY_LETTERS:
+            break
+        shown.append(label_tag("span", label.partition("=")[2] or label))
+    left = len(prompt.labels) - len(shown)
+    more = f"<em>and {left} more</em>" if left else ""
+    what = "Say" if prompt.expects == "speech" else "It knows"
+    return (
+        f'<div class="sp-say"><p class="sp-words"><b>{what}</b> {"".join(shown)}{more}</p>'
+        f"{examples(entries)}</div>"
+    )
 
 
 def alert(message: str, heading: str = "No answer") -> str:
@@ -210,17 +234,16 @@ def facts(texts: Iterable[str]) -> str:
     return f'<ul class="sp-facts" aria-label="How it ran">{items}</ul>'
 
 
-def examples(entries: Iterable[Mapping[str, str]]) -> str:
-    """Buttons for the example clips: what is spoken and for which task."""
+def examples(entries: Iterable[Mapping[str, str]], lead: str = "or hear") -> str:
+    """Buttons for example clips, each with what is spoken in it."""
     buttons = [
-        f'<button type="button" data-index="{escape(entry["index"])}" title="{escape(entry["about"])}">'
-        f'<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M2 1l7 4-7 4z"/></svg>'
-        f"<span>{label_tag('b', entry['spoken'])}<small>{escape(entry['task'])}</small></span></button>"
+        f'<button type="button" data-index="{escape(entry["index"])}" data-name="{escape(entry["name"])}" '
+        f'title="{escape(entry["about"])}"><svg viewBox="0 0 10 10" aria-hidden="true"><path d="M2 1l7 4-7 4z"/></svg>'
+        f"{label_tag('b', entry['spoken'])}</button>"
         for entry in entries
     ]
     if not buttons:
         return ""
     return (
-        '<p class="sp-eyebrow">Or try an example</p>'
-        f'<div class="sp-examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'
+        f'<div class="sp-examples" role="group" aria-label="Examples"><em>{lead}</em>{"".join(buttons)}</div>'
     )

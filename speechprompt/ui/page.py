@@ -28,7 +28,7 @@ def build(desk: Desk) -> Page:
     """The page of a desk; show it with `launch(**launch_options(desk))`."""
     with Page(title="SpeechPrompt", analytics_enabled=False) as demo:
         demo.forget_ended_sessions()
-        gr.HTML(html.header(Choices(desk).device_text()), apply_default_css=False, js_on_load=None)
+        gr.HTML(html.header(len(Choices(desk).offered())), apply_default_css=False, js_on_load=None)
         session = gr.State(Session())  # each visitor gets an empty one
         with gr.Tabs(elem_classes="sp-tabs"):
             with gr.Tab("Try", id="try"):
@@ -49,7 +49,7 @@ def launch_options(desk: Desk) -> dict[str, Any]:
     allowed: list[Path] = [] if desk.examples_folder is None else [desk.examples_folder]
     return {
         "theme": style.theme(),
-        "css_paths": [style.CSS],
+        "css_paths": list(style.SHEETS),
         "head": style.head(),
         "allowed_paths": [str(path) for path in allowed],
         "max_file_size": MAX_FILE_SIZE,

@@ -11,8 +11,11 @@ import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
 FOLDER = Path(__file__).parent
-CSS = FOLDER / "page.css"
-SCRIPTS = ("page.js", "classify/timeline.js")
+SHEETS = tuple(
+    FOLDER / name
+    for name in ("page.css", "classify/try.css", "compare/compare.css", "teach/teach.css", "live/live.css")
+)
+SCRIPTS = ("sound.js", "page.js", "classify/timeline.js")
 
 # A unit shows its id where there is room for it: upright when wide, turned when narrow, else not at all.
 # On a phone gradio hides the footer's first link, but not the dot after it.

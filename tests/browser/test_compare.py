@@ -14,13 +14,23 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from .conftest import DESKTOP, EXAMPLES, PHONE, open_page, record
 
 CARDS = ".sp-cards > article"
+ROWS = ".sp-grid tbody tr"
 LONG = 60_000  # ms; a second backbone is loaded when first asked
 
 
 def open_compare(page: Page) -> Page:
     page.get_by_role("tab", name="Compare").click()
-    expect(page.locator("#sp-compare-tasks")).to_be_visible()
+    expect(page.locator("#sp-compare-audio .sp-record")).to_be_visible()
     return page
+
+
+def as_cards(page: Page) -> None:
+    page.get_by_role("group", name="View").get_by_role("button", name="Cards").click()
+
+
+def open_choices(page: Page) -> None:
+    page.get_by_role("button", name="Tasks and backbones").click()
+    expect(page.locator("#sp-compare-tasks")).to_be_visible()
 
 
 def card(page: Page, title: str, backbone: str = "mini") -> Locator:
@@ -46,13 +56,17 @@ def test_the_recording_of_the_first_tab_gets_the_same_label_and_can_be_taken_awa
     page.locator(".sp-examples button").nth(1).click()
     expect(page.locator(".sp-label bdi")).to_have_text("stop")
     score = page.locator(".sp-label data").inner_text()
-    tasks = page.locator("#sp-task option").count()
     open_compare(page)
-    expect(page.locator(CARDS)).to_have_count(tasks)
+    expect(page.locator(ROWS).first).to_be_visible()
+    tasks = page.locator(CARDS).count()
+    assert tasks == page.locator(ROWS).count() > 10
+    first = page.locator(ROWS, has_text="Keyword spotting")
+    expect(first).to_contain_text("stop")
+    as_cards(page)
     keyword = card(page, "Keyword spotting")
     expect(keyword.locator(".sp-label bdi")).to_have_text("stop")
     expect(keyword.locator(".sp-label data")).to_have_text(score)
-    for text in ("test clips", "learned verbalizer", "deep prompt, length", "language model"):
+    for text in ("test clips",):
         expect(keyword).to_contain_text(text)
     assert keyword.locator(".sp-chip").count() == 1 and keyword.locator(".sp-bars li").count() == 3
 
@@ -63,8 +77,11 @@ def test_the_recording_of_the_first_tab_gets_the_same_label_and_can_be_taken_awa
         c.get_attribute("aria-label"): c.locator(".sp-label bdi").inner_text()
         for c in page.locator(CARDS).all()
     }
-    # The page writes as people do, the file as the data does.
-    assert {f"{r['title']}, {r['backbone']}": r["label"].replace("_", " ") for r in rows} == shown
+    # The page writes as people do, the file as the data does; of slots the page says the values alone.
+    said = {
+        f"{r['title']}, {r['backbone']}": r["label"].replace("_", " ") for r in rows if ": " not in r["label"]
+    }
+    assert len(said) > 10 and said.items() <= shown.items()
     (stop,) = (r for r in records if r["task"] == "keyword_spotting")
     assert stop["label"] == "stop" and stop["n"] == 429 and stop["generated_units"]
 
@@ -72,6 +89,9 @@ def test_the_recording_of_the_first_tab_gets_the_same_label_and_can_be_taken_awa
 def test_tasks_are_chosen_one_by_one_by_group_and_all_at_once(page: Page) -> None:
     open_compare(page)
     example(page, "seven").click()
+    expect(page.locator(ROWS).first).to_be_visible()
+    as_cards(page)
+    open_choices(page)
     everything = ticked(page)
     expect(page.locator(CARDS)).to_have_count(len(everything))
     expect(card(page, "Spoken digits").locator(".sp-label bdi")).to_have_text("7")
@@ -97,11 +117,14 @@ def test_tasks_are_chosen_one_by_one_by_group_and_all_at_once(page: Page) -> Non
 
 def test_another_backbone_brings_its_tasks_and_what_was_left_out_stays_so(page: Page) -> None:
     open_compare(page)
+    open_choices(page)
     page.locator("#sp-compare-tasks").get_by_label("Arabic commands").uncheck()
     page.get_by_label("Mini with prosody").check()
     expect(page.locator("#sp-compare-tasks").get_by_label("Emotion (English)")).to_be_checked()
     expect(page.locator("#sp-compare-tasks").get_by_label("Arabic commands")).not_to_be_checked()
     example(page, "yes").click()
+    expect(page.locator(ROWS).first).to_be_visible(timeout=LONG)
+    as_cards(page)
     emotion = card(page, "Emotion (English)", "mini-prosody")
     expect(emotion.locator(".sp-label bdi")).to_be_visible(timeout=LONG)
     expect(card(page, "Emotion (English)", "mini").locator(".sp-label bdi")).to_be_visible()  # side by side
@@ -121,8 +144,8 @@ def test_another_backbone_brings_its_tasks_and_what_was_left_out_stays_so(page: 
 def test_a_voice_is_compared_when_the_recording_ends(page_recording: Callable[..., Page]) -> None:
     page = open_compare(page_recording(EXAMPLES / "yes.flac", PHONE))
     record(page.locator("#sp-compare-audio"))
-    expect(card(page, "Keyword spotting").locator(".sp-label bdi")).to_have_text("yes")
-    expect(page.locator(CARDS).first).to_be_in_viewport()
+    expect(page.locator(ROWS, has_text="Keyword spotting")).to_contain_text("yes")
+    expect(page.locator(ROWS).first).to_be_in_viewport()
     summary = page.get_by_role("status").filter(has_text="Keyword spotting: yes")
     expect(summary).to_have_count(1)
 
@@ -133,6 +156,9 @@ def test_cards_fit_the_page(browser: Browser, server: str, width: int) -> None:
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     example(page, "right").click()
+    expect(page.locator(ROWS).first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    as_cards(page)
     expect(page.locator(CARDS).first).to_be_visible()
     boxes = [found.bounding_box() for found in page.locator(CARDS).all()]
     assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)

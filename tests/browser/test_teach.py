@@ -46,7 +46,6 @@ def try_in_try_tab(page: Page, title: str, clip: Path) -> str:
     value = page.locator("#sp-task option", has_text=title).get_attribute("value")
     select.select_option(value)
     expect(page.locator(".sp-empty")).to_contain_text(title)
-    page.locator("#sp-audio").get_by_role("button", name="Upload file").click()
     page.locator("#sp-audio input[type=file]").set_input_files(clip)
     expect(page.locator("#sp-panel .sp-verdict > .sp-eyebrow")).to_have_text(title)
     bars = page.locator("#sp-panel .sp-scores .sp-bars li").all_inner_texts()

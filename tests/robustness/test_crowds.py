@@ -48,7 +48,7 @@ def test_a_crowd() -> None:
 
 def test_every_event_that_computes_waits_in_the_one_queue_of_the_device(tmp_path: Path) -> None:
     page = build(Desk(tiny.make_backbone(tmp_path), device="cpu"))
-    working = {"answer", "choose_audio", "choose_task", "compare", "compare_files"}
+    working = {"answer", "change", "label_files", "compare", "compare_files"}
     found = {fn.name: fn for fn in page.fns.values() if fn.name in working}
     assert found.keys() == working
     assert {(fn.concurrency_id, fn.concurrency_limit, fn.queue) for fn in found.values()} == {

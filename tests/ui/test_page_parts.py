@@ -22,12 +22,15 @@ from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import answer as answers
 from speechprompt.ui.classify import timeline
+from speechprompt.ui.classify.about import about
 from speechprompt.ui.classify.events import Try
+from speechprompt.ui.classify.way import way
 from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.controls import panel
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.endpoints import Endpoints
 from speechprompt.ui.page import build
+from speechprompt.ui.recorder import recorder
 from speechprompt.units import Units
 from tests import tiny
 
@@ -140,7 +143,7 @@ def test_nothing_from_outside_becomes_markup() -> None:
     )  # fmt: skip
     slots = tiny.make_prompt("s", (HOSTILE, "b"), kind="slots", slots={HOSTILE: 2})
     sequence = tiny.make_prompt("q", (f"{HOSTILE}={HOSTILE}", "b"), kind="sequence", max_steps=4)
-    example = {"index": "0", "spoken": HOSTILE, "about": HOSTILE, "task": HOSTILE}
+    example = {"index": "0", "spoken": HOSTILE, "about": HOSTILE, "name": HOSTILE}
     for html in (
         answers.result(answer, prompt, np.zeros(640, np.float32), [HOSTILE]),
         answers.result(answer, slots, np.zeros(640, np.float32), [HOSTILE]),
@@ -149,7 +152,8 @@ def test_nothing_from_outside_becomes_markup() -> None:
         panel("", HOSTILE).props["summary"],
         figures.alert(HOSTILE),
         figures.note(HOSTILE),
-        figures.header(HOSTILE),
+        figures.say(prompt, [example]),
+        figures.task_hint(replace(prompt, about=HOSTILE)) and figures.empty(replace(prompt, about=HOSTILE)),
         figures.options({HOSTILE: [(HOSTILE, HOSTILE, HOSTILE)]}),
         figures.examples([example]),
     ):
@@ -159,7 +163,7 @@ def test_nothing_from_outside_becomes_markup() -> None:
 
 
 @pytest.mark.parametrize("verbalizer", ["fixed", "learned"])
-def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
+def test_the_way_ends_in_the_label_and_shows_the_units_that_led_there(verbalizer: str) -> None:
     prompt = tiny.make_prompt("t", ("red", "green", "blue"), verbalizer=verbalizer)
     unit = 7 if verbalizer == "learned" else int(prompt.verbalizer_units[1])  # type: ignore[index]
     odds = np.full((1, 20), 0.02, np.float32)
@@ -171,12 +175,29 @@ def test_generated_units_say_what_they_map_to(verbalizer: str) -> None:
         "t", "T", "green", 0.7, [step], {}, Units.from_frames([1]),
         odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
-    text = Elements(answers.generated(answer, prompt)).text.replace("\u00a0", " ")
-    if verbalizer == "fixed":
-        assert f"unit {unit} 40 %→ green" in text and "Each label is one unit" in text
-    else:
-        assert "unit 7 40 %most for green:" in text and "The verbalizer weighs all 20 units." in text
-        assert not {"red", "blue"} & set(text.split())
+    text = Elements(way(answer, prompt, 0, ["green"])).text.replace("\u00a0", " ")
+    assert f"{unit} 40 %11 16 %15 14 %" in text and "16 more" in text
+    assert text.endswith("→ green") and "red" not in text and "blue" not in text
+    assert "1 frame, 1 unit" in text
+
+
+def test_about_a_task_says_what_it_is_bad_at_and_warns_where_it_judges_people() -> None:
+    row = {"n": 3, "recall": 0.5, "precision": None}
+    measured = {"split": "test", "n": 3, "accuracy": 1.0, "interval95": [0.4, 1.0]}
+    metrics = measured | {
+        "confusions": [[HOSTILE, "green", 2]],
+        "per_class": {"red": row},
+        "confusion": [[0, 0, 1], [0, 1, 2]],
+    }
+    prompt = tiny.make_prompt(
+        "colours", ("red", "green"), metrics=metrics, about="Say a colour.", limits="Not blue."
+    )
+    html = about(prompt)
+    page = Elements(html)
+    for part in ("Say a colour.", "Not blue.", f"{HOSTILE} taken for green (2)", "50", "–"):
+        assert part in page.text
+    assert "svg" in {tag for tag, _ in page.tags} and "script" not in {tag for tag, _ in page.tags}
+    assert "Caveat" not in page.text and "Caveat" in about(replace(prompt, task="gender"))
 
 
 def test_slots_and_sequences_show_every_step() -> None:
@@ -192,21 +213,27 @@ def test_slots_and_sequences_show_every_step() -> None:
     sequence = tiny.make_prompt("q", ("size=large", "drink=mocha"), kind="sequence", max_steps=4)
     html = answers.result(answer, sequence, np.zeros(640, np.float32), [])
     text = Elements(html).text.replace("\u00a0", " ")
-    for part in ("size: large90 %", "drink: mocha80 %", "end70 %", "unit 4 30 %", "unit 5 20 %"):
+    for part in ("size: large90 %", "drink: mocha80 %", "end70 %", "4 30 %", "5 20 %"):
         assert part in text
-    slots = tiny.make_prompt("s", ("on", "off", "lamp", "heat"), kind="slots", slots={"do": 2, "what": 2})
+    slots = tiny.make_prompt("s", ("on", "off", "lamp", "heat"), kind="slots", slots={"doThis": 2, "what": 2})
     steps = [
-        Step("on", "do", 0.9, {"on": 0.9, "off": 0.1}, 4, 0.3),
-        Step("heat", "what", 0.6, {"heat": 0.6, "lamp": 0.4}, 5, 0.2),
+        Step("on", "doThis", 0.9, {"on": 0.9, "off": 0.1}, 4, 0.3),
+        Step("none", "what", 0.6, {"none": 0.6, "lamp": 0.4}, 5, 0.2),
     ]
-    answer = replace(answer, steps=steps, unit_probabilities=answer.unit_probabilities[:2])
+    answer = replace(
+        answer,
+        steps=steps,
+        slots={"doThis": "on", "what": "none"},
+        unit_probabilities=answer.unit_probabilities[:2],
+    )
     text = Elements(answers.scores(answer, slots)).text.replace("\u00a0", " ")
-    assert "doon90 %off10 %whatheat60 %lamp40 %" in text
+    assert "do this: on90 %what: none60 %" in text
+    assert answers.shown_label(answer) == "on"  # a slot that holds nothing is not said
 
 
 def test_long_tasks_are_folded() -> None:
     many = figures.score_bars({f"label {i}": (40 - i) / 820 for i in range(40)})
-    assert many.count("<li>") == 40 and "30 more labels" in many
+    assert many.count("<li>") == 40 and "37 more labels" in many
     assert "more labels" not in figures.score_bars({"a": 0.6, "b": 0.4})
 
 
@@ -261,8 +288,8 @@ def test_answer_shows_label_scores_generated_units_and_timing(desk: Desk, clips:
     panel = Try(desk).answer(path, "colours", "tiny")
     expected = Endpoints(desk).classify(path, "colours", "tiny")
     text = shown(panel)
-    assert expected["label"] in text and f"unit {expected['generated'][0]}" in text
-    for part in ("The language model generated", "Encoder", "Language model", "CPU", *expected["scores"]):
+    assert expected["label"] in text and str(expected["generated"][0]) in text
+    for part in ("How it got there", "Encoder", "Language model", "CPU", *expected["scores"]):
         assert part in text
     runs = Elements(panel.value).having("role", "option")
     assert [int(str(run["aria-label"]).split()[1]) for run in runs] == expected["units"]["ids"]
@@ -346,54 +373,57 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
 
 
 def test_another_task_answers_the_recording_or_invites_one(desk: Desk, clips: Path) -> None:
-    assert "Fruit" in shown(Try(desk).choose_task(str(clips / "a.wav"), "fruit", "tiny"))
-    invitation = shown(Try(desk).choose_task(None, "fruit", "tiny"))
-    assert "Record your voice" in invitation and all(fruit in invitation for fruit in ("apple", "plum"))
+    assert "Fruit" in shown(Try(desk).change(str(clips / "a.wav"), "fruit", "tiny"))
+    invitation = shown(Try(desk).change(None, "fruit", "tiny"))
+    assert "Record your voice" in invitation and "Fruit" in invitation
+    what_to_say = Choices(desk).say("fruit", "tiny")
+    assert all(fruit in what_to_say for fruit in ("apple", "plum")) and what_to_say.count("<button") == 1
 
 
-def test_another_backbone_brings_its_tasks_and_explains_itself(desk: Desk) -> None:
-    select, examples, recorder, field = Try(desk).choose_backbone("unknown", "deaf")
-    assert select.value == "colours" and "fruit" in select.props["options"]
+def test_a_task_finds_a_backbone_that_has_it_and_its_examples(desk: Desk) -> None:
+    select, examples, recorder, field = Try(desk).choose_task("colours", "deaf")
+    assert select.value == "deaf" and "tiny" in select.props["options"]
     assert not recorder["visible"] and field["visible"]
     assert examples.value.count("<button") == 1
-    assert "hubert-base" in shown(Try(desk).choose_task(None, "colours", "deaf"))
-    select, examples, recorder, field = Try(desk).choose_backbone("fruit", "tiny")
-    assert select.value == "fruit" and examples.value.count("<button") == 2
+    assert "hubert-base" in shown(Try(desk).change(None, "colours", "deaf"))
+    select, examples, recorder, field = Try(desk).choose_task("fruit", "tiny")
+    assert select.value == "tiny" and examples.value.count("<button") == 1
     assert recorder["visible"] and not field["visible"]
-    assert Try(desk).choose_backbone("fruit", "unknown") == (gr.skip(),) * 4
+    assert Try(desk).choose_task("fruit", "unknown") == (gr.skip(),) * 4
+    assert Choices(desk).offered()["colours"][0] == "tiny"  # who can encode a recording comes first
 
 
 def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:
     assert "Or give it units" in shown(Try(desk).answer(None, "colours", "deaf", " "))
     panel = Try(desk).answer(None, "colours", "deaf", "[1, 1, 2] 3")
     text = shown(panel)
-    assert "3 units without repeats" in text and "The language model generated" in text
+    assert "3 units without repeats" in text and "How it got there" in text
     assert "Encoder" not in text and "svg" not in {tag for tag, _ in Elements(panel.value).tags}
     assert "'x' is no unit" in shown(Try(desk).answer(None, "colours", "deaf", "1 x 2"))
     assert "Unit 99 does not exist" in shown(Try(desk).answer(None, "colours", "deaf", "1 99"))
 
 
-def test_an_example_brings_its_task_and_is_answered_once(desk: Desk, clips: Path, tmp_path: Path) -> None:
-    path, select, index, field = Try(desk).choose_example("tiny", SimpleNamespace(_data={"index": 1}))
-    assert (Path(path), select.value, index, field) == (clips / "b.wav", "fruit", 1, gr.skip())
-    path, select, index, field = Try(desk).choose_example("deaf", SimpleNamespace(_data={"index": 3}))
-    assert (path, select.value, index, field) == (gr.skip(), "colours", None, "1 2 3")
-    cached = tmp_path / "b.wav"
-    cached.write_bytes((clips / "b.wav").read_bytes())
-    assert Try(desk).choose_audio(str(cached), "fruit", "tiny", 1) == (gr.skip(), 1)
-    cached.write_bytes((clips / "a.wav").read_bytes())
-    panel, index = Try(desk).choose_audio(str(cached), "fruit", "tiny", 1)
-    assert "Fruit" in shown(panel) and index is None
-    panel, index = Try(desk).choose_audio(None, "fruit", "tiny", 1)
-    assert "Record your voice" in shown(panel) and index is None
+def test_an_example_is_put_where_it_belongs(desk: Desk, clips: Path) -> None:
+    path, field = Try(desk).choose_example(SimpleNamespace(_data={"index": 1}))
+    assert (Path(path), field) == (clips / "b.wav", gr.skip())
+    assert Try(desk).choose_example(SimpleNamespace(_data={"index": 3})) == (gr.skip(), "1 2 3")
+
+
+def test_a_recorder_takes_files_alone() -> None:
+    with gr.Blocks():
+        one = recorder("Recording", "r")
+    assert one.preprocess({"path": "a.wav"}) == "a.wav" and one.preprocess(None) is None  # type: ignore[arg-type]
+    for wrong in ("/etc/hostname", 7, {}, {"path": 7}, ["a.wav"]):
+        with pytest.raises(ValueError, match="takes a file"):
+            one.preprocess(wrong)  # type: ignore[arg-type]
+    assert one.postprocess("b.wav")["meta"] == {"_type": "gradio.FileData"}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     "data", [{"index": 99}, {"index": -1}, {"index": "0"}, {"index": True}, {}, None, "x"]
 )
 def test_an_example_that_is_not_there_changes_nothing(desk: Desk, data: Any) -> None:
-    nothing = (gr.skip(), gr.skip(), None, gr.skip())
-    assert Try(desk).choose_example("tiny", SimpleNamespace(_data=data)) == nothing
+    assert Try(desk).choose_example(SimpleNamespace(_data=data)) == (gr.skip(), gr.skip())
 
 
 def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
@@ -405,8 +435,9 @@ def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
     desk = Desk(tiny.make_backbone(tmp_path, prompts=prompts), None, "cpu")
     page = Elements(Choices(desk).task_options("tiny"))
     assert [attrs["label"] for tag, attrs in page.tags if tag == "optgroup"] == ["Feelings", "Words"]
-    assert page.text.replace("\u00a0", " ") == "First · not measuredSecond · 89 % of 429"
-    assert "86–92" in str(page.having("value", "b")[0]["data-hint"])
+    assert page.text == "FirstSecond"
+    assert str(page.having("value", "b")[0]["data-hint"]).startswith("Right 89 times in 100.")
+    assert str(page.having("value", "a")[0]["data-hint"]).startswith("Not measured.")
 
 
 def test_only_the_endpoints_are_public(desk: Desk) -> None:

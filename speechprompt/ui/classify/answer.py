@@ -1,25 +1,28 @@
-"""The answer card: label or slots with their scores, and the units that the language model generated.
+"""The answer card: label or slots with their scores, how often the task is right, what other prompts make of it.
 
 Plain functions from answers to HTML; everything that comes from outside is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from speechprompt.ui.classify.about import about
 from speechprompt.ui.classify.decision import decision
 from speechprompt.ui.classify.stages import stages
 from speechprompt.ui.classify.timeline import timeline
+from speechprompt.ui.classify.way import way
 from speechprompt.ui.html import (
     bars,
-    chip,
     facts,
     label_tag,
-    likely_chip,
     milliseconds,
+    percent,
     score_bars,
+    share_right,
     track_record,
     verdict,
 )
@@ -27,35 +30,57 @@ from speechprompt.ui.html import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer, Step
     from speechprompt.prompts.prompt import Prompt
 
-NONE_OF_THESE = "none of these"
-RIVALS_SHOWN = 3  # labels shown of every slot
-UNITS_SHOWN = 3  # beside the generated one, or of those that a learned verbalizer reads
+OTHERS_SHOWN = 3  # tasks whose answers about the same recording stand under the answer
 
 
 def result(
-    answer: Answer, prompt: Prompt, waveform: np.ndarray | None, ran: Iterable[str], frozen: int = 0
+    answer: Answer,
+    prompt: Prompt,
+    waveform: np.ndarray | None,
+    ran: Iterable[str],
+    frozen: int = 0,
+    others: Sequence[Row] = (),
 ) -> str:
-    """The whole answer: label and scores, the generated units, what was heard, how it all came about.
+    """The whole answer: label and scores left, the way to it right, and folded what explains it further.
 
     waveform: float32 [T] at 16 kHz, or None when units were given. ran: what else is told of how it came about.
-    frozen: parameters of the backbone, 0 where they are not known.
+    frozen: parameters of the backbone, 0 where they are not known. others: of the same recording.
     """
     timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *ran]
+    n_samples = 0 if waveform is None else len(waveform)
+    names = [step_name(step) for step in answer.steps]
+    made = stages(answer, prompt, n_samples, frozen) + facts(timing)
     return (
-        f'<section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
+        f'<div class="sp-two"><section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
         f'<h2 class="sp-eyebrow">{escape(answer.title)}</h2>'
-        f"{verdict(answer.label, answer.score)}"
-        f'<p class="sp-score">{escape(track_record(prompt))}</p>{outside(answer)}'
-        f"{generated(answer, prompt)}</div>{scores(answer, prompt)}</section>"
-        f"{stages(answer, prompt, 0 if waveform is None else len(waveform), frozen)}"
-        f"{timeline(answer.units, waveform)}"
-        f"{decision(answer, [step_name(step) for step in answer.steps])}"
-        f"{facts(timing)}"
+        f"{verdict(shown_label(answer), answer.score)}"
+        f'<p class="sp-score">{escape(track_record(prompt))} '
+        f'<button type="button" class="sp-link" data-about="{escape(answer.task)}">About this task</button></p>'
+        f"{outside(answer)}</div>{scores(answer, prompt)}{also(others)}</section>"
+        f"{way(answer, prompt, frozen, names)}</div>"
+        f"{fold('units', 'Look at the units', 'zoom, hear each one, as text', timeline(answer.units, waveform))}"
+        f"{fold('odds', 'What each unit did for the label', 'odds and contributions', decision(answer, names))}"
+        f"{fold('about', 'About this task', 'what it is, how often it is right, what it is bad at', about(prompt))}"
+        f"{fold('model', 'Model and timing', 'in four stages', made)}"
     )
+
+
+def fold(name: str, title: str, hint: str, content: str) -> str:
+    """Details that are closed at first; the browser remembers which were open."""
+    head = f"<summary>{title} <span>· {hint}</span></summary>"
+    return f'<details class="sp-fold" data-fold="{name}">{head}{content}</details>'
+
+
+def shown_label(answer: Answer) -> str:
+    """The answer as people say it: of slots their values alone, without those that are empty."""
+    if not answer.slots:
+        return answer.label
+    return ", ".join(value for value in answer.slots.values() if value not in ("", "none")) or "none"
 
 
 def outside(answer: Answer) -> str:
@@ -67,19 +92,48 @@ def outside(answer: Answer) -> str:
     )
 
 
+def also(rows: Sequence[Row]) -> str:
+    """What other prompts say about the same recording: the surest of those that it fits, each of another group."""
+    fitting = [
+        (row.answer.score * (share_right(row.prompt) or 0.0), row)
+        for row in rows
+        if row.answer is not None and not row.answer.flagged and row.answer.score >= 0.5
+    ]
+    shown: list[str] = []
+    groups: set[str] = set()
+    for _, row in sorted(fitting, key=lambda pair: -pair[0]):
+        if row.prompt.heading in groups or row.answer is None or len(shown) == OTHERS_SHOWN:
+            continue
+        groups.add(row.prompt.heading)
+        shown.append(
+            f'<button type="button" class="sp-other" data-task="{escape(row.prompt.task)}">{escape(row.prompt.title)} '
+            f"{label_tag('b', shown_label(row.answer))} {percent(row.answer.score)}</button>"
+        )
+    if not rows:
+        return ""
+    return (
+        f'<div class="sp-also"><p>Same recording, other prompts</p>{"".join(shown)}'
+        '<button type="button" class="sp-link" data-tab="Compare">Compare all →</button></div>'
+    )
+
+
 def scores(answer: Answer, prompt: Prompt) -> str:
-    """Bars for all labels; for an answer in slots, the likeliest of each; for a sequence, one bar a step."""
+    """Bars for the likeliest labels; for an answer of several steps, one bar for each."""
     if prompt.form.kind == "label":
         shown = score_bars(answer.scores)
-    elif prompt.form.kind == "slots":
-        shown = "".join(
-            f'<p class="sp-slot">{label_tag("span", step.slot)}</p>'
-            + score_bars(dict(list(step.scores.items())[:RIVALS_SHOWN]))
-            for step in answer.steps
-        )
     else:
-        shown = bars((step_name(step), step.score) for step in answer.steps)
-    return f'<div class="sp-scores"><p class="sp-eyebrow">Scores</p>{shown}</div>'
+        shown = bars((step_name(step), step.score) for step in answer.steps[:STEPS_SHOWN])
+        if len(answer.steps) > STEPS_SHOWN:
+            shown += f'<p class="sp-hint">and {len(answer.steps) - STEPS_SHOWN} more</p>'
+    return f'<div class="sp-scores">{shown}</div>'
+
+
+STEPS_SHOWN = 5
+
+
+def readable(slot: str) -> str:
+    """ "numberOfShots" -> "number of shots"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", slot).replace("_", " ").lower()
 
 
 def step_name(step: Step) -> str:
@@ -87,56 +141,5 @@ def step_name(step: Step) -> str:
     if step.label is None:
         return "end"
     if step.slot:
-        return f"{step.slot}: {step.label.partition('=')[2] or step.label}"
+        return f"{readable(step.slot)}: {step.label.partition('=')[2] or step.label}"
     return step.label.strip() or "space"
-
-
-def generated(answer: Answer, prompt: Prompt) -> str:
-    """The units that the LM generated, each with the label that it stands for, and the units beside it.
-
-    With a fixed verbalizer the generated unit decides, and beside it are those of other labels; a learned one
-    weighs all units, and beside it are those that spoke most for the answer.
-    """
-    fixed, single = answer.verbalizer == "fixed", len(answer.steps) == 1
-    steps = []
-    for step in answer.steps:
-        if step.unit is None:
-            continue
-        chips = likely_chip(step.unit, step.unit_score, "unit ")
-        name = answer.label if single else step_name(step)
-        if step.unit_label is None:
-            name = NONE_OF_THESE
-        arrow = '<span class="sp-arrow" role="img" aria-label="becomes">→</span>'
-        to = f'<span class="sp-to">{arrow} {label_tag("bdi", name)}</span>' if fixed else ""
-        if step.unit_label not in (None, step.label):
-            to = f'<span class="sp-to">the units of {label_tag("bdi", name)} are together likelier</span>'
-        steps.append(f"<li>{chips}{to}{beside(step, fixed) if single else ''}</li>")
-    if fixed:
-        some = any(len(units) > 1 for units in prompt.label_units)
-        text = f"Each label is {'a few units' if some else 'one unit'}; the unit that is generated decides."
-    else:
-        text = f"The verbalizer weighs all {answer.unit_probabilities.shape[-1]} units."
-    return (
-        f'<div class="sp-generated"><p class="sp-eyebrow">The language model generated</p>'
-        f"<ol{'' if single else ' class=sp-many'}>{''.join(steps)}</ol><p>{text}</p></div>"
-    )
-
-
-def beside(step: Step, fixed: bool) -> str:
-    """Units beside the generated one: those of other labels, or those that spoke most for a learned answer."""
-    if fixed:
-        chosen = [one for one in step.likeliest[1:] if one.label is not None][: UNITS_SHOWN - 1]
-        shown = "".join(
-            f'<span class="sp-rival">{likely_chip(one.unit, one.score, "")} {label_tag("bdi", one.label or "")}</span>'
-            for one in chosen
-        )
-        return f'<span class="sp-rivals">{shown}</span>' if shown else ""
-    if step.contributions is None:
-        return ""
-    most = [unit for unit in step.contributions.top() if step.contributions.units[unit] > 0][:UNITS_SHOWN]
-    chips = "".join(chip(unit) for unit in most)
-    return (
-        f'<span class="sp-rivals">most for {label_tag("bdi", step_name(step))}: {chips}</span>'
-        if most
-        else ""
-    )

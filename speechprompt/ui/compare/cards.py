@@ -10,21 +10,26 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from speechprompt.ui import html
-from speechprompt.ui.classify.answer import outside, step_name
+from speechprompt.ui.classify.answer import outside, shown_label, step_name
+from speechprompt.ui.compare.grid import grid, ordered
 
 if TYPE_CHECKING:
     from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer
-    from speechprompt.prompts.prompt import Prompt
 
 BARS_SHOWN = 3
 
 
-def cards(rows: Sequence[Row], ran: Iterable[str]) -> str:
-    """A card for every row, and facts of how it all ran."""
+def cards(rows: Sequence[Row], ran: Iterable[str], second: Sequence[Row] = ()) -> str:
+    """A table of all rows, beside it a card for each as the other view, and facts of how it all ran."""
+    views = "".join(
+        f'<button type="button" data-view="{view}" aria-pressed="{str(view == "table").lower()}">{name}</button>'
+        for view, name in (("table", "Table"), ("cards", "Cards"))
+    )
     return (
-        f'<section aria-label="Comparison"><div class="sp-cards">{"".join(map(card, rows))}</div></section>'
-        f"{html.facts(ran)}"
+        f'<section class="sp-compared" aria-label="Comparison"><div class="sp-views" role="group" aria-label="View">'
+        f'{views}</div><div class="sp-card sp-tabled">{grid(rows, second)}</div>'
+        f'<div class="sp-cards">{"".join(map(card, ordered(rows)))}</div></section>{html.facts(ran)}'
     )
 
 
@@ -35,15 +40,14 @@ def card(row: Row) -> str:
         shown = f'<p class="sp-none">{escape(row.error)}</p>'
     else:
         shown = (
-            f"{html.verdict(answer.label, answer.score)}"
+            f"{html.verdict(shown_label(answer), answer.score)}"
             f'<div class="{"sp-scores" if len(answer.steps) == 1 else "sp-steps"}">{bars(answer)}</div>{chips(answer)}'
         )
         shown += outside(answer)
     return (
         f'<article class="sp-card sp-one" aria-label="{escape(prompt.title)}, {escape(row.backbone.name)}">'
         f'<h2>{escape(prompt.title)} <span class="sp-of">{escape(row.backbone.name)}</span></h2>{shown}'
-        f'<p class="sp-score">{escape(html.track_record(prompt))}</p>'
-        f'<p class="sp-about">{escape(about(prompt))}{"" if answer is None else f" · {took(answer)}"}</p></article>'
+        f'<p class="sp-score">{escape(html.track_record(prompt))}</p></article>'
     )
 
 
@@ -62,13 +66,6 @@ def chips(answer: Answer) -> str:
     shown = "".join(html.likely_chip(unit, share) for unit, share in units)
     name = "Units generated" if len(answer.generated) > 1 else "Unit generated"
     return f'<div class="sp-chips"><span class="sp-hint">{name}</span>{shown}</div>' if shown else ""
-
-
-def about(prompt: Prompt) -> str:
-    """What kind of prompt it is and how small."""
-    kind = "deep" if prompt.deep else "input"
-    size = f"{prompt.n_parameters:,}".replace(",", "\u202f")
-    return f"{kind} prompt, length {prompt.length} · {prompt.verbalizer} verbalizer · {size} parameters"
 
 
 def took(answer: Answer) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from speechprompt.comparison import NO_SILENCE, NO_SPEECH, Row
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import html
-from speechprompt.ui.choices import Choices, language
+from speechprompt.ui.choices import Choices, language, name_of
+from speechprompt.ui.classify.answer import shown_label
 from speechprompt.ui.compare.cards import cards, check, check_group, took
+from speechprompt.ui.compare.grid import batch, ordered
 from speechprompt.ui.compare.table import table, to_csv, to_json
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, load_recording
 
+MAX_FILES = 32  # recordings answered in one go
 NO_ENCODER = "No backbone here can hear: fetch an encoder with `python -m speechprompt fetch`."
 
 
@@ -70,27 +73,59 @@ class Comparison:
     # Events
 
     def answer(
-        self, path: str | None, left_out: list[str], backbones: list[str]
+        self, path: str | None, second: str | None, left_out: list[str], backbones: list[str]
     ) -> tuple[Update, dict[str, Any], dict[str, Any]]:
-        """The cards and the two files to download, or the sentence that says why there are none."""
+        """The table and the two files to download, or the sentence that says why there are none."""
         try:
             rows, seconds = self.rows(path, left_out, backbones)
-            records = table(rows)
+            others = self.rows(second, left_out, backbones)[0] if second else []
+            records = table([*rows, *others])
             answers = "; ".join(
-                f"{r.prompt.title}: {r.answer.label}, {html.percent(r.answer.score)}"
-                for r in rows
+                f"{r.prompt.title}: {shown_label(r.answer)}, {html.percent(r.answer.score)}"
+                for r in ordered(rows)
                 if r.answer
             )
-            shown = panel(cards(rows, self.facts(rows, seconds)), f"{len(rows)} prompts asked. {answers}.")
+            said = f"{len(rows)} prompts asked. {answers}."
+            shown = panel(cards(rows, self.facts(rows, seconds), others), said)
             return shown, download(to_csv(records), "csv"), download(to_json(records), "json")
         except Exception as error:
             return panel(html.alert(sentence(error, "The page could not compare"))), nothing(), nothing()
 
     def change(
-        self, path: str | None, left_out: list[str], backbones: list[str]
+        self, path: str | None, second: str | None, left_out: list[str], backbones: list[str]
     ) -> tuple[Update, dict[str, Any], dict[str, Any]]:
-        """The recording or a choice changed: compare, or invite a recording where there is none."""
-        return self.answer(path, left_out, backbones) if path else (panel(INVITATION), nothing(), nothing())
+        """A recording or a choice changed: compare, or invite a recording where there is none."""
+        if not path:
+            return panel(INVITATION), nothing(), nothing()
+        return self.answer(path, second, left_out, backbones)
+
+    def label_files(
+        self, paths: list[str] | None, left_out: list[str], backbones: list[str]
+    ) -> Iterator[tuple[Update, dict[str, Any], dict[str, Any]]]:
+        """Many recordings: the table grows by a row for each; a bad one takes nothing from the others."""
+        if not paths:
+            return
+        found: list[tuple[str, list[Row], str]] = []
+        heads: list[Prompt] = []
+        records: list[dict[str, Any]] = []
+        try:
+            if len(paths) > MAX_FILES:
+                raise SpeechPromptError(f"At most {MAX_FILES} files are answered at once: choose fewer.")
+            for path in paths:
+                name = Path(path).name
+                try:
+                    rows, _ = self.rows(path, left_out, backbones)
+                    heads = [row.prompt for row in rows]
+                    found.append((name, rows, ""))
+                    records += [{"file": name} | record for record in table(rows)]
+                except SpeechPromptError as error:
+                    found.append((name, [], str(error)))
+                yield panel(batch(heads, found, len(paths))), gr.skip(), gr.skip()
+            shown = panel(batch(heads, found, len(paths)), f"{len(found)} recordings answered.")
+            yield shown, download(to_csv(records), "csv"), download(to_json(records), "json")
+        except Exception as error:
+            said = sentence(error, "The page could not answer many recordings")
+            yield panel(html.alert(said)), nothing(), nothing()
 
     def choose_backbones(self, backbones: list[str]) -> tuple[Update, Update]:
         """Other backbones: their tasks, and the examples that are for those."""
@@ -139,14 +174,15 @@ class Comparison:
         entries = []
         for index, clip in enumerate(self.desk.clips):
             if "file" in clip and offered.keys() & clip["labels"].keys():
-                entry = {"index": str(index), "spoken": clip["spoken"], "about": clip["attribution"]}
-                entries.append(entry | {"task": language(clip)})
-        return html.examples(entries)
+                about = f"{language(clip)}. {clip['attribution']}".lstrip(". ")
+                entry = {"index": str(index), "spoken": clip["spoken"], "about": about}
+                entries.append(entry | {"name": name_of(clip)})
+        return html.examples(entries, "Hear")
 
 
 INVITATION = (
     '<section class="sp-card sp-empty"><h2>One recording, every task</h2>'
-    "<p>Record your voice, choose a file or click an example: every ticked task answers it, side by side.</p></section>"
+    "<p>Record your voice, choose a file or click an example: every task answers it, in one table.</p></section>"
 )
 
 

@@ -42,8 +42,10 @@ def to_csv(records: Iterable[dict[str, Any]]) -> bytes:
     """The table for spreadsheets: UTF-8 with its mark, and no cell that one of them would calculate."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([cell(record[name]) for name in COLUMNS] for record in records)
+    rows = list(records)
+    names = (*(["file"] if rows and "file" in rows[0] else []), *COLUMNS)
+    writer.writerow(names)
+    writer.writerows([cell(record[name]) for name in names] for record in rows)
     return text.getvalue().encode("utf-8-sig")
 
 

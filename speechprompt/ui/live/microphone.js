@@ -4,19 +4,7 @@ const EVERY = 0.1; // s of sound in a message, at least
 const KEEP = 5; // s of sound that wait for the server; of more, the oldest are let go
 const PATIENCE = 10_000; // ms until a server counts as lost
 const STATES = { off: "Not listening.", starting: "Starting…", listening: "Listening.", hearing: "Hearing speech." };
-const DENIED = "The browser did not allow the microphone: allow it beside the address, then start again.";
 const LOST = "The server does not answer: reload the page.";
-const INSECURE = "Browsers give a microphone only to pages opened over https or on this machine.";
-const TAP = `registerProcessor("sp-tap", class extends AudioWorkletProcessor {
-  process([channels]) {
-    if (channels.length) {
-      const mixed = new Float32Array(channels[0].length);
-      for (const channel of channels) channel.forEach((x, i) => (mixed[i] += x / channels.length));
-      this.port.postMessage(mixed, [mixed.buffer]);
-    }
-    return true;
-  }
-});`;
 
 const button = element.querySelector("#sp-listen");
 const meter = element.querySelector(".sp-meter");
@@ -49,8 +37,7 @@ function level(value) {
 
 // Frees the microphone; what was heard may still be on its way.
 function silence(session) {
-  session.stream?.getTracks().forEach((track) => track.stop());
-  if (session.context?.state !== "closed") session.context?.close();
+  spSound.release(session);
   clearInterval(session.timer);
 }
 
@@ -94,30 +81,22 @@ function next(session) {
 }
 
 async function start() {
-  if (!navigator.mediaDevices || !window.AudioWorkletNode) return show("off", INSECURE);
   const session = { parts: [], total: 0, waiting: false, stopping: false, stopped: false, sent: 0 };
   running = session;
   show("starting");
   try {
-    session.stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-    session.context = new AudioContext();
-    await session.context.resume();
-    const url = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
-    await session.context.audioWorklet.addModule(url).finally(() => URL.revokeObjectURL(url));
-    if (running !== session) return silence(session); // stopped meanwhile
-    const tap = new AudioWorkletNode(session.context, "sp-tap");
-    tap.port.onmessage = ({ data }) => {
+    const opened = await spSound.open((data, rate) => {
       if (session.stopping || running !== session) return;
       session.parts.push(data);
       session.total += data.length;
-      while (session.total > KEEP * session.context.sampleRate) session.total -= session.parts.shift().length;
+      while (session.total > KEEP * rate) session.total -= session.parts.shift().length;
       level(data.reduce((most, x) => Math.max(most, Math.abs(x)), 0));
-      next(session);
-    };
-    session.context.createMediaStreamSource(session.stream).connect(tap).connect(session.context.destination);
+      if (session.sent) next(session);
+    });
+    if (running !== session) return spSound.release(opened); // stopped meanwhile
+    Object.assign(session, opened);
   } catch (error) {
-    silence(session);
-    if (running === session) quit(error.name === "NotAllowedError" ? DENIED : `There is no sound: ${error.message}`);
+    if (running === session) quit(spSound.sentence(error));
     return;
   }
   send(session, "start");

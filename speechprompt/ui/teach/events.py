@@ -134,7 +134,7 @@ class TeachingDesk:
             self.parts.answer: gr.HTML(""),
         }
         if try_backbone in self.desk.backbones:
-            tasks = self.choices.task_options(try_backbone, session)
+            tasks = self.choices.task_options("", session)
             changes[self.parts.try_task] = gr.HTML(value=try_task, options=tasks)
         return changes
 

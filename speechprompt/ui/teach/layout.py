@@ -12,6 +12,7 @@ from speechprompt.audio.kinds import SUFFIXES
 from speechprompt.ui import html
 from speechprompt.ui.controls import select
 from speechprompt.ui.desk import Desk
+from speechprompt.ui.recorder import recorder
 from speechprompt.ui.teach import figures
 
 CLIPS_SCRIPT = """
@@ -64,7 +65,7 @@ class Parts:
     rename: gr.Button
     remove: gr.Button
     label: gr.HTML
-    recorder: gr.Audio
+    recorder: gr.HTML
     files: gr.File
     status: gr.HTML
     clips: gr.HTML
@@ -76,7 +77,7 @@ class Parts:
     panel: gr.HTML
     # The new task
     use: gr.Column
-    trial: gr.Audio
+    trial: gr.HTML
     answer: gr.HTML
     download: gr.DownloadButton
     repository: gr.Textbox
@@ -108,13 +109,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
                 rename = gr.Button("Rename chosen", elem_id="sp-teach-rename", min_width=90)
                 remove = gr.Button("Remove chosen", elem_id="sp-teach-remove", min_width=90)
             label = select("Label to record", "sp-teach-label", figures.label_options([]), "")
-            recorder = gr.Audio(
-                sources=["microphone"],
-                type="filepath",
-                label="Record the chosen label",
-                elem_id="sp-teach-audio",
-                buttons=[],
-            )
+            take = recorder("Record the chosen label", "sp-teach-audio")
             files = gr.File(
                 file_count="multiple",
                 label="Or files",
@@ -145,13 +140,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
                 cancel = gr.Button("Cancel", elem_id="sp-teach-cancel")
             panel = plain(elem_id="sp-teach-panel")
             with gr.Column(visible=False) as use:
-                trial = gr.Audio(
-                    sources=["microphone", "upload"],
-                    type="filepath",
-                    label="Try the new task",
-                    elem_id="sp-teach-try",
-                    buttons=[],
-                )
+                trial = recorder("Try the new task", "sp-teach-try")
                 answer = plain(elem_id="sp-teach-answer")
                 download = gr.DownloadButton("Download the prompt", elem_id="sp-teach-download")
                 with gr.Accordion("Push to the Hugging Face Hub", open=False):
@@ -175,7 +164,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
         rename=rename,
         remove=remove,
         label=label,
-        recorder=recorder,
+        recorder=take,
         files=files,
         status=status,
         clips=clips,

@@ -30,7 +30,7 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTM
     at.clips.click(clips.clip_action, [session, at.label], [*lesson, at.player], **AT_ONCE)
     decoding: dict[str, Any] = {**PRIVATE, **DEVICE_QUEUE}
     recorded: list[Any] = [session, at.label, at.recorder]
-    at.recorder.stop_recording(clips.add_recording, recorded, [*lesson, at.recorder], **decoding)
+    at.recorder.input(clips.add_recording, recorded, [*lesson, at.recorder], **decoding)
     at.files.upload(clips.add_files, [session, at.label, at.files], [*lesson, at.files], **decoding)
 
     ready: list[Any] = [session, at.panel, try_task, at.use, at.download, at.answer]
@@ -45,6 +45,6 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTM
     at.cancel.click(teaching.cancel, session, None, **AT_ONCE)
     at.loaded.upload(teaching.load, [session, at.loaded, try_task, try_backbone], ready, **decoding)
     shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
-    at.trial.change(teaching.try_it, [session, at.trial], at.answer, **decoding, **shown)
+    at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **shown)
     pushing: list[Any] = [session, at.repository, at.token]
     at.push.click(teaching.push, pushing, [at.pushed, at.token], **PRIVATE, **TEACHING_QUEUE)
