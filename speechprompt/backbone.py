@@ -94,6 +94,7 @@ class Backbone:
         self._lm: UnitLM | None = None
         self._lm_config: LMConfig | ProsodyLMConfig | None = None
         self._sha256: str | None = None
+        self._encoder_sha256: str | None = None
         self._prompts: dict[str, Prompt] | None = None
         self._refused: dict[str, str] = {}
 
@@ -245,6 +246,16 @@ class Backbone:
                 self._require_lm()
                 self._sha256 = sha256(self.folder / "unit_lm")
             return self._sha256
+
+    @property
+    def encoder_sha256(self) -> str:
+        """Identity of the encoder's weights and centroids; SpeechPromptError when it is not here."""
+        with self._lock:
+            if self._encoder_sha256 is None:
+                if not self.has_encoder:
+                    raise SpeechPromptError(str(self.missing))
+                self._encoder_sha256 = sha256(self.encoder_folder)
+            return self._encoder_sha256
 
     def _require_lm(self) -> None:
         if not self.has_lm:

@@ -19,9 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from speechprompt import machine
-from speechprompt.audio.clips import AHEAD, Decoders, FolderClips, ParquetClips, open_clips
+from speechprompt.audio.clips import AHEAD, Decoders
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
+from speechprompt.data.clips import Clips, clips_of
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.fits import Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
@@ -65,7 +66,7 @@ def label(
     workers: int = 1,
     progress: bool = True,
 ) -> Labelled:
-    """Answer tasks about every clip of a folder or parquet file; one row each, in their order, into `out`.
+    """Answer tasks about every clip of a folder, parquet file or list; one row each, in their order, into `out`.
 
     tasks: names of the backbone's tasks, or prompts that fit it; without any all of its tasks.
     Columns: id, seconds, `TASK.label`, `TASK.score` and `TASK.fits` of every task, error (why a row has no labels, else
@@ -87,7 +88,7 @@ def label(
     prompts = list({prompt.task: prompt for prompt in asked}.values())
     if not prompts:
         raise SpeechPromptError(f"Backbone {backbone.name} has no tasks to answer.")
-    clips = open_clips(source)
+    clips = clips_of(source)
     factor = 1 if backbone.device.type == "cpu" else GPU_FACTOR
     kept = Kept(out.with_name(out.name + ".part"), settings(backbone, prompts, clips))
     with Decoders(workers, ahead=AHEAD * factor) as decoders:  # they start while the models are read
@@ -161,9 +162,7 @@ def cells(prompt: Prompt, raw: RawAnswer, evidence: Evidence) -> tuple[str, floa
     return label, prompt.believed(raw.score), judge(prompt, raw, evidence)[0]
 
 
-def settings(
-    backbone: Backbone, prompts: Sequence[Prompt], clips: FolderClips | ParquetClips
-) -> dict[str, Any]:
+def settings(backbone: Backbone, prompts: Sequence[Prompt], clips: Clips) -> dict[str, Any]:
     """What makes two runs the same: the models, every number of the prompts, how many clips there are."""
     numbers = {}
     for prompt in prompts:

@@ -29,6 +29,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
+from speechprompt.data.sounds import Sound
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import Recording, check_answers, evaluate, to_units
 from speechprompt.prompts.card import percent
@@ -108,10 +109,10 @@ def of_split(examples: Sequence[Example], split: str) -> tuple[str, list[Example
 
 
 def units_once(
-    backbone: Backbone, examples: Sequence[Example], cached: dict[bytes, Units], pauses: float = 0.0
+    backbone: Backbone, examples: Sequence[Example], cached: dict[bytes | Sound, Units], pauses: float = 0.0
 ) -> list[Units]:
     """Units of the examples; recordings that are not in `cached` yet are added to it. pauses: see the head."""
-    if not all(isinstance(example.audio, bytes) for example in examples):
+    if any(example.audio is None for example in examples):
         if pauses and all(example.units is not None for example in examples):
             raise SpeechPromptError("the data has units and no recordings, which could have pauses")
         return to_units(backbone, examples)  # units already, or an error that names what is wrong
@@ -138,7 +139,7 @@ def measured(
     prompt: Prompt,
     folder: Path,
     split: str,
-    cached: dict[bytes, Units],
+    cached: dict[bytes | Sound, Units],
     pauses: float,
 ) -> Row:
     row = Row(prompt.task, backbone.name, prompt.n_parameters)
@@ -163,7 +164,7 @@ def rows_of(
     if unknown := sorted(set(tasks) - {p.task for _, p in chosen} - {task for _, task, _ in refused}):
         raise SpeechPromptError(f"No backbone asked about has a prompt for the task {unknown[0]!r}.")
     rows = [Row(task, backbone, note=why) for backbone, task, why in refused]
-    cached: dict[str, dict[bytes, Units]] = {}
+    cached: dict[str, dict[bytes | Sound, Units]] = {}
     with tqdm(chosen, desc="prompts", unit="prompt") as progress:
         for backbone, prompt in progress:
             progress.set_postfix_str(f"{backbone.name}, {prompt.task}")

@@ -37,6 +37,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example, at_most
+from speechprompt.data.sounds import Sound
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import check_answers, evaluate, to_units, waveform_of
 from speechprompt.evaluation.metrics import slot_figures, wilson_interval
@@ -139,7 +140,7 @@ def bounds(
         )
     ]
 
-    cached: dict[bytes, Units] = {}  # an extra file may be given more than once
+    cached: dict[bytes | Sound, Units] = {}  # an extra file may be given more than once
     asked = units_once(backbone, held_out, cached)
     if copies:
         known = to_units(backbone, train, copies, simulation_for(TASKS[task], seed, 0.0).recording)

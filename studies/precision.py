@@ -25,6 +25,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
+from speechprompt.data.sounds import Sound
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import answers_to, check_answers
 from speechprompt.machine import choose_device
@@ -81,7 +82,7 @@ def frames_changed(plain: Sequence[Units], other: Sequence[Units]) -> float:
 
 
 def measured(
-    pair: Sequence[Backbone], cached: Sequence[dict[bytes, Units]], task: str, folder: Path, most: int
+    pair: Sequence[Backbone], cached: Sequence[dict[bytes | Sound, Units]], task: str, folder: Path, most: int
 ) -> Row:
     """pair: a backbone in float32 and in the other dtype. heard: what each has heard so far; it grows."""
     plain = pair[0]
@@ -138,7 +139,7 @@ def run(args: argparse.Namespace) -> None:
         (Backbone.load(name, device), Backbone.load(name, device, getattr(torch, args.dtype)))
         for name in args.backbone or list_backbones()
     ]
-    cached: list[tuple[dict[bytes, Units], dict[bytes, Units]]] = [({}, {}) for _ in pairs]
+    cached: list[tuple[dict[bytes | Sound, Units], dict[bytes | Sound, Units]]] = [({}, {}) for _ in pairs]
     work = [
         (pair, cache, task) for pair, cache in zip(pairs, cached, strict=True) for task in pair[0].prompts
     ]

@@ -50,9 +50,11 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         type=Path,
-        metavar="FILE.parquet",
-        help="one file or several, read as one, not all of which need the split; of a bundled task also the folder of "
-        "the packed files, of which it takes its own",
+        metavar="SOURCE",
+        help="parquet files (of recordings or of units), CSV, TSV or JSON-lines lists, folders (one for each label, "
+        "metadata.csv, Kaldi, parquet files of `datasets`) or hf://datasets/OWNER/NAME; several are read as one, and "
+        "not all of them need the split; of a bundled task also the folder of the packed files, of which it takes "
+        "its own",
     )
 
 

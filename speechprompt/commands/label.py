@@ -1,8 +1,9 @@
-"""Label every recording of a folder or parquet file.
+"""Label every recording of a folder, parquet file or list.
 
-A folder is searched through for recordings, by content as well as by name; a parquet file has the columns
-audio (bytes of sound files, or structs of them) and id. The output has one row for each, in their order: id, seconds,
-TASK.label and TASK.score of every task, and error, which says why a recording has no labels.
+A folder is searched through for recordings, by content as well as by name, unless it holds parquet files or is Kaldi's.
+A parquet file has the columns audio (bytes of sound files, or structs of them) and id. A list (CSV, TSV, JSON lines)
+names recordings below its folder. hf://datasets/OWNER/NAME is fetched. The output has one row for each, in their order:
+id, seconds, TASK.label and TASK.score of every task, and error, which says why a recording has no labels.
 A run that was stopped goes on when the same command is given again. In a CSV file, text that begins like a
 formula (= + - @) gets an apostrophe before it.
 """
@@ -19,7 +20,7 @@ from speechprompt.commands import add_model_arguments, complain, load_backbone
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
-    parser.add_argument("source", type=Path, metavar="FOLDER_OR_PARQUET")
+    parser.add_argument("source", type=Path, metavar="SOURCE")
     parser.add_argument(
         "--task", action="append", dest="tasks", default=[], metavar="T", help="repeatable; default: all"
     )

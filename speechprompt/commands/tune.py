@@ -22,7 +22,7 @@ from speechprompt.tuning.config import TuneConfig, choices
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.prompts.prompt import Prompt
 
-MAX_LETTERS = 200  # of a spelled answer
+MAX_LETTERS = 1000  # of a spelled answer
 METAVARS: dict[type, str] = {int: "N", float: "X"}
 
 
@@ -51,7 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", help="shown to people; default: the task's own")
     parser.add_argument("--group", help="heading in the task list")
     parser.add_argument("--label-column", help="one label per recording (default: label)")
-    parser.add_argument("--text-column", help="spell the text in this column, letter by letter, instead")
+    parser.add_argument(
+        "--letters",
+        "--text-column",
+        dest="text_column",
+        nargs="?",
+        const="text",
+        metavar="COLUMN",
+        help="spell the text in this column (text), letter by letter, instead",
+    )
     parser.add_argument(
         "--max-steps",
         type=int,
@@ -59,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the most labels that a sequence can have (default: the task's own, of a text {MAX_LETTERS})",
     )
     parser.add_argument(
+        "--slots",
         "--slot-columns",
+        dest="slot_columns",
         type=lambda names: names.split(","),
         metavar="A,B,C",
         help="one label from each of these columns instead, a slot each",

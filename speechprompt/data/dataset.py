@@ -1,69 +1,81 @@
-"""Labelled recordings or unit transcripts from packed parquet files, and batches of like length.
+"""Labelled recordings or unit transcripts from whatever people keep them in -> examples.
 
-Columns: id, split, the columns that the label rule names, and `audio` (bytes of a sound file, or as on the Hub
-a struct of them) or `units` (list of unit ids). Without the column split the file's name says it, else it is train.
+A packed parquet file has the columns id, split, those that the label rule names, and `audio` (bytes of a sound file) or
+`units` (list of unit ids). Parquet files of `datasets`, folders, lists and Kaldi data folders are read too, see
+hub_layout, folder and lists. Without a column split the name of the file or folder says it, else it is train.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speechprompt.data.hub_layout import from_hub
+from speechprompt.data import hub
+from speechprompt.data.folder import parquet_files, read_folder
+from speechprompt.data.hub_layout import class_names, from_hub, split_of
+from speechprompt.data.lists import KINDS, read_list
+from speechprompt.data.sounds import Column, FileSound, RowSound, Sound
+from speechprompt.data.unit_file import encoder_of, units_in
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labels import Row, Rule, labels_of
 from speechprompt.storage.parquet import ParquetRows, read_parquet
+from speechprompt.units import Units
+
+EAGER_BYTES = 256 << 20  # of all parquet files together, up to which their sounds are kept in memory
 
 
 @dataclass(frozen=True)
 class Example:
     """One utterance and its answer, one label or several; exactly one of audio and units is there.
 
-    source: name of the file that it was read from, without its ending; file/value where it has a column `source`.
+    audio: bytes of a sound file, or where they lie. source: name of the file that it was read from, without its
+    ending; file/value where it has a column `source`. encoder: sha256 of the encoder that made the units, "" where
+    nobody says.
     """
 
     id: str
     split: str
     labels: tuple[str, ...]
-    audio: bytes | None
-    units: list[int] | None
+    audio: bytes | Sound | None
+    units: list[int] | Units | None
     source: str = ""
+    encoder: str = ""
+
+    def sound(self) -> bytes:
+        """The bytes of its sound file; SpeechPromptError where there is none."""
+        found = self.audio.read() if isinstance(self.audio, FileSound | RowSound) else self.audio
+        if not isinstance(found, bytes):  # data must not make us open a path that it names
+            raise SpeechPromptError(f"{self.id} has no audio: the column must hold the bytes of sound files.")
+        return found
 
 
 def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> list[Example]:
     """Rows of one split (all when None) that the rule has labels for, file after file.
 
-    Of several files, not all need the split, and ids begin with the file's name. SpeechPromptError when a
-    file is not of this layout, or nothing is left.
+    paths: parquet files, lists (CSV, TSV, JSON lines), folders, addresses as hf://datasets/OWNER/NAME. Of several
+    files, not all need the split, and ids begin with the file's name. SpeechPromptError when a file is not of these
+    layouts, or nothing is left.
     """
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    given = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
+    files = [file for path in given for file in files_of(path)]
+    lazy = sum(file.stat().st_size for file in files if file.is_file()) > EAGER_BYTES
     examples: list[Example] = []
     splits: set[str] = set()
     n_rows = 0
-    for path in map(Path, files):
-        rows = read_rows(path)
-        splits |= {str(row["split"]) for row in rows}
-        for number, row in enumerate(rows):
+    for path in files:
+        for number, row in enumerate(rows_of(path, lazy)):
+            splits.add(str(row["split"]))
             if split is not None and row["split"] != split:
                 continue
             n_rows += 1
             if (labels := labels_of(row, rule)) is None:
                 continue
-            audio, name = row.get("audio"), str(row.get("id", number))
-            examples.append(
-                Example(
-                    f"{path.stem}/{name}" if len(files) > 1 else name,
-                    row["split"],
-                    labels,
-                    audio,
-                    None if audio is not None else row.get("units"),
-                    source_of(row),
-                )
-            )
-    names = ", ".join(Path(path).name for path in files)
+            name = str(row.get("id", number))
+            examples.append(example(row, f"{path.stem}/{name}" if len(files) > 1 else name, labels))
+    names = ", ".join(path.name for path in files)
     if not n_rows:
         raise SpeechPromptError(f"{names} has no split {split!r}; it has {', '.join(sorted(splits))}.")
     if not examples:
@@ -75,13 +87,13 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
 
 
 def read_others(paths: Sequence[Path], rule: Rule, labels: Collection[str], split: str) -> list[Example]:
-    """Rows of one split, of those files that have it, to which the rule gives none of these labels.
+    """Rows of one split, of those sources that have it, to which the rule gives none of these labels.
 
     A row that lacks what the rule reads has none.
     """
     examples = []
-    for path in paths:
-        for number, row in enumerate(read_rows(path)):
+    for path in (file for given in paths for file in files_of(Path(given))):
+        for number, row in enumerate(rows_of(path)):
             if row["split"] != split:
                 continue
             try:
@@ -89,22 +101,59 @@ def read_others(paths: Sequence[Path], rule: Rule, labels: Collection[str], spli
             except SpeechPromptError:
                 found = ()
             if not found or not set(found) <= set(labels):
-                audio, name = row.get("audio"), f"{path.stem}/{row.get('id', number)}"
-                units = None if audio is not None else row.get("units")
-                examples.append(Example(name, split, (), audio, units, source_of(row)))
+                examples.append(example(row, f"{path.stem}/{row.get('id', number)}", ()))
     return examples
+
+
+def example(row: Row, name: str, labels: tuple[str, ...]) -> Example:
+    audio = row.get("audio")
+    units, encoder = (row.get("units"), row.get("encoder_sha256", "")) if audio is None else (None, "")
+    return Example(name, row["split"], labels, audio, units, source_of(row), encoder)
+
+
+def files_of(path: Path) -> list[Path]:
+    """What is read of a source: the parquet files of a folder, else the source itself; those of the Hub are fetched."""
+    folder = hub.fetch(path) if hub.on_the_hub(path) else path
+    return (parquet_files(folder) if folder.is_dir() else []) or [folder]
+
+
+def rows_of(path: Path, lazy: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of one parquet file, list or folder, each with id, split and audio or units.
+
+    lazy: the sounds of a parquet file stay in it, see sounds.RowSound. Each row says its `file`, for label rules may
+    tell files apart; of units it is that of their recordings.
+    """
+    rows = (
+        read_folder(path)
+        if path.is_dir()
+        else read_list(path)
+        if path.suffix.lower() in KINDS
+        else parquet_rows(path, lazy)
+    )
+    for row in rows:
+        kept = row.get("encoder_sha256") and row.get("file")
+        yield {**row, "file": kept or path.stem}
+
+
+def parquet_rows(path: Path, lazy: bool) -> Iterator[dict[str, Any]]:
+    file = ParquetRows(path)
+    if not set(file.names) & {"audio", "units"}:
+        raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
+    split, classes = split_of(path.stem), class_names(file.metadata)
+    encoder = encoder_of(file.metadata)
+    lazy = lazy and "units" not in file.names
+    sounds = Column(path)
+    columns = [name for name in file.names if name != "audio"] if lazy else file.names
+    for number, row in enumerate(read_parquet(path, columns)):
+        if lazy:
+            row["audio"] = RowSound(sounds, number)
+        row = from_hub(row, split, classes)
+        yield {**row, "units": units_in(row), "encoder_sha256": encoder} if encoder else row
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a packed parquet file, or of one as the Hub has it: structs of sound, numbers for labels."""
-    file = ParquetRows(path)
-    if not set(file.names) & {"audio", "units"}:
-        raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
-    rows = list(read_parquet(path, [], others=True))
-    from_hub(rows, path.stem, file.metadata)
-    for row in rows:
-        row["file"] = path.stem  # label rules may tell files apart
-    return rows
+    return list(rows_of(path))
 
 
 def source_of(row: Row) -> str:

@@ -1,33 +1,38 @@
-"""Parquet files as on the Hugging Face Hub: structs of sound, numbers for labels, a file for each split."""
+"""Parquet files as `datasets` writes them: structs of sound, numbers for labels, a file for each split."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-SPLITS = {"validation": "valid", "valid": "valid", "dev": "valid", "test": "test"}
+from speechprompt.data.sounds import sound_of
+
+SPLITS = {"train": "train", "training": "train", "validation": "valid", "valid": "valid", "val": "valid"}
+SPLITS |= {"dev": "valid", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
 
 
-def from_hub(rows: list[dict[str, Any]], stem: str, metadata: dict[bytes, bytes]) -> None:
-    """Give rows of that layout the columns of packed files, in place; those of packed files stay as they are.
+def from_hub(row: dict[str, Any], split: str, classes: dict[str, list[str]]) -> dict[str, Any]:
+    """A row of that layout with the columns of packed files; one of a packed file stays as it is.
 
-    stem: the file's name without its ending. metadata: of the file's schema, where the names of labels stand.
+    split: of rows without one. classes: what class_names gives.
     """
-    classes = class_names(metadata)
-    split = split_of(stem)
-    for row in rows:
-        if isinstance(row.get("audio"), dict):
-            row["audio"] = row["audio"].get("bytes")
-        row.setdefault("split", split)
-        for column, names in classes.items():
-            if type(row.get(column)) is int:  # -1 stands for no label
-                row[column] = names[row[column]] if 0 <= row[column] < len(names) else None
+    row["audio"] = sound_of(row.get("audio"))
+    row.setdefault("split", split)
+    for column, names in classes.items():
+        if type(row.get(column)) is int:  # -1 stands for no label
+            row[column] = names[row[column]] if 0 <= row[column] < len(names) else None
+    return row
+
+
+def split_named(name: str) -> str | None:
+    """The split that the first word of a name is: "test-00000-of-00002" -> "test", "validation" -> "valid"."""
+    return SPLITS.get(re.split(r"[^a-z]", name.lower())[0])
 
 
 def split_of(stem: str) -> str:
-    """The split that a file without that column is, by its name as the Hub has it: "test-00000-of-00002" -> "test"."""
-    word = stem.lower().replace("_", "-").split("-")[0]
-    return SPLITS.get(word, "train")
+    """The split of a file that has none in its rows, by its name; train where its name says none."""
+    return split_named(stem) or "train"
 
 
 def class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:

@@ -19,17 +19,20 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Units, Utterance, check_unit_ids
 
 BATCH = 64
+WINDOW, WINDOW_BYTES = 2048, 128 << 20  # clips, and bytes of their files, that are read together
 Recording = Callable[[np.ndarray, int, int], np.ndarray]  # (waveform, clip, copy) -> what is heard
 
 
 def waveform_of(example: Example) -> np.ndarray:
     """Decode one example; a bad recording is named by its id."""
-    if not isinstance(example.audio, bytes):  # data must not make us open a path that it names
-        raise SpeechPromptError(f"{example.id} has no audio: the column must hold the bytes of sound files.")
+    return decoded(example.id, example.sound())
+
+
+def decoded(name: str, sound: bytes) -> np.ndarray:
     try:
-        return audio.load(example.audio)
+        return audio.load(sound)
     except SpeechPromptError as error:
-        raise SpeechPromptError(f"{example.id}: {error}") from error
+        raise SpeechPromptError(f"{name}: {error}") from error
 
 
 def to_units(
@@ -42,21 +45,58 @@ def to_units(
 
     The result holds len(examples) · (1 + copies) utterances: copy 0 of all first, then copy by copy.
     recording: makes the copies, copy 0 too (see augment.Simulation, of which copy 0 is the clip itself).
-    Units that the data has instead of recordings stay as they are.
+    Units that the data has instead of recordings stay as they are; SpeechPromptError when another encoder heard them.
     """
     if all(example.units is not None for example in examples):
-        return [
-            Units.from_frames(check_unit_ids(example.units or [], backbone.n_units)) for example in examples
-        ]
-    sizes = [len(example.audio or b"") for example in examples]
-    with tqdm(total=len(sizes) * (1 + copies), desc="units", unit="clip", mininterval=2) as progress:
-        return listen_to(
-            backbone,
-            lambda clip, copy: recording(waveform_of(examples[clip]), clip, copy),
-            sizes,
-            copies,
-            lambda n: progress.update(n),
+        return [units_of(backbone, example) for example in examples]
+    n = len(examples)
+    found: dict[int, Units] = {}
+    with tqdm(total=n * (1 + copies), desc="units", unit="clip", mininterval=2) as progress:
+        for first, sounds in windows(examples):
+            names = [example.id for example in examples[first : first + len(sounds)]]
+
+            def load(
+                clip: int,
+                copy: int,
+                first: int = first,
+                sounds: list[bytes] = sounds,
+                names: list[str] = names,
+            ) -> np.ndarray:
+                return recording(decoded(names[clip], sounds[clip]), first + clip, copy)
+
+            units = listen_to(backbone, load, list(map(len, sounds)), copies, lambda n: progress.update(n))
+            for i, one in enumerate(units):
+                copy, clip = divmod(i, len(sounds))
+                found[copy * n + first + clip] = one
+    return [found[i] for i in range(n * (1 + copies))]
+
+
+def windows(examples: Sequence[Example]) -> Iterator[tuple[int, list[bytes]]]:
+    """The number of a first example and the sound files from it on, in memory together: all that already are."""
+    kept = all(isinstance(example.audio, bytes) for example in examples)
+    first, sounds, size = 0, [], 0
+    for number, example in enumerate(examples):
+        sounds.append(example.sound())
+        size += len(sounds[-1])
+        if not kept and (size >= WINDOW_BYTES or len(sounds) >= WINDOW):
+            yield first, sounds
+            first, sounds, size = number + 1, [], 0
+    if sounds:
+        yield first, sounds
+
+
+def units_of(backbone: Backbone, example: Example) -> Units:
+    """The units that the data has; SpeechPromptError when they are not of the backbone's encoder."""
+    units = example.units
+    if example.encoder and backbone.has_encoder and example.encoder != backbone.encoder_sha256:
+        raise SpeechPromptError(
+            f"{example.source} holds units of another encoder than the backbone {backbone.name} has: make them "
+            "again with the command units."
         )
+    if isinstance(units, Units):
+        check_unit_ids(units.ids, backbone.n_units)
+        return units
+    return Units.from_frames(check_unit_ids(units or [], backbone.n_units))
 
 
 def listen_to(

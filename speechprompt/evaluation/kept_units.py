@@ -1,0 +1,105 @@
+"""A corpus -> a file of its units for one backbone, with simulated copies of train, a few recordings at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from speechprompt.audio import load as audio
+from speechprompt.audio.augment import PLAIN, Simulation
+from speechprompt.backbone import Backbone
+from speechprompt.data.dataset import files_of, rows_of
+from speechprompt.data.sounds import FileSound, RowSound
+from speechprompt.data.unit_file import UnitWriter
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.evaluate import listen_to
+
+ROWS = 256  # encoded together, at most
+BYTES = 64 << 20  # of their sound files, about
+
+
+def keep_units(
+    backbone: Backbone, paths: Sequence[Path], out: Path, copies: int = 0, simulation: Simulation = PLAIN
+) -> int:
+    """Write the units of every recording, and of so many simulated copies of those of train; how many rows there are.
+
+    paths: as dataset.read takes. Text and numbers of the data stand beside the units, as text. SpeechPromptError for a
+    recording that cannot be decoded, by its id.
+    """
+    files = [file for path in paths for file in files_of(path)]
+    rows = chain.from_iterable(named(file, len(files) > 1) for file in files)
+    first = next(rows, None)
+    if first is None:
+        raise SpeechPromptError("The data has no rows.")
+    columns = [name for name, value in first.items() if is_text(name, value)]
+    done = number = 0
+    writer = UnitWriter(out, backbone.name, backbone.encoder_sha256, columns, backbone.needs_f0)
+    with writer, tqdm(desc="units", unit="clip", mininterval=2) as progress:
+        for window in windows(chain([first], rows)):
+            train = [row for row in window if row["split"] == "train"]
+            others = [row for row in window if row["split"] != "train"]
+            for own, n, simulated in ((train, copies, simulation), (others, 0, PLAIN)):
+                load = loader(own, simulated, number)
+                found = listen_to(backbone, load, [len(row["audio"]) for row in own], n, progress.update)
+                writer.add(zip(cells(own, n, columns), found, strict=True))
+                done += len(found)
+                number += len(own)
+    return done
+
+
+def loader(
+    rows: Sequence[dict[str, Any]], simulation: Simulation, first: int
+) -> Callable[[int, int], np.ndarray]:
+    """What makes copy `copy` of a clip of the rows, the first of which is clip number `first` of all."""
+
+    def load(clip: int, copy: int) -> np.ndarray:
+        try:
+            waveform = audio.load(rows[clip]["audio"])
+        except SpeechPromptError as error:
+            raise SpeechPromptError(f"{rows[clip]['id']}: {error}") from error
+        return simulation.recording(waveform, first + clip, copy)
+
+    return load
+
+
+def cells(rows: Sequence[dict[str, Any]], copies: int, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The text columns of the rows, copy by copy; ids of copies end in their number."""
+    for copy in range(copies + 1):
+        for row in rows:
+            own = {name: str(row[name]) for name in columns if row.get(name) is not None}
+            yield {**own, "id": f"{row['id']}#{copy}" if copy else row["id"], "split": str(row["split"])}
+
+
+def named(file: Path, several: bool) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(rows_of(file)):
+        name = str(row.get("id", number))
+        yield {**row, "id": f"{file.stem}/{name}" if several else name}
+
+
+def is_text(name: str, value: object) -> bool:
+    return name not in ("id", "split", "audio", "units", "encoder_sha256") and isinstance(
+        value, str | int | float
+    )
+
+
+def windows(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows with the bytes of their sounds, so many or so large together."""
+    window: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        sound = row.get("audio")
+        found = sound.read() if isinstance(sound, FileSound | RowSound) else sound
+        if not isinstance(found, bytes):
+            raise SpeechPromptError(f"{row['id']} has no audio, of which units could be made.")
+        window.append({**row, "audio": found})
+        size += len(found)
+        if len(window) >= ROWS or size >= BYTES:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
