@@ -14,9 +14,10 @@ from speechprompt.tasks import Task
 def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> list[Path]:
     """The given files, or of one folder those that the task names (of units, where there is no encoder for audio).
 
-    SpeechPromptError for those that are not in the folder.
+    A folder of another layout, which has none of them, is one source. SpeechPromptError for those that are not in the
+    folder.
     """
-    if len(paths) != 1 or not paths[0].is_dir():
+    if len(paths) != 1 or not paths[0].is_dir() or other_layout(paths[0], task):
         return list(paths)
     if not task.files:
         raise SpeechPromptError(
@@ -27,6 +28,13 @@ def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> lis
     if lacking := [file.name for file in files if not file.is_file()]:
         raise SpeechPromptError(f"{', '.join(lacking)} not found in the data folder.")
     return files
+
+
+def other_layout(folder: Path, task: Task) -> bool:
+    """Whether a folder holds something, and none of the files that the task names."""
+    named = {f"{name}.parquet" for name in (*task.files, *task.train_files, *task.unit_files)}
+    found = {path.name for path in folder.iterdir()}
+    return bool(found) and not found & named
 
 
 def read_task(

@@ -304,7 +304,7 @@ def test_units_are_kept_once_and_taken_by_every_command(backbone: Path, tmp_path
     tensors = load_file(weights)
     save_file({name: t + 1 if name == "centroids" else t for name, t in tensors.items()}, weights)
     assert main(["tune", "--task", "x", "--data", str(out), "--backbone", str(other), *options]) == 2
-    assert "units holds units of another encoder than the backbone other has" in capsys.readouterr().err
+    assert "holds units of another encoder than the backbone other has" in capsys.readouterr().err
     for given, said in (
         ([*model], "units takes recordings, or --data and --out"),
         ([*model, "--data", "d"], "--data needs --out UNITS.parquet"),
