@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from speechprompt.data.dataset import Example, read
+from speechprompt.data.hub_layout import split_named
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks import Task
 
@@ -14,10 +15,10 @@ from speechprompt.tasks import Task
 def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> list[Path]:
     """The given files, or of one folder those that the task names (of units, where there is no encoder for audio).
 
-    A folder of another layout, which has none of them, is one source. SpeechPromptError for those that are not in the
+    A folder of another layout is one source. SpeechPromptError for those that are not in the
     folder.
     """
-    if len(paths) != 1 or not paths[0].is_dir() or other_layout(paths[0], task):
+    if len(paths) != 1 or not paths[0].is_dir() or other_layout(paths[0]):
         return list(paths)
     if not task.files:
         raise SpeechPromptError(
@@ -30,11 +31,10 @@ def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> lis
     return files
 
 
-def other_layout(folder: Path, task: Task) -> bool:
-    """Whether a folder holds something, and none of the files that the task names."""
-    named = {f"{name}.parquet" for name in (*task.files, *task.train_files, *task.unit_files)}
-    found = {path.name for path in folder.iterdir()}
-    return bool(found) and not found & named
+def other_layout(folder: Path) -> bool:
+    """Whether a folder holds something else than packed files, which are not named after a split."""
+    packed = [path.name for path in folder.glob("*.parquet") if split_named(path.name) is None]
+    return not packed and any(folder.iterdir())
 
 
 def read_task(
