@@ -26,7 +26,8 @@ from speechprompt.machine import check_time
 from speechprompt.models.packing import packed
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.schema import schema
-from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import FRAME_SAMPLES
 
 MEL_HOP = 160  # samples between log-mel frames: 10 ms

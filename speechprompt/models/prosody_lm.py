@@ -34,7 +34,8 @@ from speechprompt.models.pitch import at_absolute_pitch
 from speechprompt.models.streams import WHAT, ProsodyConfig, streams, targets
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.schema import read
-from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import UNIT_OFFSET, Units, Utterance
 
 __all__ = [

@@ -31,7 +31,8 @@ from speechprompt.machine import check_time
 from speechprompt.models.encoder import MEL_HOP, window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.schema import schema
-from speechprompt.storage.folders import TensorFile, replaced_folder, write_json, write_tensors
+from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import FRAME_SAMPLES, SAMPLE_RATE
 
 KIND = "whisper"

@@ -19,7 +19,8 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.config import Facts, PromptFile
 from speechprompt.prompts.confusion import PICTURE_NAME, picture
 from speechprompt.schema import read, schema
-from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
+from speechprompt.storage.folders import read_json, replaced_folder, write_json
+from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
 FORMAT_VERSION = 3

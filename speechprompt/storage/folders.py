@@ -1,7 +1,7 @@
 """Folders of JSON and tensors: checked before they are believed, written aside before they count.
 
-A prompt or a model may come from anywhere, so files must lie inside their folder, be of bounded
-size and hold exactly the expected tensors; nothing is ever unpickled. Knows no model.
+A prompt or a model may come from anywhere, so files must lie inside their folder and be of bounded size;
+`tensors` checks what their safetensors hold. Knows no model.
 """
 
 from __future__ import annotations
@@ -13,22 +13,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
 
 JSON_BYTES = 1 << 18  # of a JSON file, at most
 REST_SECONDS = 3600  # after which what a writer left aside counts as left by one that was killed
 ATTEMPTS = 100  # of a writer, when others write the same folder
-FLOATS = ("F16", "BF16", "F32")  # safetensors' names of the dtypes that weights may be stored in
 
 
 def file_inside(folder: Path, name: str, what: str, max_bytes: int) -> Path:
@@ -79,67 +73,6 @@ def read_json(
             f"{older if earlier else 'update speechprompt'}."
         )
     return value
-
-
-class TensorFile:
-    """A safetensors file whose header has been read: `shapes` and `dtypes` by name, no values yet."""
-
-    def __init__(self, folder: Path, name: str, what: str, max_bytes: int) -> None:
-        self.label = f"{what}: {name}"
-        self.path = file_inside(folder, name, what, max_bytes)
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self.dtypes: dict[str, str] = {}
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118 (a safe_open handle is no dict)
-                    view = file.get_slice(key)
-                    self.shapes[key] = tuple(view.get_shape())
-                    self.dtypes[key] = view.get_dtype()
-        except (OSError, SafetensorError) as error:
-            raise SpeechPromptError(
-                f"{self.label} is damaged or not a safetensors file (pickles are never loaded)."
-            ) from error
-
-    def expect(self, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, tuple[str, ...]]) -> None:
-        """Raise unless the file holds exactly these names and shapes, in one of the dtypes (FLOATS if unnamed)."""
-        if missing := sorted(shapes.keys() - self.shapes.keys()):
-            raise SpeechPromptError(f"{self.label} lacks the tensor {missing[0]!r}.")
-        if unexpected := sorted(self.shapes.keys() - shapes.keys()):
-            raise SpeechPromptError(f"{self.label} holds an unexpected tensor {unexpected[0][:80]!r}.")
-        for name, shape in shapes.items():
-            if self.shapes[name] != tuple(shape):
-                raise SpeechPromptError(
-                    f"{self.label}: {name} has the shape {list(self.shapes[name])}, expected {list(shape)}."
-                )
-            if self.dtypes[name] not in dtypes.get(name, FLOATS):
-                raise SpeechPromptError(f"{self.label}: {name} has the dtype {self.dtypes[name]}.")
-
-    def read(self, dtype: torch.dtype, device: str | torch.device = "cpu") -> dict[str, Tensor]:
-        """All tensors, floats as `dtype` (integers keep theirs); raise when a value is not finite."""
-        tensors = {}
-        with safe_open(self.path, framework="pt") as file:
-            for name in self.shapes:
-                stored = file.get_tensor(name)
-                if not stored.is_floating_point():
-                    tensors[name] = stored.clone().to(device)
-                    continue
-                tensor = stored.to(device=device, dtype=dtype, copy=True)
-                if not bool(torch.isfinite(tensor).all()):
-                    raise SpeechPromptError(f"{self.label}: {name} holds values that are not finite numbers.")
-                tensors[name] = tensor
-        return tensors
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Write safetensors; raise when a value is not finite (fp16 ends at 65504), before anything is written."""
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise SpeechPromptError(f"{what}: {name} holds values that are not finite as {tensor.dtype}.")
-    try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-    except (OSError, SafetensorError) as error:
-        raise cannot_write(f"{what}: {path.name}", error) from error
-    path.chmod(0o644)  # safetensors leaves 0600
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -216,18 +149,27 @@ def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
 def keep_rest(folder: Path, aside: Path, drop: Collection[str]) -> None:
     """Copy what the old folder has beside what was written, again where another writer replaces it meanwhile."""
     written = {path.name for path in aside.iterdir()} | set(drop)
+
+    def copy() -> None:
+        for path in aside.iterdir():  # of an attempt before
+            if path.name not in written:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in written:
+                keep(path, aside / path.name)
+
+    try_again(copy)
+
+
+def try_again(work: Callable[[], object]) -> None:
+    """Do what another writer may be in the way of, ATTEMPTS times at most."""
     for attempt in range(ATTEMPTS):
         try:
-            for path in folder.iterdir() if folder.exists() else ():
-                if path.name not in written:
-                    keep(path, aside / path.name)
+            work()
             return
         except (OSError, shutil.Error):
             if attempt == ATTEMPTS - 1:
                 raise
-            for path in aside.iterdir():
-                if path.name not in written:
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             time.sleep(0.01)
 
 
@@ -242,17 +184,14 @@ def keep(path: Path, copy: Path) -> None:
 def swap(new: Path, folder: Path) -> None:
     """Let `new` become `folder` in two renames, whatever other writers and readers do in between."""
     old = new.with_name(f"{new.name}.old")
-    for attempt in range(ATTEMPTS):
-        try:
-            put_back(folder)
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-            break
-        except OSError:  # another was faster
-            if attempt == ATTEMPTS - 1:
-                raise
-            time.sleep(0.01)
+
+    def rename() -> None:
+        put_back(folder)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+
+    try_again(rename)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.checkpoint import load_checkpoint, run_folder, save_checkpoint
 
 RECENT = 50  # steps whose mean loss the progress bar shows
@@ -105,6 +106,11 @@ class Run:
         found = load_checkpoint(self.folder / f"{self.name}.pt", self.settings) if self.folder else None
         if found is None:
             return False
+        if missing := {"rng", "step", *self.parts, *self.state} - found.keys():
+            raise SpeechPromptError(
+                f"The checkpoint in the run folder lacks {min(missing)!r}, as one of an earlier version does: "
+                "choose an empty --run."
+            )
         for name, part in self.parts.items():
             part.load_state_dict(found.pop(name))
         torch.set_rng_state(found.pop("rng"))

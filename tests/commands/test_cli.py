@@ -328,17 +328,17 @@ def test_a_path_that_is_no_utf_8_is_printed_all_the_same(backbone: str, clip: st
     odd = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
     os.mkdir(odd)
     shutil.copyfile(clip, os.path.join(odd, b"\xff.wav"))
-    for arguments in (
-        ["classify", os.path.join(odd, b"\xff.wav"), b"--task", b"colours"],
-        ["units", os.path.join(odd, b"\xff.wav")],
-        ["label", odd, b"--task", b"colours", b"--workers", b"0", b"--out", os.path.join(odd, b"\xff.csv")],
-    ):
-        command = [sys.executable, "-m", "speechprompt", *arguments, "--backbone", backbone]
-        environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most terminals
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0 and done.stdout, done.stderr
-    assert os.path.isfile(os.path.join(odd, b"\xff.csv"))
-    done = subprocess.run(
-        [*command[:4], os.path.join(odd, b"no.wav")], capture_output=True, text=True, env=environment
+    sound, missing, table = (os.path.join(odd, name) for name in (b"\xff.wav", b"no.wav", b"\xff.csv"))
+    commands = (
+        ["classify", sound, "--task", "colours"],
+        ["units", sound],
+        ["label", odd, "--task", "colours", "--workers", "0", "--out", table],
+        ["classify", missing],
     )
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    # One process for all four, whose output is UTF-8 alone, as in most terminals.
+    calls = [[os.fsdecode(x) for x in command] + ["--backbone", backbone] for command in commands]
+    code = f"from speechprompt.cli import main\nprint([main(arguments) for arguments in {calls!r}])"
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.endswith("[0, 0, 0, 2]\n") and "colours" in done.stdout, done.stderr
+    assert os.path.isfile(table) and "Traceback" not in done.stderr

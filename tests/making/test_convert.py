@@ -24,7 +24,7 @@ from tiny import make_lm
 from speechprompt.decoding.forward import Batch, forward_prompted
 from speechprompt.decoding.prefix import Prefix
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.convert import checkpoint, kmeans
+from speechprompt.making.convert import checkpoint, kmeans, verbalizer
 from speechprompt.making.convert import prompt as prompts
 from speechprompt.making.convert import unit_lm as unit_lms
 from speechprompt.models import lm_config, unit_lm
@@ -245,7 +245,7 @@ def change_stream(model):
     ("change", "match"),
     [
         (change_missing, r"lacks the tensor 'decoder\.layers\.1\.fc2\.bias'"),
-        (change_unknown, r"holds the tensor 'decoder\.layers\.1\.attn_ln\.weight'"),
+        (change_unknown, r"holds an unexpected tensor 'decoder\.layers\.1\.attn_ln\.weight'"),
         (change_shape, r"fc2\.bias has the shape \[33\], expected \[32\]"),
         (change_values, r"fc2\.bias holds values that are not finite"),
         (change_dtype, r"fc2\.bias has the dtype torch\.int64"),
@@ -480,7 +480,7 @@ def test_prompt_command_with_names(lm_folder, tmp_path, capsys):
 def test_verbalizer_json_names_units_and_classes(lm_folder, tmp_path, out):
     path = tmp_path / "verbalizer.json"
     path.write_text(json.dumps({"2": "7", "0": "4", "1": "99"}))
-    mapping = prompts.read_verbalizer(path)
+    mapping = verbalizer.read_verbalizer(path)
     prompt = convert_prompt("deep5_freq", lm_folder, out, mapping=mapping, units=None)
     assert (list(prompt.labels), prompt.verbalizer_units.tolist()) == (["0", "1", "2"], [4, 99, 7])
     named = {"mapping": mapping, "labels": ["yes", "no", "up"], "units": None}
@@ -492,7 +492,7 @@ def test_verbalizer_json_names_units_and_classes(lm_folder, tmp_path, out):
     for content in ({"a": "x"}, {"a": 1, "b": 1}, {}, {"a": -1}):
         path.write_text(json.dumps(content))
         with pytest.raises(SpeechPromptError, match="must map each label"):
-            prompts.read_verbalizer(path)
+            verbalizer.read_verbalizer(path)
 
 
 @pytest.mark.parametrize(
@@ -537,7 +537,11 @@ def test_prompt_of_another_base(tmp_path, out, facts, match):
         ("decoder.sep_embed.weight", torch.full((1, 32), torch.inf), "not finite"),
         ("decoder.sep_embed.weight", None, "lacks the tensor 'decoder.sep_embed.weight'"),
         ("decoder.infix_embed_prompts.weight", torch.ones(5, 32), "infix_embed_prompts"),
-        ("decoder.layers.0.fc1.weight", torch.ones(64, 32), "which has no place in ours"),
+        (
+            "decoder.layers.0.fc1.weight",
+            torch.ones(64, 32),
+            "unexpected tensor 'decoder.layers.0.fc1.weight'",
+        ),
         (VERBALIZER, torch.ones(3, 104), r"has the shape \[3, 104\]"),
     ],
 )

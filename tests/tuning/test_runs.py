@@ -90,6 +90,17 @@ def test_a_stopped_run_goes_on_where_its_checkpoint_is(tmp_path: Path) -> None:
             pass
 
 
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    run, model = line(tmp_path)
+    train(run, model)
+    state = torch.load(tmp_path / "line.pt", weights_only=True)
+    state["best"] = state.pop("seen")
+    torch.save(state, tmp_path / "line.pt")
+    again, _ = line(tmp_path)
+    with pytest.raises(SpeechPromptError, match="lacks 'seen'.*choose an empty --run"), again:
+        pass
+
+
 @pytest.mark.parametrize("rng", [None, random.Random(1)])
 def test_batches_hold_every_index_once_within_the_budget(rng: random.Random | None) -> None:
     lengths = [random.Random(i).randint(1, 90) for i in range(200)]

@@ -190,7 +190,7 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, tuple[int,
     if missing := sorted(expected.keys() - found.keys()):
         raise SpeechPromptError(f"{label} lacks the tensor {missing[0]!r}.")
     if unknown := sorted(found.keys() - expected.keys()):
-        raise SpeechPromptError(f"{label} holds the tensor {unknown[0][:80]!r}, which has no place in ours.")
+        raise SpeechPromptError(f"{label} holds an unexpected tensor {unknown[0][:80]!r}.")
     for name, shape in expected.items():
         if tuple(found[name].shape) != tuple(shape):
             raise SpeechPromptError(

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.making.convert.checkpoint import check_tensors
 from speechprompt.models.hubert import FIXED, LAYER, HubertEncoder, HubertSizes, blank, shapes_of
 from speechprompt.models.quantizer import WEIGHTS_NAME
-from speechprompt.storage.folders import TensorFile, file_inside, read_json
+from speechprompt.storage.folders import file_inside, read_json
+from speechprompt.storage.tensors import TensorFile
 
 CONFIG_NAME = "config.json"
 PICKLE_NAME = "pytorch_model.bin"
@@ -45,20 +47,10 @@ def from_hub_folder(folder: Path, centroids: Tensor) -> HubertEncoder:
             weights[name] = tensor
     merge_weight_norm(weights)
     encoder = blank(sizes, len(centroids))
-    expected = shapes_of(encoder.network)
-    for name in sorted(expected.keys() ^ weights.keys()):
-        fact = "lacks the tensor" if name in expected else "holds an unexpected tensor"
-        raise SpeechPromptError(f"{what}: the checkpoint {fact} {name[:80]!r}.")
-    for name, tensor in weights.items():
-        if tuple(tensor.shape) != expected[name]:
-            raise SpeechPromptError(
-                f"{what}: {name} has the shape {list(tensor.shape)}, expected {list(expected[name])}."
-            )
+    check_tensors(weights, shapes_of(encoder.network), f"{what}: the checkpoint")
+    check_tensors({"centroids": centroids.detach().float()}, {"centroids": (len(centroids), sizes.dim)}, what)
     state = {f"network.{name}": tensor.float() for name, tensor in weights.items()}
     state["centroids"] = centroids.detach().float()
-    for name, tensor in state.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise SpeechPromptError(f"{what}: {name} holds values that are not finite numbers.")
     encoder.load_state_dict(state, assign=True)
     return encoder.requires_grad_(False)
 

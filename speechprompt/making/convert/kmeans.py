@@ -25,7 +25,7 @@ from torch import Tensor
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert.checkpoint import StandIn
 from speechprompt.making.convert.joblib_file import Reader, Refused, array
-from speechprompt.storage.folders import write_tensors
+from speechprompt.storage.tensors import write_tensors
 
 MAX_BYTES = 1 << 30  # some files keep the label of every frame that was clustered
 MAX_CLUSTERS = 65_000

@@ -22,9 +22,11 @@ import torch
 from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.making.convert.checkpoint import check_tensors
 from speechprompt.models.quantizer import WEIGHTS_NAME
 from speechprompt.models.whisper import FIXED, WhisperSizes, WhisperUnits, blank
-from speechprompt.storage.folders import TensorFile, read_json, replaced_folder, write_json, write_tensors
+from speechprompt.storage.folders import read_json, replaced_folder, write_json
+from speechprompt.storage.tensors import TensorFile, write_tensors
 
 CONFIG_NAME = "config.json"
 SPEC = "WhisperSpec"
@@ -139,23 +141,16 @@ def encoder_of(arrays: Mapping[str, np.ndarray]) -> tuple[WhisperSizes, dict[str
         n_features=dim,
     )
     halves = {name: torch.from_numpy(value.astype(np.float16)) for name, value in tensors.items()}
-    check_shapes(sizes, {name: value for name, value in halves.items() if not name.startswith("layer_norm.")})
+    check_weights(
+        sizes, {name: value for name, value in halves.items() if not name.startswith("layer_norm.")}
+    )
     return sizes, halves
 
 
-def check_shapes(sizes: WhisperSizes, weights: Mapping[str, Tensor]) -> None:
+def check_weights(sizes: WhisperSizes, weights: Mapping[str, Tensor]) -> None:
     """SpeechPromptError unless the weights are those of an encoder of these sizes, no more and no less."""
     expected = {name: tuple(value.shape) for name, value in blank(sizes, 2).network.state_dict().items()}
-    for name in sorted(expected.keys() ^ weights.keys()):
-        fact = "lacks the tensor" if name in expected else "holds an unexpected tensor"
-        raise SpeechPromptError(f"Whisper: the model {fact} {name[:80]!r}.")
-    for name, tensor in weights.items():
-        if tuple(tensor.shape) != expected[name]:
-            raise SpeechPromptError(
-                f"Whisper: {name} has the shape {list(tensor.shape)}, expected {list(expected[name])}."
-            )
-        if not bool(torch.isfinite(tensor).all()):
-            raise SpeechPromptError(f"Whisper: {name} holds values that are not finite numbers.")
+    check_tensors(weights, expected, "Whisper: the model")
 
 
 def save_hub_folder(sizes: WhisperSizes, tensors: Mapping[str, Tensor], folder: Path) -> None:
@@ -211,7 +206,7 @@ def from_hub_folder(
         above = layer is not None and n_layers <= int(layer[1]) < there
         if not above and not short.startswith("layer_norm."):
             weights[short] = tensor
-    check_shapes(sizes, weights)
+    check_weights(sizes, weights)
     encoder = WhisperUnits(sizes, n_units)
     encoder.network.load_state_dict(weights, assign=True)
     return encoder.requires_grad_(False)
