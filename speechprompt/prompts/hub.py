@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -22,13 +23,18 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", r
 def push(prompt: Prompt, repository: str, token: str) -> str:
     """Upload a prompt's folder and return its address; SpeechPromptError in one sentence when it fails.
 
-    repository: "name" or "owner/name", made (private) when it is not there. token: one with write access.
+    repository: "name" or "owner/name", made (private) when it is not there. token: one with write access; where it is
+    "" the sentence says how to push by hand.
     """
-    repository, token = repository.strip(), token.strip()
+    repository = repository.strip()
     if not REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
         raise SpeechPromptError("Name the repository as owner/name, of letters, digits, - . and _.")
     if not token:
-        raise SpeechPromptError("A token with write access is needed: make one in your Hub settings.")
+        zipped, folder = shlex.quote(f"{prompt.task}.zip"), shlex.quote(prompt.task)
+        raise SpeechPromptError(
+            "Nobody is logged in to the Hub here: log in, or download the prompt and run "
+            f"`unzip {zipped} && hf upload {repository} {folder}` on your machine."
+        )
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

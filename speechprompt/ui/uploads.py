@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
-from gradio.utils import get_space
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
 from starlette.middleware import Middleware
 
@@ -62,10 +61,9 @@ class Page(gr.Blocks):
 
     def launch(self, *args: Any, hosts: Iterable[str] = (), **options: Any) -> Any:
         """As gradio's, behind a gate (gate.py). hosts: names by which browsers may call this server, too."""
-        login = get_space() is not None and bool(self.expects_oauth)
         gate = Middleware(
             Gate,
-            routes=routes_for(bool(options.get("mcp_server")), login),
+            routes=routes_for(bool(options.get("mcp_server")), bool(self.expects_oauth)),
             names=server_names(*hosts, options.get("server_name"), os.environ.get("GRADIO_SERVER_NAME")),
             visitors=self.visitors,
             uploads=self.uploads,

@@ -19,6 +19,7 @@ from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.pipeline import SpeechPrompt
+from speechprompt.prompts import hub as hub_module
 from speechprompt.prompts.archive import pack, unpack
 from speechprompt.teaching.closed_form import fit_verbalizer
 from speechprompt.teaching.lesson import gather
@@ -26,9 +27,12 @@ from speechprompt.teaching.teacher import Moment, TeachConfig, task_name, teach
 from speechprompt.ui.classify.events import Try
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import MAX_TASKS, Session
+from speechprompt.ui.teach import events as teach_events
+from speechprompt.ui.teach import layout as teach_layout
 from speechprompt.ui.teach.clips import ClipEvents
 from speechprompt.ui.teach.events import TeachingDesk
 from speechprompt.ui.teach.layout import layout
+from speechprompt.ui.visitors import ADDRESS
 from tests import tiny
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -336,13 +340,62 @@ def test_a_session_is_bounded() -> None:
     assert list(session.taught("tiny")) == [f"t{i}" for i in range(2, MAX_TASKS + 2)]
 
 
-def test_pushing_says_what_is_missing_and_never_the_token(teaching: TeachingDesk, caplog) -> None:
-    session = Session()
-    token = "hf_" + "secret" * 5
-    assert "no task of yours yet" in teaching.push(session, "me/words", token)[0].value
+def asked_from(address: str) -> gr.Request:
+    request = SimpleNamespace(scope={ADDRESS: address})
+    return gr.Request(request=request)  # type: ignore[arg-type]
+
+
+def test_pushing_says_what_is_missing_and_never_the_token(
+    teaching: TeachingDesk, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, here = Session(), asked_from("127.0.0.1")
+    monkeypatch.setattr(teach_events, "get_token", lambda: "hf_" + "secret" * 5)
+    assert "no task of yours yet" in teaching.push(session, "me/words", here).value
     session.keep(tiny.make_prompt("t"))
     for repository, part in (("a/b/c", "owner/name"), ("me/words", "cannot be reached")):
-        html, field = teaching.push(session, repository, token)
-        assert part in html.value and "secret" not in html.value and field == ""
-    assert "token with write access" in teaching.push(session, "me/words", " ")[0].value
+        html = teaching.push(session, repository, here).value
+        assert part in html and "secret" not in html
     assert "secret" not in caplog.text
+
+
+def test_whoever_is_not_logged_in_is_told_how_to_push_by_hand(
+    teaching: TeachingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else than who sits at this machine pushes with its token; on a Space nobody but who logged in."""
+    session, used = Session(), []
+    session.keep(tiny.make_prompt("t"))
+    monkeypatch.setattr(teach_events, "get_token", lambda: "of this machine")
+    monkeypatch.setattr(hub_module, "push", lambda prompt, repository, token: used.append(token) or "x")
+    login = gr.OAuthToken(token="of the visitor", scope="write-repos", expires_at=0)
+    teaching.push(session, "me/words", asked_from("127.0.0.1"))
+    teaching.push(session, "me/words", asked_from("192.0.2.1"))
+    teaching.push(session, "me/words", asked_from("192.0.2.1"), login)
+    monkeypatch.setattr(teach_events, "get_space", lambda: "me/space")
+    teaching.push(session, "me/words", asked_from("127.0.0.1"))
+    assert used == ["of this machine", "", "of the visitor", ""]
+    monkeypatch.undo()
+    html = teaching.push(session, "me/words", asked_from("192.0.2.1")).value
+    assert "Nobody is logged in" in html and "unzip t.zip &amp;&amp; hf upload me/words t" in html
+
+
+def test_no_token_is_typed_and_a_space_offers_a_login(
+    teaching: TeachingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins: list[bool] = []
+    monkeypatch.setattr(gr, "LoginButton", lambda: logins.append(True))
+
+    def n_logins() -> int:
+        logins.clear()
+        with gr.Blocks() as page:
+            layout(teaching.desk, gr.State(), gr.HTML(), gr.HTML())
+        assert not any(getattr(block, "type", "") == "password" for block in page.blocks.values())
+        return len(logins)
+
+    assert n_logins() == 0
+    monkeypatch.setattr(teach_layout, "get_space", lambda: "me/space")
+    monkeypatch.setattr(teach_layout, "find_spec", lambda name: object())
+    assert n_logins() == 0  # its README asks for none
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
+    assert n_logins() == 1
+    monkeypatch.setattr(teach_layout, "find_spec", lambda name: None)
+    assert n_logins() == 0  # what gradio needs for it is not installed

@@ -16,7 +16,8 @@ from threading import Event, Thread
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
+from gradio.utils import get_space, get_upload_folder
+from huggingface_hub import get_token
 
 from speechprompt import machine
 from speechprompt.errors import SpeechPromptError
@@ -33,6 +34,7 @@ from speechprompt.ui.session import Session
 from speechprompt.ui.teach import figures
 from speechprompt.ui.teach.clips import Changes
 from speechprompt.ui.teach.layout import Parts
+from speechprompt.ui.visitors import ADDRESS, parsed
 
 log = logging.getLogger(__name__)
 
@@ -178,13 +180,17 @@ class TeachingDesk:
         except Exception as error:
             return gr.HTML(html.alert(sentence(error, "A taught task could not answer")))
 
-    def push(self, session: Session, repository: str, token: str) -> tuple[gr.HTML, str]:
-        """Push the newest task to the Hub; the token's field is emptied."""
+    def push(
+        self, session: Session, repository: str, request: gr.Request, login: gr.OAuthToken | None = None
+    ) -> gr.HTML:
+        """Push the newest task to the Hub as whoever is logged in: on a Space there, else on this machine."""
 
         def work() -> str:
-            if session.current is None:
+            prompt = session.current
+            if prompt is None:
                 raise SpeechPromptError("There is no task of yours yet: teach one first.")
-            return f"It is at {hub.push(session.current, repository or '', token or '')}, for you alone."
+            token = login.token if login is not None else cached_token(request)
+            return f"It is at {hub.push(prompt, repository or '', token)}, for you alone."
 
         try:
             status = work(), False
@@ -193,7 +199,16 @@ class TeachingDesk:
         except Exception as error:  # a traceback could hold the token
             log.error("A prompt could not be pushed: %s", type(error).__name__)
             status = UNEXPECTED, True
-        return gr.HTML(figures.status_line(*status)), ""
+        return gr.HTML(figures.status_line(*status))
+
+
+def cached_token(request: gr.Request) -> str:
+    """The token that `hf auth login` left on this machine, for who sits at it; "" for all others."""
+    scope = {} if request.request is None else request.request.scope
+    address = parsed(scope.get(ADDRESS, ""))
+    if get_space() is not None or address is None or not address.is_loopback:
+        return ""
+    return get_token() or ""
 
 
 def latest(news: Queue[Moment]) -> Moment | None:

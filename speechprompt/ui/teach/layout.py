@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_space
 
 from speechprompt.audio.kinds import SUFFIXES
 from speechprompt.ui import html
@@ -81,10 +84,15 @@ class Parts:
     answer: gr.HTML
     download: gr.DownloadButton
     repository: gr.Textbox
-    token: gr.Textbox
     push: gr.Button
     pushed: gr.HTML
     loaded: gr.File
+
+
+def has_login() -> bool:
+    """Whether visitors can log in to the Hub: on a Space that asks for it (hf_oauth in its README)."""
+    asked = get_space() is not None and "OAUTH_CLIENT_ID" in os.environ
+    return asked and all(map(find_spec, ("authlib", "itsdangerous")))  # a Space's gradio brings them
 
 
 def plain(value: str = "", script: str | None = None, **more: Any) -> gr.HTML:
@@ -145,7 +153,8 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
                 download = gr.DownloadButton("Download the prompt", elem_id="sp-teach-download")
                 with gr.Accordion("Push to the Hugging Face Hub", open=False):
                     repository = gr.Textbox(label="Repository", placeholder="owner/my-words", max_length=200)
-                    token = gr.Textbox(label="Token with write access", type="password", max_length=200)
+                    if has_login():
+                        gr.LoginButton()
                     push = gr.Button("Push")
                     pushed = plain(elem_classes="sp-note-line")
             loaded = gr.File(
@@ -178,7 +187,6 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
         answer=answer,
         download=download,
         repository=repository,
-        token=token,
         push=push,
         pushed=pushed,
         loaded=loaded,

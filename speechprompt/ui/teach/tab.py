@@ -46,5 +46,4 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTM
     at.loaded.upload(teaching.load, [session, at.loaded, try_task, try_backbone], ready, **decoding)
     shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
     at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **shown)
-    pushing: list[Any] = [session, at.repository, at.token]
-    at.push.click(teaching.push, pushing, [at.pushed, at.token], **PRIVATE, **TEACHING_QUEUE)
+    at.push.click(teaching.push, [session, at.repository], at.pushed, **PRIVATE, **TEACHING_QUEUE)
