@@ -30,10 +30,10 @@ def push(prompt: Prompt, repository: str, token: str) -> str:
     if not REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
         raise SpeechPromptError("Name the repository as owner/name, of letters, digits, - . and _.")
     if not token:
-        zipped, folder = shlex.quote(f"{prompt.task}.zip"), shlex.quote(prompt.task)
+        zipped, inside = shlex.quote(f"{prompt.task}.zip"), shlex.quote(prompt.task)
         raise SpeechPromptError(
             "Nobody is logged in to the Hub here: log in, or download the prompt and run "
-            f"`unzip {zipped} && hf upload {repository} {folder}` on your machine."
+            f"`unzip {zipped} && hf upload {repository} {inside}` on your machine."
         )
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
