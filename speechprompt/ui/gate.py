@@ -20,7 +20,9 @@ from speechprompt.ui.visitors import ADDRESS, PROXIED, Visitors, address_of, par
 VARIABLE = "SPEECHPROMPT_HOSTS"  # names of this server besides its addresses, with commas between
 HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
 MAX_URL = 4096  # bytes
-MAX_OPEN = 256  # requests of one address at once: each page holds two open, and several may be behind one address
+MAX_OPEN = (
+    256  # requests of one address at once: each page holds two open, and several may be behind one address
+)
 
 
 class Gate:
