@@ -1,0 +1,288 @@
+"""Do answers say when a recording does not fit the task, and does the generated unit decide? Two tables.
+
+    python -m studies.belongs DATA_FOLDER --split test --units UNITS_FOLDER
+
+The set of what does not belong is drawn from the packed files in DATA_FOLDER: other words, other languages, other
+sounds, music and noise, each judged for a prompt by its languages, its labels and what it expects. The first table
+has for every prompt and kind the share that is answered `no` or `unsure` (or by a label that means none of the
+others, such as unknown or silence; or refused, as no speech), beside that share of the recordings that belong. The
+second says of those how often the generated unit belongs to the answered label (fixed verbalizers), its median
+probability where the answer is right, and the expected calibration error.
+
+Each backbone encodes each recording once and keeps its units in UNITS_FOLDER. That takes about 0.2 s for each of some
+2,000 recordings on one thread, so 7 minutes a backbone, and 2 minutes once they are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from speechprompt.audio.silence import has_no_speech
+from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
+from speechprompt.data import dataset
+from speechprompt.data.dataset import Example
+from speechprompt.decoding.beam_search import RawAnswer
+from speechprompt.decoding.fits import VOICE, Evidence, judge
+from speechprompt.decoding.generation import PromptedLM
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.calibration import expected_calibration_error, judged
+from speechprompt.evaluation.evaluate import waveform_of
+from speechprompt.pipeline import judges_of
+from speechprompt.prompts.card import percent
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.segments import on_words
+from speechprompt.storage.bundled import list_backbones
+from speechprompt.tasks import rule_of
+from speechprompt.units import UNIT_OFFSET, Units
+from studies.accuracy import data_files, of_split
+
+KINDS = ("other words", "other languages", "speech", "sounds", "music", "noise")
+WORDS = (
+    "wakewords_english", "wakewords_more", "speech_commands", "speech_commands_words", "spoken_digits", "words20",
+    "arabic_keywords", "arabic_commands", "lithuanian_commands", "digits_more",
+)  # fmt: skip
+SPOKEN = (
+    "languages_gpl", "fish_fillets", "malayalam_sentences", "read_english", "accents_english", "amharic_emotion",
+    "emotion_german", "emotion_polish", "urdu_emotion",
+)  # fmt: skip
+SOUNDS = ("environmental_sounds", "sound_events", "infant_cries", "rooms_noise", "field")
+NOISES = ("noise", "silence", "rain", "wind", "vacuum_cleaner", "washing_machine", "engine", "sea_waves")
+NONE_OF_THESE = ("unknown", "silence", "noise", "other")  # labels that mean none of the others
+PER_KIND, BELONGING = 120, 300  # recordings of a kind, and of a prompt's own data, at most
+UNTESTED = ("field",)  # files without the split that is asked for, of which all rows are taken
+WITHOUT_TEST = ("rooms_noise", "wakewords_more", "speech_commands_words")  # all train: prompts may know them
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recording with what tells whether it belongs to a task."""
+
+    example: Example
+    file: str
+    label: str
+    language: str
+
+    def kind(self, prompt: Prompt) -> str | None:
+        """Why it does not belong to a prompt's task, None where it does or may."""
+        if not self.language:
+            if self.file not in SOUNDS or prompt.task == VOICE or self.label in prompt.labels:
+                return None
+            sound = "music" if self.label == "music" else "noise" if self.label in NOISES else "sounds"
+            return sound if self.file != "field" or sound == "music" else None
+        if prompt.expects == "any sound":
+            return None if prompt.task == VOICE else "speech"
+        if prompt.languages and self.language not in prompt.languages:
+            return "other languages"
+        if self.file in WORDS and prompt.form.kind == "label" and on_words(prompt):
+            return None if self.label in (*prompt.labels, *NONE_OF_THESE) else "other words"
+        return None
+
+
+@dataclass
+class Row:
+    """A prompt: counts of kind -> (doubted, all), and what was measured on recordings that belong."""
+
+    task: str
+    backbone: str
+    kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+class KeptUnits:
+    """The units of recordings, kept by the hash of their sound in a folder of the backbone's; None: in memory."""
+
+    def __init__(self, backbone: Backbone, folder: Path | None) -> None:
+        self.backbone, self.found = backbone, dict[str, tuple[Units, bool]]()
+        self.folder = None if folder is None else folder / f"{backbone.name}-{backbone.unit_lm_sha256[:12]}"
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, examples: Sequence[Example]) -> list[tuple[Units, bool]]:
+        """Units of every example, and whether nobody speaks in it."""
+        names = [hashlib.sha256(example.audio or b"").hexdigest()[:32] for example in examples]
+        for name in names:
+            path = None if self.folder is None else self.folder / f"{name}.npz"
+            if name not in self.found and path is not None and path.is_file():
+                with np.load(path) as kept:
+                    melody = [kept.get(part) for part in ("log_f0", "f0")]
+                    units = Units(kept["ids"], kept["starts"], kept["lengths"], *melody)
+                    self.found[name] = units, bool(kept["nobody"])
+        fresh = {name: e for name, e in zip(names, examples, strict=True) if name not in self.found}
+        for name, example in tqdm(fresh.items(), desc="units", mininterval=5, disable=not fresh):
+            waveform = waveform_of(example)
+            (units,), nobody = self.backbone.listen([waveform]), has_no_speech(waveform)
+            self.found[name] = units, nobody
+            if self.folder is not None:
+                parts = {"ids": units.ids, "starts": units.starts, "lengths": units.lengths}
+                parts |= {n: v for n in ("log_f0", "f0") if (v := getattr(units, n)) is not None}
+                np.savez(self.folder / f"{name}.npz", nobody=np.array(nobody), **parts)
+        return [self.found[name] for name in names]
+
+
+def recordings(folder: Path, split: str) -> list[Recorded]:
+    """All that may not belong to some task: rows of the split, or where a file has none of it of all."""
+    found = []
+    for file in dict.fromkeys((*WORDS, *SPOKEN, *SOUNDS)):
+        path = folder / f"{file}.parquet"
+        rows = dataset.read_rows(path) if path.is_file() else []
+        for number, row in enumerate(rows):
+            if row["split"] == split or file in (*UNTESTED, *WITHOUT_TEST):
+                sound = Example(f"{file}/{row.get('id', number)}", split, (), row["audio"], None, file)
+                found.append(
+                    Recorded(sound, file, str(row.get("label") or ""), str(row.get("language") or ""))
+                )
+    return found
+
+
+def drawn(prompt: Prompt, found: Sequence[Recorded], per_kind: int) -> Iterator[tuple[str, list[Example]]]:
+    """Each kind of what does not belong to a prompt with at most so many recordings of it, evenly from the files."""
+    kinds: dict[str, list[Example]] = {}
+    for one in found:
+        if (kind := one.kind(prompt)) is not None:
+            kinds.setdefault(kind, []).append(one.example)
+    for kind in KINDS:
+        if kind in kinds:
+            yield kind, dataset.at_most(kinds[kind], per_kind, 0)
+
+
+def doubted(prompt: Prompt, found: tuple[RawAnswer, Evidence], nobody: bool) -> bool:
+    """Whether a recording is answered `no` or `unsure`, by a label of none of the others, or not at all."""
+    raw, evidence = found
+    none = any(prompt.labels[label] in NONE_OF_THESE for label in raw.labels)
+    return none or refused(prompt, nobody) or judge(prompt, raw, evidence)[0] != "yes"
+
+
+def refused(prompt: Prompt, nobody: bool) -> bool:
+    """Whether a recording in which nobody speaks gets no answer at all."""
+    return nobody and prompt.form.silence_label is None and prompt.expects == "speech"
+
+
+def measured(
+    prompt: Prompt, kept: KeptUnits, found: Sequence[Recorded], folder: Path, split: str, per_kind: int
+) -> Row:
+    backbone = kept.backbone
+    row = Row(prompt.task, backbone.name)
+    try:
+        files = data_files(folder, prompt.task, backbone.has_encoder)
+        examples = dataset.read(files, rule_of(prompt.task, prompt.label_rule, prompt.labels))
+        _, belonging = of_split([e for e in examples if set(e.labels) <= set(prompt.labels)], split)
+    except SpeechPromptError as error:
+        row.note = str(error)
+        return row
+    belonging = random.Random(0).sample(belonging, min(BELONGING, len(belonging)))
+    prompted = PromptedLM(backbone.lm, [prompt], judges_of(backbone))
+    units = kept.of(belonging)
+    answers = judged(prompted, [u for u, _ in units])
+    pairs = zip(answers, belonging, strict=True)
+    right = np.array([raw.labels == prompt.form.indices(e.labels) for (raw, _), e in pairs])
+    flagged = np.array(
+        [
+            refused(prompt, nobody) or judge(prompt, *one)[0] != "yes"
+            for one, (_, nobody) in zip(answers, units, strict=True)
+        ]
+    )
+    scores = np.array([prompt.believed(raw.score) for raw, _ in answers])
+    row.kinds["belonging"] = int(flagged.sum()), len(flagged)
+    row.figures = {"n": len(right), "accuracy": float(right.mean())}
+    row.figures["calibration_error"] = float(expected_calibration_error(scores, right))
+    if prompt.verbalizer == "fixed":
+        decides, odds = zip(*(generated(prompt, raw) for raw, _ in answers), strict=True)
+        row.figures["decides"] = float(np.mean(decides))
+        row.figures["median"] = float(np.median(np.array(odds)[right])) if right.any() else None
+    for kind, others in drawn(prompt, found, per_kind):
+        sounds = kept.of(others)
+        said = judged(prompted, [u for u, _ in sounds])
+        shares = [doubted(prompt, one, nobody) for one, (_, nobody) in zip(said, sounds, strict=True)]
+        row.kinds[kind] = sum(shares), len(shares)
+    return row
+
+
+def generated(prompt: Prompt, raw: RawAnswer) -> tuple[bool, float]:
+    """Whether the likeliest unit of every label's step belongs to it, and the least probability of these units."""
+    belongs, least = True, 1.0
+    for label, logits in zip(raw.labels, raw.vocabulary_logits, strict=False):
+        odds = np.exp(logits[UNIT_OFFSET:] - logits.max())
+        odds = odds / np.exp(logits - logits.max()).sum()
+        belongs &= prompt.unit_label(int(odds.argmax())) == prompt.labels[label]
+        least = min(least, float(odds.max()))
+    return belongs, least
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Both tables as Markdown; the last row of the first sums over the prompts."""
+    lines = [("task", "backbone", "belonging", *KINDS, "all that does not"), ["---"] * (len(KINDS) + 4)]
+    total: dict[str, list[int]] = {}
+    for row in rows:
+        counts = dict(row.kinds)
+        others = [counts[kind] for kind in KINDS if kind in counts]
+        counts["all"] = sum(a for a, _ in others), sum(b for _, b in others)
+        for kind, (a, b) in counts.items():
+            total[kind] = [x + y for x, y in zip(total.get(kind, [0, 0]), (a, b), strict=True)]
+        lines.append([f"`{row.task}`", row.backbone, *cells(counts, row.note)])
+    lines.append(["all", "", *cells({kind: (a, b) for kind, (a, b) in total.items()}, "")])
+    lines2 = [
+        ("task", "backbone", "n", "accuracy", "unit decides", "median of the unit", "calibration error")
+    ]
+    lines2 += [["---"] * 7]
+    for row in rows:
+        found = row.figures
+        figures = [
+            percent(found.get(name)) for name in ("accuracy", "decides", "median", "calibration_error")
+        ]
+        lines2.append([f"`{row.task}`", row.backbone, str(found.get("n", "–")), *figures])
+    return "\n\n".join("\n".join(f"| {' | '.join(line)} |" for line in each) for each in (lines, lines2))
+
+
+def cells(counts: dict[str, tuple[int, int]], note: str) -> list[str]:
+    if note:
+        return [f"not measured: {note}", *["–"] * (len(KINDS) + 1)]
+    found = [counts.get(kind, (0, 0)) for kind in ("belonging", *KINDS, "all")]
+    return [f"{percent(a / b)} of {b}" if b else "–" for a, b in found]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="holds the parquet files")
+    parser.add_argument("--split", default="test", help="default: test, or valid where a task has none")
+    parser.add_argument("--units", type=Path, metavar="FOLDER", help="keeps units; default: nothing is kept")
+    parser.add_argument("--backbone", action="append", default=[], help="default: all bundled; repeatable")
+    parser.add_argument("--task", action="append", default=[], help="default: all; repeatable")
+    parser.add_argument("--per-kind", type=int, default=PER_KIND, metavar="N", help=f"default: {PER_KIND}")
+    parser.add_argument("--json", action="store_true", help="print one JSON array on the last line instead")
+
+
+def run(args: argparse.Namespace) -> None:
+    if not args.folder.is_dir():
+        raise SpeechPromptError("DATA_FOLDER is no folder: give the one that holds the parquet files.")
+    backbones = [b for b in map(Backbone.load, args.backbone or list_backbones()) if b.complete]
+    found = recordings(args.folder, args.split)
+    if not found:
+        raise SpeechPromptError("DATA_FOLDER holds none of the files that this study draws from.")
+    rows = []
+    for backbone in backbones:
+        kept = KeptUnits(backbone, args.units)
+        prompts = [p for p in backbone.prompts.values() if not args.task or p.task in args.task]
+        others = {e.id for p in prompts for _, some in drawn(p, found, args.per_kind) for e in some}
+        minutes = (len(others) + BELONGING * len(prompts)) * 0.2 / 60
+        print(
+            f"{backbone.name}: {len(others)} recordings that do not belong to some of {len(prompts)} tasks; about "
+            f"{minutes:.0f} minutes where no units are kept", file=sys.stderr, flush=True,
+        )  # fmt: skip
+        rows += [measured(p, kept, found, args.folder, args.split, args.per_kind) for p in prompts]
+    print(json.dumps([vars(row) for row in rows]) if args.json else tables(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("python -m studies.belongs", sys.modules[__name__]))
