@@ -112,7 +112,7 @@ class KeptUnits:
 
     def of(self, examples: Sequence[Example]) -> list[tuple[Units, bool]]:
         """Units of every example, and whether nobody speaks in it."""
-        names = [hashlib.sha256(example.audio or b"").hexdigest()[:32] for example in examples]
+        names = [hashlib.sha256(sound_of(example)).hexdigest()[:32] for example in examples]
         for name in names:
             path = None if self.folder is None else self.folder / f"{name}.npz"
             if name not in self.found and path is not None and path.is_file():
@@ -130,6 +130,13 @@ class KeptUnits:
                 parts |= {n: v for n in ("log_f0", "f0") if (v := getattr(units, n)) is not None}
                 np.savez(self.folder / f"{name}.npz", nobody=np.array(nobody), **parts)
         return [self.found[name] for name in names]
+
+
+def sound_of(example: Example) -> bytes:
+    """The bytes of its sound file."""
+    if example.audio is None:
+        raise SpeechPromptError(f"{example.id} has no recording, only units: give the file with recordings.")
+    return example.audio if isinstance(example.audio, bytes) else example.audio.read()
 
 
 def recordings(folder: Path, split: str) -> list[Recorded]:
