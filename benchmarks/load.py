@@ -40,6 +40,7 @@ CLIPS = ("yes", "stop", "seven", "nine", "right", "arabic_seven")
 TASKS = ("keyword_spotting", "spoken_digits", "arabic_commands", "spelled_words")
 SAME = 1e-4  # how far a probability may be off: other threads sum in another order
 WARM_UP = 3  # tenths of the requests until all threads and sessions are there
+PATIENCE = 120.0  # s that a client waits for the server at each step
 STAY = 120.0  # s that recordings may stay after their session
 
 Question = tuple[str, str]  # file, task
@@ -178,7 +179,8 @@ def without_numbers(value: Any) -> Any:
 def client_of(url: str) -> Any:
     from gradio_client import Client
 
-    return Client(url, verbose=False, analytics_enabled=False)
+    options = {"timeout": PATIENCE}  # httpx would give up after 5 s, which a busy machine's server may need
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=options)
 
 
 def load(n_clients: int, n_requests: int, seed: int = 0, wait: bool = True) -> Load:

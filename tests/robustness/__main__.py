@@ -82,11 +82,17 @@ def main() -> None:
     rows, fine = recordings()
     os.environ |= {"ACCIDENTS": str(args.kills), "FUZZ": str(args.fuzz)}
     tally = Tally()
-    names = ("folders", "uploads", "accidents", "fuzz")
+    names = ("folders", "uploads", "gate", "fairness", "request_cost", "input_cost", "accidents", "fuzz")
     code = pytest.main(["-q", "-W", "ignore", *(str(FOLDER / f"test_{name}.py") for name in names)], [tally])
     rows += [
         ("hostile prompts, backbones and names refused", tally.row("test_folders")),
         ("forged and oversized requests refused, recordings deleted", tally.row("test_uploads")),
+        ("at the gate: routes, names, sites, sizes", tally.row("test_gate")),
+        ("turns, sessions and room, as they must be", tally.row("test_fairness")),
+        (
+            "texts, files and requests that cost no more than their size",
+            f"{tally.row('test_input_cost')}, {tally.row('test_request_cost')}",
+        ),
         ("kill -9 survived, each in the midst of work", f"{tally.recorded['kills']} of {6 * args.kills}"),
         (
             "accidents (those, full disks, two writers, damage, no memory, Ctrl-C)",

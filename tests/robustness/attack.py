@@ -97,11 +97,13 @@ class Attack:
         connection.close()
 
 
-def visit(url: str, ends: float, took: list[float], refused: list[str]) -> None:
-    client = load.client_of(url)
+def visit(client: Any, ends: float, took: list[float], refused: list[str]) -> None:
     while time.monotonic() < ends:
         began = time.perf_counter()
-        came = load.ask(client, (str(load.ROOT / "examples" / "yes.flac"), "keyword_spotting"))
+        try:
+            came = load.ask(client, (str(load.ROOT / "examples" / "yes.flac"), "keyword_spotting"))
+        except Exception as error:  # whatever it was, this request got no answer
+            came = repr(error)
         took.append(time.perf_counter() - began)
         if not isinstance(came, dict) or came["label"] != "yes":
             refused.append(str(came)[:200])
@@ -119,8 +121,9 @@ def probe(url: str, ends: float, took: list[float]) -> None:
     while time.monotonic() < ends:
         began = time.perf_counter()
         connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
-        connection.request("GET", "/gradio_api/app_id")
-        connection.getresponse().read()
+        with suppress(OSError):
+            connection.request("GET", "/gradio_api/app_id")
+            connection.getresponse().read()
         connection.close()
         took.append(time.perf_counter() - began)
         time.sleep(PROBE_EVERY)
@@ -155,12 +158,13 @@ def main() -> None:
         attack.fn_index = next(d["id"] for d in first.config["dependencies"] if d["api_name"] == "classify")
         first.close()
         idle = load.memory(pid)
+        clients = [load.client_of(url) for _ in range(args.visitors)]  # their pages are open before it begins
         ends = time.monotonic() + args.seconds
         kinds = [attack.join, attack.join, attack.address, attack.deep, attack.large, attack.names]
         kinds += [attack.upload, *[attack.half_open] * 20]
         threads = [threading.Thread(target=kept_busy, args=(kind, ends)) for kind in kinds]
         threads += [
-            threading.Thread(target=visit, args=(url, ends, waited, refused)) for _ in range(args.visitors)
+            threading.Thread(target=visit, args=(client, ends, waited, refused)) for client in clients
         ]
         threads.append(threading.Thread(target=probe, args=(url, ends, probed)))
         for thread in threads:

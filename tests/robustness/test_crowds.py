@@ -41,6 +41,7 @@ def test_a_wrong_answer_would_be_noticed() -> None:
 
 @pytest.mark.slow  # 1000 requests take minutes
 def test_a_crowd() -> None:
+    """It needs the machine to itself for its waiting times, not for passing: clients wait for two minutes."""
     found = load.load(50, 1000)
     assert not found.wrong and not found.lost and not found.files_left
     assert found.answers + found.refusals == 1000 and found.growth < 0.05
