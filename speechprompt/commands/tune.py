@@ -18,6 +18,7 @@ from speechprompt.commands import add_data_argument, add_model_arguments, load_b
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning.config import TuneConfig, choices
+from speechprompt.tuning.papers import RECIPES, settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.prompts.prompt import Prompt
@@ -98,6 +99,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", type=Path, help="folder for the log, and for a checkpoint that a stopped run resumes from"
     )
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="ours",
+        help="v1, v2: the settings of the papers' code for what is not given (default ours)",
+    )
     for one in fields(TuneConfig):
         add_setting(parser, one)
 
@@ -105,22 +112,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_setting(parser: argparse.ArgumentParser, one: Field[Any]) -> None:
     """The option of one field of TuneConfig; whether a number is within its bounds, TuneConfig says."""
     option, description = "--" + one.name.replace("_", "-"), one.metadata["help"]
+    absent = argparse.SUPPRESS  # what is not given is as the recipe has it, see config_of
     if one.default is False:
-        parser.add_argument(option, action="store_true", help=description)
+        parser.add_argument(option, action="store_true", default=absent, help=description)
     elif words := choices(one):
         parser.add_argument(
-            option, choices=words, default=one.default, help=f"{description} (default {one.default})"
+            option, choices=words, default=absent, help=f"{description} (default {one.default})"
         )
     else:
         description += f" ({one.metadata['low']:,} to {one.metadata['high']:,}, default {one.default})"
         number = type(one.default)
-        parser.add_argument(
-            option, type=number, default=one.default, metavar=METAVARS[number], help=description
-        )
+        parser.add_argument(option, type=number, default=absent, metavar=METAVARS[number], help=description)
 
 
 def config_of(args: argparse.Namespace) -> TuneConfig:
-    return TuneConfig(**{one.name: getattr(args, one.name) for one in fields(TuneConfig)})
+    """What was given, on top of what the recipe sets."""
+    given = {one.name: getattr(args, one.name) for one in fields(TuneConfig) if hasattr(args, one.name)}
+    return TuneConfig(**{**settings(args.recipe, args.task), **given})
 
 
 def task_of(args: argparse.Namespace) -> Task:

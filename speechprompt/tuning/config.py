@@ -38,8 +38,10 @@ class TuneConfig:
         0,
         64,
     )
-    start: Literal["normal", "units"] = setting(
-        "normal", "prompts drawn from N(0, 1), or embeddings of units"
+    start: Literal["normal", "units", "papers"] = setting(
+        "normal",
+        "prompts drawn from N(0, 1), or embeddings of units; papers: the separator from N(0, 1) too, and a learned "
+        "verbalizer as PyTorch begins a linear map",
     )
     feedback: Literal["trained", "units"] = setting(
         "trained",
@@ -58,7 +60,19 @@ class TuneConfig:
     )
     steps: int = setting(2000, "steps of the optimizer", 1, 1_000_000)
     lr: float = setting(0.06, "learning rate that the steps peak at", 1e-6, 10.0)
+    schedule: Literal["cosine", "constant"] = setting(
+        "cosine", "of the learning rate: warm-up and a cosine down to 0, or one rate throughout as the papers"
+    )
     tokens_per_batch: int = setting(2048, "units and labels of a step, padding included", 64, 1_000_000)
+    sentences_per_batch: int = setting(
+        0,
+        "at most so many utterances in a step, as the papers count; 0: as many as the units allow",
+        0,
+        10_000,
+    )
+    class_dropout: float = setting(
+        0.0, "share of a learned verbalizer's outputs dropped; the papers' code has 0.1", 0.0, 0.9
+    )
     prompt_dropout: float = setting(0.0, "share of prompt values dropped; the papers' code has 0.1", 0.0, 0.9)
     unit_noise: float = setting(
         0.05, "share of units dropped or replaced in training, against small data", 0.0, 0.9
@@ -96,7 +110,10 @@ class TuneConfig:
         "backbones that hear the melody",
     )
     label_smoothing: float = setting(0.0, "share of the target given to all labels alike", 0.0, 0.9)
-    check_every: int = setting(100, "steps between looks at the valid split", 1, 1_000_000)
+    check_every: int = setting(100, "steps between looks at the valid split; 0: an epoch", 0, 1_000_000)
+    choose: Literal["accuracy", "loss"] = setting(
+        "accuracy", "what of the valid split says which check is the best; the papers' code takes the loss"
+    )
     patience: int = setting(
         8, "checks in a row worse than the best before stopping; the best is kept", 1, 1_000_000
     )

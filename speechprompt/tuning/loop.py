@@ -7,6 +7,7 @@ Knows no audio; recordings are turned into units beforehand, once.
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -161,7 +162,10 @@ def tune(
     with tuning:
         try:
             tuning.train(
-                tuning.rounds(epochs(train, config, tuning.step, negatives.train), config.check_every),
+                tuning.rounds(
+                    epochs(train, config, tuning.step, negatives.train),
+                    config.check_every or epoch_steps(train, config),
+                ),
                 tuning.work,
                 tuning.check,
                 after_step=tuning.average,
@@ -210,11 +214,11 @@ class Tuning(Run):
             "tune",
             folder,
             settings | {"extra": [group["peak"] for group in extra]},
-            Schedule(config.steps, warm_up=min(100, config.steps // 5 + 1)),
+            schedule_of(config),
             [*self.prompt.parameters(), *others],
             PromptOptimizer(self.prompt, extra),
             parts,
-            state={"best": -1.0, "tensors": {}, "since": 0},
+            state={"rank": -math.inf, "best": -1.0, "tensors": {}, "since": 0},
         )
 
     def work(self, group: Sequence[int]) -> dict[str, Tensor]:
@@ -242,13 +246,40 @@ class Tuning(Run):
 
     def check(self, means: dict[str, float]) -> dict[str, Any]:
         found = accuracy(self.lm, self.kept, self.valid)
+        rank = found if self.config.choose == "accuracy" else -mean_loss(self.lm, self.kept, self.valid)
         self.state["since"] += 1
-        if found >= self.state["best"]:
-            self.state |= {"best": found, "tensors": self.kept.tensors(), "since": 0}
+        if rank >= self.state["rank"]:
+            self.state |= {"rank": rank, "best": found, "tensors": self.kept.tensors(), "since": 0}
         record = means | {"valid_accuracy": found}
         if self.negatives.valid:
             record["outside"] = median_outside(self.lm, self.kept, self.negatives.valid)
         return record
+
+
+def schedule_of(config: TuneConfig) -> Schedule:
+    if config.schedule == "constant":
+        return Schedule(config.steps, warm_up=1, floor=1.0)
+    return Schedule(config.steps, warm_up=min(100, config.steps // 5 + 1))
+
+
+def epoch_steps(train: Sequence[Labelled], config: TuneConfig) -> int:
+    """Steps in which all of train is learnt from once."""
+    lengths = [len(ids) + len(labels) + 1 for ids, labels in train]
+    return len(batches_by_length(lengths, config.tokens_per_batch, None, config.sentences_per_batch))
+
+
+@torch.inference_mode()
+def mean_loss(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
+    """Mean loss over the examples, without dropout."""
+    prompt.eval()
+    total = 0.0
+    for group in batches_by_length([len(ids) + len(labels) for ids, labels in examples], 8192, None):
+        answers = [examples[i][1] for i in group]
+        total += len(group) * float(
+            prompt.loss(prompt(lm, [examples[i][0] for i in group], answers), answers)
+        )
+    prompt.train()
+    return total / len(examples)
 
 
 def epochs(
@@ -267,7 +298,8 @@ def epochs(
         drawn = balanced(list(answers.values()), rng) if config.balance else list(range(len(train)))
         if negatives:
             drawn = drawn + drawn_again(others, n_others, rng)
-        for group in batches_by_length([lengths[i] for i in drawn], config.tokens_per_batch, rng):
+        sizes = [lengths[i] for i in drawn]
+        for group in batches_by_length(sizes, config.tokens_per_batch, rng, config.sentences_per_batch):
             if number >= done:
                 yield [drawn[i] for i in group]
             number += 1

@@ -28,7 +28,10 @@ Self = TypeVar("Self", bound="Run")
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate of each step: linear warm-up times a cosine from `peak` down to `floor` · peak at `steps`."""
+    """The learning rate of each step: linear warm-up times a cosine from `peak` down to `floor` · peak at `steps`.
+
+    With floor 1 and a warm-up of one step it is `peak` throughout.
+    """
 
     steps: int
     warm_up: int
@@ -187,8 +190,13 @@ class Run:
                 file.write(json.dumps(line) + "\n")
 
 
-def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | None) -> list[list[int]]:
-    """Index batches of about `tokens` padded tokens, of like length; shuffled when rng is given."""
+def batches_by_length(
+    lengths: Sequence[int], tokens: int, rng: random.Random | None, most: int = 0
+) -> list[list[int]]:
+    """Index batches of about `tokens` padded tokens, of like length; shuffled when rng is given.
+
+    most: so many indices in a batch at most; 0: as many as the tokens allow.
+    """
     order = list(range(len(lengths)))
     if rng:
         rng.shuffle(order)
@@ -198,7 +206,7 @@ def batches_by_length(lengths: Sequence[int], tokens: int, rng: random.Random | 
     longest = 0
     for i in order:
         longest = max(longest, lengths[i])
-        if group and longest * (len(group) + 1) > tokens:
+        if group and (longest * (len(group) + 1) > tokens or len(group) == most):
             groups.append(group)
             group, longest = [], lengths[i]
         group.append(i)

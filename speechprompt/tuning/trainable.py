@@ -45,7 +45,7 @@ class TrainablePrompt(nn.Module):
             return nn.Parameter(torch.randn(*shape, generator=generator) * std)
 
         def prompts(*shape: int) -> nn.Parameter:
-            if config.start == "normal":
+            if config.start != "units":
                 return normal(*shape)
             drawn = torch.randint(UNIT_OFFSET, len(embeddings), shape[:-1], generator=generator)
             return nn.Parameter(embeddings[drawn] * math.sqrt(d))
@@ -56,14 +56,18 @@ class TrainablePrompt(nn.Module):
             self.key_prompts = prompts(n_layers, length, d)
             self.value_prompts = prompts(n_layers, length, d)
         # The separator starts as the LM's own end symbol, which is what ends an utterance.
-        self.separator = normal(d, std=0.3 / math.sqrt(d))
-        self.separator.data += embeddings[EOS]
+        self.separator = normal(d, std=1.0 if config.start == "papers" else 0.3 / math.sqrt(d))
+        if config.start != "papers":
+            self.separator.data += embeddings[EOS]
         if config.feedback == "trained" and (form.kind == "sequence" or len(form.slots) > 1):
             self.label_embeddings = normal(len(form.labels), d, std=0.3 / math.sqrt(d))
             self.label_embeddings.data += embeddings[EOS]
         self.n_symbols = lm.config.vocab_size
         if units is None:
             self.verbalizer_weight = normal(len(form.labels) + UNIT_OFFSET, lm.config.vocab_size, std=0.03)
+            if config.start == "papers":  # as torch.nn.Linear
+                bound = 1 / math.sqrt(lm.config.vocab_size)
+                self.verbalizer_weight.data.uniform_(-bound, bound, generator=generator)
         self.register_buffer("verbalizer_units", units)
         self.to(lm.device)
 
@@ -147,6 +151,8 @@ class TrainablePrompt(nn.Module):
             # Against all outputs: the vocabulary, or a learned verbalizer's classes and specials.
             learned = self.verbalizer_units is None
             logits = F.linear(vocabulary, self.verbalizer_weight) if learned else vocabulary
+            if learned:
+                logits = F.dropout(logits, self.config.class_dropout, self.training)
             n = len(self.form.labels)
             before, after = [n] * self.lead, [n + 1] * self.reads_end
             due = [[*before, *labels, *after] for labels in answers]

@@ -36,6 +36,7 @@ def test_every_setting_can_be_chosen() -> None:
         for one in fields(TuneConfig)
     }
     changed |= {"start": "units", "feedback": "units", "loss": "reference", "optimizer": "muon"}
+    changed |= {"schedule": "constant", "choose": "loss"}
     changed["tokens_per_batch"] = 64
     options = []
     for name, value in changed.items():
@@ -43,6 +44,27 @@ def test_every_setting_can_be_chosen() -> None:
     args = parser().parse_args(["--task", "t", "--data", "d.parquet", *options])
     assert tune.config_of(args) == TuneConfig(**changed)
     assert all(getattr(TuneConfig(), name) != value for name, value in changed.items())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "length", "verbalizer", "patience"), [("v1", 6, "frequency", 5), ("v2", 5, "learned", 1)]
+)
+def test_a_recipe_sets_what_the_papers_code_does(recipe, length, verbalizer, patience) -> None:
+    given = ["--task", "accent", "--data", "d.parquet", "--recipe", recipe]
+    config = tune.config_of(parser().parse_args(given))
+    assert (config.prompt_length, config.verbalizer, config.patience) == (length, verbalizer, patience)
+    assert (config.lr, config.schedule, config.prompt_dropout, config.loss) == (
+        5e-3,
+        "constant",
+        0.1,
+        "reference",
+    )
+    assert (config.check_every, config.choose, config.augment, config.unit_noise) == (0, "loss", 0, 0.0)
+    assert config.sentences_per_batch == 32 and config.start == "papers"
+    given[1] = "arabic_commands"
+    assert tune.config_of(parser().parse_args(given)).sentences_per_batch == 1
+    changed = tune.config_of(parser().parse_args([*given, "--augment", "4", "--lr", "0.01"]))
+    assert (changed.augment, changed.lr) == (4, 0.01)  # even where it is what ours would be
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.parts[-3]}-{card.parts[-2]}")

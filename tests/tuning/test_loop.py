@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +15,19 @@ import torch
 from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.loop import Progress, accuracy, balanced, epochs, latest_most, tune, with_noise
+from speechprompt.tuning.loop import (
+    Progress,
+    accuracy,
+    balanced,
+    epoch_steps,
+    epochs,
+    latest_most,
+    schedule_of,
+    tune,
+    with_noise,
+)
+from speechprompt.tuning.papers import settings
+from speechprompt.tuning.runs import batches_by_length
 from speechprompt.tuning.trainable import (
     Labelled,
     TrainablePrompt,
@@ -292,3 +305,37 @@ def test_balance_counts_every_answer_equally_on_valid() -> None:
         expected = sum(by_label) / 3 if balance else plain
         assert accuracy(lm, trained, data) == pytest.approx(expected)
     assert plain != pytest.approx(sum(by_label) / 3)
+
+
+@pytest.mark.parametrize("recipe", ["v1", "v2"])
+def test_the_papers_recipes_learn_and_stop_by_epochs_without_gain(recipe: str) -> None:
+    config = replace(TuneConfig(**settings(recipe, "accent")), steps=2000, lr=0.05)
+    seen: list[Progress] = []
+    tensors, best = tune(make_lm(), TRAIN, VALID, FORM, config, report=seen.append)
+    assert tensors["key_prompts"].shape[1] == {"v1": 6, "v2": 5}[recipe]
+    per_epoch = epoch_steps(TRAIN, config)
+    assert per_epoch >= len(TRAIN) / 32 and [p.step for p in seen] == [
+        per_epoch * (i + 1) for i in range(len(seen))
+    ]
+    assert best in [p.valid_accuracy for p in seen] and seen[-1].step < 2000
+
+
+def test_the_papers_start_and_schedule() -> None:
+    config = TuneConfig(**settings("v2", "accent"))
+    prompt = TrainablePrompt(make_lm(), config, None, FORM)
+    assert 0.4 < float(prompt.separator.std()) < 1.8  # of N(0, 1), 16 numbers
+    weight = prompt.verbalizer_weight
+    assert float(weight.abs().max()) <= 1 / math.sqrt(weight.shape[1])
+    assert {schedule_of(replace(config, steps=9)).rate(step) for step in range(9)} == {1.0}
+    prompt.train()
+    torch.manual_seed(0)
+    logits = torch.randn(4, 3, weight.shape[1])
+    losses = {float(prompt.loss(logits, [(0,)] * 4)) for _ in range(3)}
+    assert len(losses) == 3  # dropout of the outputs
+    prompt.eval()
+    assert len({float(prompt.loss(logits, [(0,)] * 4)) for _ in range(3)}) == 1
+
+
+def test_a_batch_has_at_most_so_many_sentences() -> None:
+    assert sorted(map(len, batches_by_length([5] * 10, 1000, None, 4))) == [2, 4, 4]
+    assert list(map(len, batches_by_length([5] * 10, 1000, None))) == [10]

@@ -1,0 +1,216 @@
+"""The papers' table made again: prepare, tune and evaluate every corpus that is found, and write what came out.
+
+ROOT holds a folder for each corpus as it is distributed, named as `python -m speechprompt prepare --list` names it, or
+a file NAME.parquet of its recordings, or the packed files of units that a task names. What is missing is passed over and
+its cell says what to run. Everything made lies in --work: the data, the units, which are made once, a prompt for each
+recipe; what is there is not made again, so a stopped run goes on when it is started again. --work/BACKBONE/RECIPE is a
+folder of prompts, as a Space takes it.
+
+On one GPU all of it takes about a day, most of it VoxCeleb1, LibriSpeech and ASVspoof, and 150 GB of disk beside the
+corpora themselves; Speech Commands, Fluent Speech Commands, Grabo and the small ones take an evening and 20 GB.
+(Estimates from the sizes of the corpora; not measured.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from speechprompt.backbone import Backbone
+from speechprompt.cli import main, run_command
+from speechprompt.data.corpora.catalogue import CORPORA, find
+from speechprompt.data.task_data import read_task
+from speechprompt.errors import SpeechPromptError
+from speechprompt.evaluation.evaluate import evaluate
+from speechprompt.prompts.card import prompt_card
+from speechprompt.prompts.config import Metrics
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.bundled import list_backbones
+from speechprompt.tasks import TASKS
+from speechprompt.tuning.papers import RECIPES
+from studies.accuracy import of_split
+
+# Corpus and task -> per cent of the task's metric: SpeechPrompt (Interspeech 2022), SpeechPrompt v2 (arXiv 2303.00733),
+# their leaderboard, and issue 2 of SpeechPrompt-v2.
+PUBLISHED = {
+    ("speech_commands_v1", "keyword_spotting"): 94.5,
+    ("grabo", "robot_commands"): 92.4,
+    ("lithuanian_commands", "lithuanian_commands"): 93.2,
+    ("arabic_commands", "arabic_commands"): 99.7,
+    ("fluent_commands", "intent_classification"): 98.2,
+    ("voxforge", "language_voxforge"): 90.9,
+    ("accentdb", "accent"): 87.1,
+    ("iemocap", "emotion_iemocap"): 50.2,
+    ("asvspoof2019", "spoofed_speech"): 13.1,
+    ("mustard", "sarcasm_mustard"): 78.7,
+    ("mustardpp", "sarcasm_mustardpp"): 75.2,
+    ("voxceleb1", "gender_voxceleb"): 91.6,
+    ("esc50", "environmental_sounds"): 37.5,
+}
+SHOWN = ("v2", "ours")
+HEAD = """# The papers' table, made again
+
+Published figures beside those of this program, in per cent of the metric that the papers report. An empty cell has not
+been measured; the last column has the command that fills it, ROOT being the folder that holds the corpora. Figures come
+from the prompts' own records (`metrics` in prompt_config.json), with the split and how many recordings it has. Bundled
+prompts learnt from the data that their cards name, which may be a part of the corpus.
+
+Made by `python -m studies.papers ROOT --backbone {backbone}`.
+
+"""
+COLUMNS = (
+    "corpus",
+    "task",
+    "metric",
+    "published",
+    "`--recipe v2`",
+    "`--recipe ours`",
+    "bundled prompts",
+    "to fill",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table: a corpus and a task that it is for."""
+
+    corpus: str
+    task: str
+
+    @property
+    def published(self) -> float | None:
+        return PUBLISHED.get((self.corpus, self.task))
+
+
+def cells() -> Iterator[Cell]:
+    for name in CORPORA:
+        for task in find(name).tasks:
+            yield Cell(name, task)
+
+
+def place(cell: Cell, work: Path, backbone: str, recipe: str) -> Path:
+    """The folder of a prompt; a further corpus of a task has one beside those of the recipe."""
+    first = next(other for other in cells() if other.task == cell.task)
+    return work / backbone / (recipe if first == cell else f"{recipe}-{cell.corpus}") / cell.task
+
+
+def data_of(cell: Cell, root: Path, work: Path, backbone: Backbone) -> Path | None:
+    """The data of a corpus for a backbone, made where it is not there; None where the corpus is not found."""
+    if not backbone.has_encoder:
+        stems = TASKS[cell.task].unit_files
+        return next((path for stem in stems if (path := root / f"{stem}.parquet").is_file()), None)
+    units = work / backbone.name / f"{cell.corpus}.units.parquet"
+    if units.is_file():
+        return units
+    packed = next((p for p in (root, work) if (p / f"{cell.corpus}.parquet").is_file()), None)
+    data = (packed or work) / f"{cell.corpus}.parquet"
+    if packed is None:
+        if not (root / cell.corpus).is_dir():
+            return None
+        must(["prepare", cell.corpus, str(root / cell.corpus), str(data)])
+    units.parent.mkdir(parents=True, exist_ok=True)
+    must(["units", "--backbone", str(backbone.folder), "--data", str(data), "--out", str(units)])
+    return units
+
+
+def must(argv: list[str]) -> None:
+    if main(argv):
+        raise SpeechPromptError(f"The command {argv[0]} failed, as it said above.")
+
+
+def make(cell: Cell, data: Path, work: Path, backbone: Backbone, recipe: str, more: Sequence[str]) -> Prompt:
+    """The prompt of a corpus by one recipe, tuned and measured on test, or valid where there is no test."""
+    folder = place(cell, work, backbone.name, recipe)
+    given = ["--task", cell.task, "--data", str(data), "--backbone", str(backbone.folder)]
+    if not (folder / "prompt_config.json").is_file():
+        run = ["--run", str(work / backbone.name / f"{recipe}-{cell.corpus}-{cell.task}.run")]
+        must(["tune", *given, "--recipe", recipe, "--out", str(folder), *run, *more])
+    prompt = Prompt.load(folder)
+    if "measured" not in prompt.commands:
+        split, examples = of_split(read_task([data], TASKS[cell.task]), "test")
+        figures: Metrics = {**evaluate(backbone, prompt, examples), "split": split}
+        commands = prompt.commands | {"measured": f"python -m studies.papers ROOT --backbone {backbone.name}"}
+        prompt = replace(prompt, metrics=figures, commands=commands)
+        prompt.save(folder, prompt_card(prompt))
+    return prompt
+
+
+def percent(figure: float | None) -> str:
+    return "" if figure is None else f"{100 * figure:.1f}"
+
+
+def figure_of(prompt: Prompt | None) -> str:
+    """The task's figure of a prompt with what it was measured on; nothing where it was not."""
+    if prompt is None or "accuracy" not in prompt.metrics:
+        return ""
+    metric = TASKS[prompt.task].metric
+    found = prompt.metrics.get(metric)
+    if not isinstance(found, float | int):
+        return ""
+    return f"{percent(float(found))} ({prompt.metrics['split']}, {prompt.metrics['n']})"
+
+
+def kept(cell: Cell, work: Path, backbone: str, recipe: str) -> Prompt | None:
+    """The prompt of an earlier run, if it was measured."""
+    folder = place(cell, work, backbone, recipe)
+    prompt = Prompt.load(folder) if (folder / "prompt_config.json").is_file() else None
+    return prompt if prompt and "measured" in prompt.commands else None
+
+
+def table(work: Path, backbone: str) -> str:
+    """The document: every corpus with its published figure, those that were measured, and what fills the empty ones."""
+    bundled = [Backbone.load(name) for name in list_backbones()]
+    rows = [COLUMNS, ["---"] * len(COLUMNS)]
+    for cell in cells():
+        metric = TASKS[cell.task].metric.replace("_", " ")
+        own = [figure_of(kept(cell, work, backbone, recipe)) for recipe in SHOWN]
+        also = [f"{one.name}: {found}" for one in bundled if (found := figure_of(one.prompts.get(cell.task)))]
+        command = f"`python -m studies.papers ROOT --backbone {backbone} --corpus {cell.corpus}`"
+        published = "" if cell.published is None else f"{cell.published:.1f}"
+        cells_of = [cell.corpus, f"`{cell.task}`", metric, published, *own, "<br>".join(also)]
+        rows.append([*cells_of, "" if all(own) else command])
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{HEAD.format(backbone=backbone)}{body}\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, metavar="ROOT", help="holds the corpora")
+    parser.add_argument("--backbone", default="gslm", help="bundled name or folder (default: gslm)")
+    parser.add_argument("--work", type=Path, default=Path("papers"), help="what is made (default: papers)")
+    parser.add_argument(
+        "--corpus", action="append", default=[], choices=list(CORPORA), help="default: all found"
+    )
+    parser.add_argument("--recipe", action="append", default=[], choices=RECIPES, help="default: v2 and ours")
+    parser.add_argument("--out", type=Path, default=Path("docs/reproduction.md"), metavar="FILE.md")
+    parser.add_argument("--table", action="store_true", help="only write the document from what is there")
+    parser.add_argument("--steps", type=int, metavar="N", help="of each tuning, at most; for a trial")
+
+
+def run(args: argparse.Namespace) -> None:
+    if not args.root.is_dir() and not args.table:
+        raise SpeechPromptError("ROOT is no folder: give the one that holds the corpora.")
+    if not args.out.parent.is_dir():
+        raise SpeechPromptError("The folder of --out is not there: make it first.")
+    backbone = Backbone.load(args.backbone)
+    if not args.table:
+        args.work.mkdir(parents=True, exist_ok=True)
+        more = [] if args.steps is None else ["--steps", str(args.steps)]
+        for cell in cells():
+            if args.corpus and cell.corpus not in args.corpus:
+                continue
+            data = data_of(cell, args.root, args.work, backbone)
+            if data is None:
+                print(f"{cell.corpus}: not found in {args.root.name}, passed over", flush=True)
+                continue
+            for recipe in args.recipe or SHOWN:
+                made = make(cell, data, args.work, backbone, recipe, more)
+                print(f"{cell.corpus}, {cell.task}, {recipe}: {figure_of(made)}", flush=True)
+            args.out.write_text(table(args.work, backbone.name), encoding="utf-8")
+    args.out.write_text(table(args.work, backbone.name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("python -m studies.papers", sys.modules[__name__]))
