@@ -20,9 +20,9 @@ TASKS = {task.name: task for table in TABLES for task in table}
 
 
 def task_of(name: str, label_rule: dict[str, Any] | None, labels: Sequence[str] = ()) -> Task:
-    """The task that a prompt of this name is measured as, by the rule that rule_of gives."""
+    """The task that a prompt of this name is measured as, by the rule that rule_of gives; without its train_files."""
     rule = rule_of(name, label_rule, labels)
-    return replace(TASKS.get(name) or Task(name, name, "Other", "", ""), label_rule=rule)
+    return replace(TASKS.get(name) or Task(name, name, "Other", "", ""), label_rule=rule, train_files=())
 
 
 def rule_of(task: str, label_rule: dict[str, Any] | None, labels: Sequence[str] = ()) -> Rule:

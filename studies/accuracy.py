@@ -3,7 +3,7 @@
     python -m studies.accuracy DATA_FOLDER --split test
     python -m studies.accuracy DATA_FOLDER --pauses 1.5
 
-Measures every bundled prompt on the packed parquet files of its task (speechprompt/tasks.py names them),
+Measures every bundled prompt on the packed parquet files of its task (speechprompt/task_tables names them),
 through the same path as the app. A backbone whose encoder is not here is measured on files of units. A task
 without that split is measured on valid, and the table says so; what cannot be measured has a row that says
 why. Each backbone hears each recording once, however many prompts are asked about it. With --pauses every
@@ -27,15 +27,15 @@ from tqdm import tqdm
 from speechprompt.audio import augment
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
-from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.data.sounds import Sound
+from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import Recording, check_answers, evaluate, to_units
 from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import TASKS, rule_of
+from speechprompt.tasks import TASKS, task_of
 from speechprompt.units import Units
 
 HEAD = ("task", "backbone", "n (split)", "accuracy", "95 % interval", "mean recall", "also", "parameters")
@@ -88,17 +88,6 @@ class Row:
         ]  # fmt: skip
 
 
-def data_files(folder: Path, task: str, has_encoder: bool) -> list[Path]:
-    """The parquet files that a task is measured on; SpeechPromptError for those that are not in the folder."""
-    if task not in TASKS:
-        raise SpeechPromptError(f"speechprompt/tasks.py does not say which files {task} is measured on.")
-    names = TASKS[task].files if has_encoder else TASKS[task].unit_files or TASKS[task].files
-    files = [folder / f"{name}.parquet" for name in names]
-    if lacking := [file.name for file in files if not file.is_file()]:
-        raise SpeechPromptError(f"{', '.join(lacking)} not found in the data folder.")
-    return files
-
-
 def of_split(examples: Sequence[Example], split: str) -> tuple[str, list[Example]]:
     """The examples of a split and its name; those of valid where there are none."""
     for name in dict.fromkeys((split, "valid")):
@@ -144,8 +133,8 @@ def measured(
 ) -> Row:
     row = Row(prompt.task, backbone.name, prompt.n_parameters)
     try:
-        files = data_files(folder, prompt.task, backbone.has_encoder)
-        row.split, examples = of_split(dataset.read(files, rule_of(prompt.task, prompt.label_rule)), split)
+        task = task_of(prompt.task, prompt.label_rule, prompt.labels)
+        row.split, examples = of_split(read_task([folder], task, None, backbone.has_encoder), split)
         check_answers(prompt, examples)  # before minutes of listening
         row.figures = evaluate(backbone, prompt, examples, units_once(backbone, examples, cached, pauses))
     except SpeechPromptError as error:

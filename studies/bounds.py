@@ -38,15 +38,16 @@ from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example, at_most
 from speechprompt.data.sounds import Sound
+from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import check_answers, evaluate, to_units, waveform_of
 from speechprompt.evaluation.metrics import slot_figures, wilson_interval
 from speechprompt.models.encoder import LogMel
 from speechprompt.prompts.card import percent
-from speechprompt.tasks import TASKS, rule_of
+from speechprompt.tasks import TASKS, task_of
 from speechprompt.tuning.recipe import labels_in_order, simulation_for
 from speechprompt.units import Units
-from studies.accuracy import data_files, of_split, units_once
+from studies.accuracy import of_split, units_once
 from studies.classifiers import N_MELS, MelClassifier, UnitClassifier, answered, trained
 
 
@@ -109,14 +110,14 @@ def bounds(
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
     if task not in TASKS or not (TASKS[task].form.labels or TASKS[task].form.kind == "label"):
         raise SpeechPromptError(
-            f"{task} is not a task of one label or of slots in speechprompt/tasks.py: bounds are for those alone."
+            f"{task} is not a task of one label or of slots in speechprompt/task_tables: bounds are for those alone."
         )
     many = TASKS[task].form.kind != "label"
     prompt = backbone.prompts.get(task)
-    rule = rule_of(task, prompt.label_rule) if prompt else TASKS[task].label_rule
-    examples = dataset.read(data_files(folder, task, backbone.has_encoder), rule)
+    chosen = task_of(task, prompt.label_rule, prompt.labels) if prompt else TASKS[task]
+    examples = read_task([folder], chosen, None, backbone.has_encoder)
     train = [example for example in examples if example.split == "train"]
-    train += [example for file in extra for example in dataset.read(file, rule, "train")]
+    train += [example for file in extra for example in dataset.read(file, chosen.label_rule, "train")]
     measured, held_out = of_split(examples, split)
     if per_label:
         train = at_most(train, per_label, seed)

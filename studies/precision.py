@@ -3,7 +3,7 @@
     python -m studies.precision DATA_FOLDER
     python -m studies.precision DATA_FOLDER --dtype float16 --most 100
 
-For every bundled prompt, on the valid split of its task (the packed parquet files that speechprompt/tasks.py
+For every bundled prompt, on the valid split of its task (the packed parquet files that speechprompt/task_tables
 names): the share of frames of 20 ms whose unit is another, of answers that are others, and how many are right
 in both. A backbone whose encoder is not here is measured on files of units, which the dtype leaves alone.
 Takes 3 minutes on one thread.
@@ -23,17 +23,17 @@ from tqdm import tqdm
 
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
-from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.data.sounds import Sound
+from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import answers_to, check_answers
 from speechprompt.machine import choose_device
 from speechprompt.prompts.card import percent
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import rule_of
+from speechprompt.tasks import task_of
 from speechprompt.units import Units
-from studies.accuracy import data_files, of_split, units_once
+from studies.accuracy import of_split, units_once
 
 HEAD = ("task", "backbone", "n", "frames changed", "answers changed", "right in float32", "right in {dtype}")
 INTRODUCTION = """# What 16 bits change
@@ -88,7 +88,7 @@ def measured(
     plain = pair[0]
     prompt = plain.prompt(task)
     _, found = of_split(
-        dataset.read(data_files(folder, task, plain.has_encoder), rule_of(prompt.task, prompt.label_rule)),
+        read_task([folder], task_of(task, prompt.label_rule, prompt.labels), "valid", plain.has_encoder),
         "valid",
     )
     examples = evenly(found, most)

@@ -10,7 +10,7 @@ import torch
 
 from speechprompt.labels import check_rule, labels_of
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS, Task, rule_of
+from speechprompt.tasks import TASKS, Task, rule_of, task_of
 from tests.tiny import NO_SHA256
 
 
@@ -41,6 +41,7 @@ def test_every_task_has_a_rule_that_is_known_and_facts_that_a_prompt_may_have(ta
     assert rule_of(stored.task, stored.label_rule) == task.label_rule
     assert task.about.endswith(".") and len(task.about) < 120 and "—" not in task.about
     assert task.files and all(re.fullmatch("[a-z0-9_]+", stem) for stem in (*task.files, *task.unit_files))
+    assert not task_of(task.name, None).train_files
     files = (*task.files, *task.train_files)
     assert len(set(files)) == len(files) and {*task.stretches} - {""} <= {*files}
     assert {source.partition("/")[0] for source in task.held_out} <= {*files}
