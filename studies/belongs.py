@@ -33,6 +33,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
+from speechprompt.data.task_data import read_task
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.fits import VOICE, Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
@@ -44,9 +45,9 @@ from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.segments import on_words
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import rule_of
+from speechprompt.tasks import task_of
 from speechprompt.units import UNIT_OFFSET, Units
-from studies.accuracy import data_files, of_split
+from studies.accuracy import of_split
 
 KINDS = ("other words", "other languages", "speech", "sounds", "music", "noise")
 WORDS = (
@@ -183,8 +184,8 @@ def measured(
     backbone = kept.backbone
     row = Row(prompt.task, backbone.name)
     try:
-        files = data_files(folder, prompt.task, backbone.has_encoder)
-        examples = dataset.read(files, rule_of(prompt.task, prompt.label_rule, prompt.labels))
+        task = task_of(prompt.task, prompt.label_rule, prompt.labels)
+        examples = read_task([folder], task, None, backbone.has_encoder)
         _, belonging = of_split([e for e in examples if set(e.labels) <= set(prompt.labels)], split)
     except SpeechPromptError as error:
         row.note = str(error)
