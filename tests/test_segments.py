@@ -10,6 +10,7 @@ from speechprompt import SpeechPrompt
 from speechprompt.audio import load
 from speechprompt.audio.voice_activity import spans_of_voice
 from speechprompt.segments import on_words
+from speechprompt.ui.classify.words import words
 from tests.tiny import make_backbone
 
 RATE = 16_000
@@ -49,3 +50,13 @@ def test_bundled_words_in_one_recording_have_their_labels() -> None:
     assert on_words(sp.prompt("keyword_spotting"))
     told = found[1].to_dict()
     assert told["label"] == "stop" and told["start"] == found[1].start > found[0].end
+
+
+def test_the_page_shows_the_words_in_a_row_where_they_were_spoken() -> None:
+    sp = SpeechPrompt.from_pretrained("mini", "cpu", prompts=["keyword_spotting"])
+    several = np.concatenate([clip("yes"), np.zeros(RATE // 2, np.float32), clip("stop")])
+    found = sp.segments((RATE, several), "keyword_spotting")
+    html = words(found, len(several) / RATE)
+    assert html.index(">yes<") < html.index(">stop<") and "2 words with pauses" in html
+    assert f"left:{100 * found[1].start * RATE / len(several):.2f}%" in html
+    assert words(found[:1], 1.0) == ""

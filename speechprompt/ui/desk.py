@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from speechprompt.audio import load as audio
+from speechprompt.audio.voice_activity import spans_of_voice
 from speechprompt.backbone import Backbone
 from speechprompt.comparison import Row, compare
 from speechprompt.decoding.answer import Answer
@@ -19,6 +20,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, choose_device
 from speechprompt.pipeline import SpeechPrompt, check_speech
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.segments import Segment, on_words, segments
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.ui.session import Session
 from speechprompt.units import parse_units
@@ -173,6 +175,12 @@ class Desk:
         check_speech(waveform, [prompt])
         first, *others = self.compare(waveform, [(backbone, name) for name in (task, *also)], session)
         return first, others, waveform
+
+    def segments(self, waveform: np.ndarray | None, prompt: Prompt, backbone: str) -> list[Segment]:
+        """The answers of a task on words about each of several in a recording; none where there is only one."""
+        if waveform is None or not on_words(prompt) or len(spans_of_voice(waveform)) < 2:
+            return []
+        return segments(self.pipeline_of(prompt, backbone), waveform, prompt.task)
 
     def classify_units(
         self, text: str, task: str, backbone: str, session: Session | None = None

@@ -15,6 +15,7 @@ from speechprompt.ui.classify.decision import decision
 from speechprompt.ui.classify.stages import stages
 from speechprompt.ui.classify.timeline import timeline
 from speechprompt.ui.classify.way import way
+from speechprompt.ui.classify.words import words
 from speechprompt.ui.html import (
     bars,
     facts,
@@ -26,6 +27,7 @@ from speechprompt.ui.html import (
     track_record,
     verdict,
 )
+from speechprompt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer, Step
     from speechprompt.prompts.prompt import Prompt
+    from speechprompt.segments import Segment
 
 OTHERS_SHOWN = 3  # tasks whose answers about the same recording stand under the answer
 
@@ -44,11 +47,12 @@ def result(
     ran: Iterable[str],
     frozen: int = 0,
     others: Sequence[Row] = (),
+    segments: Sequence[Segment] = (),
 ) -> str:
     """The whole answer: label and scores left, the way to it right, and folded what explains it further.
 
     waveform: float32 [T] at 16 kHz, or None when units were given. ran: what else is told of how it came about.
-    frozen: parameters of the backbone, 0 where they are not known. others: of the same recording.
+    frozen: parameters of the backbone, 0 where they are not known. others: of the same recording. segments: its words.
     """
     timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *ran]
@@ -62,7 +66,7 @@ def result(
         f'<p class="sp-score">{escape(track_record(prompt))} '
         f'<button type="button" class="sp-link" data-about="{escape(answer.task)}">About this task</button></p>'
         f"{outside(answer)}</div>{scores(answer, prompt)}{also(others)}</section>"
-        f"{way(answer, prompt, frozen, names)}</div>"
+        f"{way(answer, prompt, frozen, names)}</div>{words(segments, n_samples / SAMPLE_RATE)}"
         f"{fold('units', 'Look at the units', 'zoom, hear each one, as text', timeline(answer.units, waveform))}"
         f"{fold('odds', 'What each unit did for the label', 'odds and contributions', decision(answer, names))}"
         f"{fold('about', 'About this task', 'what it is, how often it is right, what it is bad at', about(prompt))}"

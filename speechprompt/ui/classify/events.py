@@ -40,7 +40,8 @@ class Try:
                 answer, prompt = row.answer, row.prompt
             else:
                 answer, prompt, _ = self.desk.classify(path, task, backbone, ids, session)
-            shown = result(answer, prompt, waveform, self.choices.facts(backbone), here.n_parameters, rows)
+            facts, spoken = self.choices.facts(backbone), self.desk.segments(waveform, prompt, backbone)
+            shown = result(answer, prompt, waveform, facts, here.n_parameters, rows, spoken)
             summary = f"{answer.title}: {shown_label(answer)}, {html.percent(answer.score)}."
             return panel(shown, f"{summary} {answer.reason}".rstrip())
         except Exception as error:
