@@ -53,7 +53,7 @@ def shown_prompts() -> dict[str, str]:
 def compare(page: Page, folder: Path) -> None:
     page.locator("#sp-compare-audio").wait_for()
     page.locator(".sp-examples button:visible").nth(EXAMPLE).click()
-    page.wait_for_selector(".sp-grid tbody tr")
+    page.wait_for_selector("#sp-compare-panel .sp-grid tbody tr")
 
 
 def teach(page: Page, folder: Path) -> None:

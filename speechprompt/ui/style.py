@@ -6,6 +6,7 @@ Fonts and scripts come from this server only: the page works without a network.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
@@ -15,7 +16,7 @@ SHEETS = tuple(
     FOLDER / name
     for name in ("page.css", "classify/try.css", "compare/compare.css", "teach/teach.css", "live/live.css")
 )
-SCRIPTS = ("sound.js", "page.js", "classify/timeline.js")
+SCRIPTS = ("sound.js", "page.js", "address.js", "classify/timeline.js")
 
 # A unit shows its id where there is room for it: upright when wide, turned when narrow, else not at all.
 # On a phone gradio hides the footer's first link, but not the dot after it.
@@ -76,7 +77,24 @@ def theme() -> gr.themes.Base:
     )
 
 
+ABOUT = "One frozen speech model, many tasks: each is a small prompt. Speak, and see the units that decide."
+ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 33 32'>"
+    "<rect x='0' y='11' width='5' height='10' rx='2' fill='#5d48b1'/>"
+    "<rect x='7' y='4' width='5' height='24' rx='2' fill='#4a76da'/>"
+    "<rect x='14' y='8' width='5' height='16' rx='2' fill='#ed8a22'/>"
+    "<rect x='21' y='0' width='5' height='32' rx='2' fill='#59bbfb'/>"
+    "<rect x='28' y='10' width='5' height='12' rx='2' fill='#b03a17'/></svg>"
+)
+
+
 def head() -> str:
-    """Our scripts and those rules that gradio's `css` would lose, for the document's head."""
+    """Our scripts, those rules that gradio's `css` would lose, and what a shared link shows of the page."""
     scripts = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return f"<style>{HEAD_RULES}</style><script>{scripts}</script>"
+    shared = "".join(
+        f'<meta property="og:{name}" content="{text}">'
+        for name, text in (("title", "SpeechPrompt"), ("description", ABOUT), ("type", "website"))
+    )
+    icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(ICON)}">'
+    described = f'<meta name="description" content="{ABOUT}">'
+    return f"<style>{HEAD_RULES}</style>{shared}{described}{icon}<script>{scripts}</script>"

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from .conftest import DESKTOP, EXAMPLES, PHONE, open_page, record
 
 CARDS = ".sp-cards > article"
-ROWS = ".sp-grid tbody tr"
+ROWS = "#sp-compare-panel .sp-grid tbody tr"
 LONG = 60_000  # ms; a second backbone is loaded when first asked
 
 

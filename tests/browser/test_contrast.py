@@ -71,7 +71,7 @@ def test_every_text_and_icon_has_enough_contrast(
     page.wait_for_timeout(500)
     nothing_compared = page.evaluate(PALE)
     page.locator(".sp-examples button:visible").first.click()
-    page.locator(".sp-grid").wait_for()
+    page.locator("#sp-compare-panel .sp-grid").wait_for()
     page.wait_for_timeout(500)
     compared = page.evaluate(PALE)
     for state in (empty, answered, failed, nothing_compared, compared):
