@@ -195,7 +195,7 @@ def measured(
     units = kept.of(belonging)
     answers = judged(prompted, [u for u, _ in units])
     pairs = zip(answers, belonging, strict=True)
-    right = np.array([raw.labels == prompt.form.indices(e.labels) for (raw, _), e in pairs])
+    right = np.array([raw.labels == list(prompt.form.indices(e.labels)) for (raw, _), e in pairs])
     flagged = np.array(
         [
             refused(prompt, nobody) or judge(prompt, *one)[0] != "yes"

@@ -88,6 +88,9 @@ class Judges:
             own = {NAMES[code.partition("-")[0]] for code in prompt.languages}
             language = sum(float(odds[judge.labels.index(name)]) for name in own)
             spoken = judge.labels[int(odds.argmax())]
+        if [prompt.labels[label] for label in raw.labels] == [prompt.form.silence_label]:
+            # Who answers that nobody speaks is not contradicted by it.
+            speech, language = (None if found is None else 1.0 for found in (speech, language))
         return Evidence(certainty(prompt, raw), inside(prompt, raw), speech, sound, language, spoken)
 
 

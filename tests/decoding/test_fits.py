@@ -49,6 +49,13 @@ def test_judges_answer_in_the_batch_and_change_nothing_else() -> None:
         assert evidence.spoken == language().labels[answers[1].labels[0]]
 
 
+def test_an_answer_of_silence_fits_where_nobody_speaks() -> None:
+    judges = Judges.of({"voice_activity": voice(), "language_id": language()})
+    prompt = asked(silence_label="no")
+    for ((raw, evidence),) in PromptedLM(make_lm(), [prompt], judges).judged(UTTERANCES):
+        assert ((evidence.speech, evidence.language) == (1.0, 1.0)) == (raw.labels == [1])
+
+
 def test_only_those_are_asked_whom_a_prompt_needs() -> None:
     judges = Judges.of({"voice_activity": voice(), "language_id": language()})
     assert judges.needed([asked()]) == judges.prompts

@@ -13,7 +13,9 @@ import pytest
 import soundfile
 
 from speechprompt.backbone import Backbone
+from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
+from speechprompt.evaluation.evaluate import evaluate
 from studies import belongs
 from studies.belongs import Recorded
 from tests.tiny import make_backbone, make_prompt, make_waveform
@@ -74,6 +76,10 @@ def test_both_tables_count_what_is_answered(tmp_path: Path, capsys: pytest.Captu
     row = belongs.measured(prompt, kept, found, data, "test", 4)
     assert row.note == "" and row.kinds["belonging"][1] == 9 and row.kinds["other words"][1] == 4
     assert 0 <= row.figures["decides"] <= 1 and row.figures["n"] == 9
+    measured = evaluate(backbone, prompt, dataset.read(data / "speech_commands.parquet", {"column": "label"}))
+    assert (
+        row.figures["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-4) and measured["accuracy"] > 0
+    )
     again = belongs.KeptUnits(backbone, tmp_path / "units")
     backbone.listen = None  # type: ignore[assignment, method-assign]  # all units are kept
     assert vars(belongs.measured(prompt, again, found, data, "test", 4)) == vars(row)
