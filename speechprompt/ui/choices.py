@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from speechprompt.backbone import in_list
+from speechprompt.prompts.config import FEWEST_STRANGERS
 from speechprompt.ui import html
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
@@ -38,7 +39,10 @@ class Choices:
     # Tasks and backbones
 
     def offered(self, session: Session | None = None) -> dict[str, list[str]]:
-        """Every task with the backbones that have a prompt for it: the default first, those without encoder last."""
+        """Every task with the backbones that have a prompt for it: the default first, those without encoder last.
+
+        Where strangers were measured on two prompts of a task, the one that was right more often comes first.
+        """
         found: dict[str, list[str]] = {}
         names = sorted(
             self.desk.backbones,
@@ -48,7 +52,19 @@ class Choices:
             if self.desk.backbones[name].has_lm:
                 for task in self.desk.prompts(name, session):
                     found.setdefault(task, []).append(name)
-        return found
+        return {task: self.best_first(task, has, session) for task, has in found.items()}
+
+    def best_first(self, task: str, names: list[str], session: Session | None) -> list[str]:
+        """The backbones of a task with those in front, among their like, whose prompt serves strangers best."""
+
+        def key(name: str) -> tuple[bool, float]:
+            found = self.desk.prompt(task, name, session).strangers
+            enough = found is not None and found["n"] >= FEWEST_STRANGERS
+            return not self.desk.backbones[name].complete, -found["right"] if found and enough else -1.0
+
+        measured = [name for name in names if key(name)[1] != -1.0]
+        order = iter(sorted(measured, key=key))
+        return [next(order) if name in measured else name for name in names]
 
     def backbone_of(self, task: str, wanted: str = "", session: Session | None = None) -> str:
         """The backbone that answers a task: the wanted one where it can, else the first that has the task."""
