@@ -32,7 +32,7 @@ LINKS = (
 )
 PRIVACY = (
     "Recordings are read by nobody but the model, never logged, and deleted about half a minute after the page "
-    "is closed. The list of your answers is kept in your browser alone."
+    "is closed."
 )
 
 
