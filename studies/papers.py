@@ -7,7 +7,7 @@ prompt for each recipe; what is there is not made again, so a stopped run goes o
 --work/BACKBONE/RECIPE is a folder of prompts, as a Space takes it.
 
 On one GPU all of it takes about a day, most of it VoxCeleb1, LibriSpeech and ASVspoof, and 150 GB of disk beside the
-corpora themselves; Speech Commands, Fluent Speech Commands, Grabo and the small ones take an evening and 20 GB.
+corpora themselves; Speech Commands, Fluent Speech Commands, Grabo and the small ones take some hours and 20 GB.
 (Estimates from the sizes of the corpora; not measured.)
 """
 

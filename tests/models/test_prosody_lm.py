@@ -370,7 +370,7 @@ def put(**values):
         (drop("decoder.layers.1.fc2.bias"), "lacks the tensor 'decoder.layers.1.fc2.bias'"),
         (drop("decoder.embed_other_list.0.weight"), "duration embeddings"),
         (drop("decoder.embed_other_list.1.weight"), "n_f0"),
-        (lambda s: s["model"].update(extra=torch.zeros(2)), "the tensor 'extra'"),
+        (lambda s: s["model"].update(extra=torch.zeros(2)), "tensor 'extra'"),
         (lambda s: s["cfg"].update(task=None), "nothing about its streams"),
         (put(discrete_f0=False), "mixes"),
         (put(discrete_f0=None), "does not say whether"),

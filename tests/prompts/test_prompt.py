@@ -158,7 +158,7 @@ def test_bad_config_is_refused_by_name(folder, changes, fact):
     [
         ({"labels": "red"}, "form.labels must be a valid tuple"),
         ({"labels": ["red"]}, "labels must be a list of 2 to 2000"),
-        ({"labels": [str(i) for i in range(1001)]}, "form.labels must have at most 1000 items"),
+        ({"labels": [str(i) for i in range(2001)]}, "form.labels must have at most 2000 items"),
         ({"labels": ["red", "red", "blue"]}, "label 'red' is there twice"),
         ({"labels": ["red", "red\u200b", "blue"]}, r"labels 'red' and 'red\\u200b' look alike"),
         ({"labels": ["caf\xe9", "cafe\u0301", "blue"]}, "look alike"),

@@ -88,7 +88,7 @@ PROMPTS: list[tuple[str, Change, str]] = [
     (
         "20,000 short labels",
         lambda b, p: edit_form(p, labels=[str(i) for i in range(20_000)]),
-        "at most 1000 items",
+        "at most 2000 items",
     ),
     (
         "a header of 2^60 bytes",

@@ -107,8 +107,8 @@ def test_values_change_places_between_recordings() -> None:
         order(3, size="large", coffeeDrink="espresso"),
     ]
     made = [splice(orders, random.Random(seed)) for seed in range(60)]
-    orders = {tuple(values.items()) for _, values in made}
-    assert (("size", "small"), ("coffeeDrink", "latte")) in orders  # nobody ordered this
+    spliced = {tuple(values.items()) for _, values in made}
+    assert (("size", "small"), ("coffeeDrink", "latte")) in spliced  # nobody ordered this
     assert {tuple(values) for _, values in made} == {("size", "coffeeDrink"), ("coffeeDrink", "milkAmount")}
     for waveform, _ in made:
         assert waveform.dtype == np.float32 and 0.5 < len(waveform) / audio.SAMPLE_RATE < 1.5

@@ -89,7 +89,7 @@ def test_the_lower_figure_is_shown_where_they_are_far_apart() -> None:
     assert html.measured(prompt_with()) == "75\N{NO-BREAK SPACE}% of 20"
     assert "strangers" in html.track_record(prompt_with())
     near = prompt_with(strangers={**STRANGERS, "right": 0.85})
-    assert html.measured(near).endswith("of 400") and "strangers" in html.task_hint(near)
+    assert html.measured(near).endswith("of 400") and "Right 90 times in 100" in html.task_hint(near)
     few = prompt_with(strangers={**STRANGERS, "n": 3, "right": 0.0})
     assert html.measured(few).endswith("of 400") and not few.experimental
 

@@ -193,7 +193,7 @@ def test_on_zero_gpu_recordings_are_answered_on_the_lent_gpu_and_on_the_cpu_with
     assert found["label"] == found["compared"] == found["without"] == found["compared without"] == "yes"
     assert not found["error"] and found["silence"].startswith("Nothing was recorded")
     assert [tuple(pair) for pair in found["durations"]] == [
-        ("_compare_there", 6), ("_compare_there", 6), ("_compare_there", 6),
+        ("_compare_on_device", 6), ("_compare_on_device", 6), ("_compare_on_device", 6),
     ]  # fmt: skip
 
 

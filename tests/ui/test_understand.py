@@ -42,8 +42,8 @@ def sp() -> SpeechPrompt:
 
 KINDS: dict[str, dict[str, Any]] = {
     "label": {},
-    "slots": {"kind": "slots", "slots": {"one": 2, "two": 2}, "own_embeddings": True},
-    "sequence": {"kind": "sequence", "max_steps": 5, "own_embeddings": True},
+    "slots": {"kind": "slots", "slots": {"one": 2, "two": 2}, "with_label_embeddings": True},
+    "sequence": {"kind": "sequence", "max_steps": 5, "with_label_embeddings": True},
 }
 
 
@@ -195,7 +195,7 @@ def test_numbers_of_parameters_are_short(n: int, text: str) -> None:
 def test_a_flagged_answer_says_so_in_one_sentence_and_another_does_not(sp: SpeechPrompt) -> None:
     prompt = sp.prompts["keyword_spotting"]
     (answer,) = sp.classify(EXAMPLES / "yes.flac", ["keyword_spotting"])
-    assert not answer.flagged and "none of the labels" not in plain(answers.result(answer, prompt, None, []))
+    assert not answer.flagged and "may not fit" not in plain(answers.result(answer, prompt, None, []))
     doubted = replace(answer, fits="no", reason="This is <noise>, not speech.")
     assert plain(answers.result(doubted, prompt, None, [])).count("This is <noise>, not speech.") == 1
 
