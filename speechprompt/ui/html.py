@@ -161,7 +161,7 @@ def say(prompt: Prompt, entries: Sequence[Mapping[str, str]]) -> str:
     more = f"<em>and {left} more</em>" if left else ""
     what = "Say" if prompt.expects == "speech" else "It knows"
     return (
-        f'<div class="sp-say"><p class="sp-words"><b>{what}</b> {"".join(shown)}{more}</p>'
+        f'<div class="sp-say"><p class="sp-words" tabindex="0"><b>{what}</b> {"".join(shown)}{more}</p>'
         f"{examples(entries)}</div>"
     )
 

@@ -111,7 +111,7 @@ def test_tasks_are_chosen_one_by_one_by_group_and_all_at_once(page: Page) -> Non
     expect(page.locator(CARDS)).to_have_count(len(everything))
     assert ticked(page) == everything
     tasks.get_by_label("All tasks").uncheck()
-    expect(page.get_by_role("alert")).to_contain_text("No task is chosen")
+    expect(page.locator("#sp-compare-panel [role=alert]")).to_contain_text("No task is chosen")
     expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)
 
 
@@ -144,7 +144,7 @@ def test_another_backbone_brings_its_tasks_and_what_was_left_out_stays_so(page: 
 def test_a_voice_is_compared_when_the_recording_ends(page_recording: Callable[..., Page]) -> None:
     page = open_compare(page_recording(EXAMPLES / "yes.flac", PHONE))
     record(page.locator("#sp-compare-audio"))
-    expect(page.locator(ROWS, has_text="Keyword spotting")).to_contain_text("yes")
+    expect(page.locator(ROWS, has_text="Keyword spotting")).to_contain_text("yes", timeout=30_000)
     expect(page.locator(ROWS).first).to_be_in_viewport()
     summary = page.get_by_role("status").filter(has_text="Keyword spotting: yes")
     expect(summary).to_have_count(1)

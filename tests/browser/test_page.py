@@ -55,7 +55,9 @@ def test_every_example_gets_its_label(page: Page) -> None:
     seen = 0
     for task in page.locator("#sp-task option").evaluate_all("all => all.map((one) => one.value)"):
         page.get_by_label("Task").select_option(task)
-        expect(page.locator("#sp-panel :is(.sp-answer, .sp-empty, .sp-note)").first).to_be_visible()
+        expect(page.locator("#sp-panel :is(.sp-answer, .sp-empty, .sp-note)").first).to_be_visible(
+            timeout=30_000
+        )
         page.wait_for_timeout(300)  # its examples come with it
         title = page.locator(f"#sp-task option[value={task}]").inner_text().removesuffix(" (units only)")
         for button in page.locator(".sp-say .sp-examples button").all():
@@ -93,7 +95,7 @@ def test_a_long_recording_scrolls_in_its_card_and_not_the_page(
     page.get_by_text("Look at the units").click()
     expect(page.locator(".sp-heard")).to_be_visible()
     cards = [card.bounding_box() for card in page.locator("#sp-panel .sp-card:visible").all()]
-    assert len(cards) == 3 and all(card and card["x"] + card["width"] <= width for card in cards)
+    assert len(cards) in (3, 4) and all(card and card["x"] + card["width"] <= width for card in cards)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator(".sp-scroll").evaluate("box => box.scrollWidth > box.clientWidth")
     page.context.close()

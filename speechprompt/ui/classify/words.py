@@ -23,6 +23,6 @@ def words(segments: Sequence[Segment], seconds: float) -> str:
         for one in segments
     )
     return (
-        '<section class="sp-card sp-words" aria-label="Words in order"><p class="sp-eyebrow">'
+        '<section class="sp-card sp-word-row" aria-label="Words in order"><p class="sp-eyebrow">'
         f"{len(segments)} words with pauses between them</p><ol>{cells}</ol></section>"
     )
