@@ -55,16 +55,14 @@ class Choices:
         return {task: self.best_first(task, has, session) for task, has in found.items()}
 
     def best_first(self, task: str, names: list[str], session: Session | None) -> list[str]:
-        """The backbones of a task with those in front, among their like, whose prompt serves strangers best."""
-
-        def key(name: str) -> tuple[bool, float]:
+        """The backbones of a task; those measured on strangers share their places, best first among complete ones."""
+        right = {}
+        for name in names:
             found = self.desk.prompt(task, name, session).strangers
-            enough = found is not None and found["n"] >= FEWEST_STRANGERS
-            return not self.desk.backbones[name].complete, -found["right"] if found and enough else -1.0
-
-        measured = [name for name in names if key(name)[1] != -1.0]
-        order = iter(sorted(measured, key=key))
-        return [next(order) if name in measured else name for name in names]
+            if found is not None and found["n"] >= FEWEST_STRANGERS:
+                right[name] = found["right"]
+        order = iter(sorted(right, key=lambda name: (not self.desk.backbones[name].complete, -right[name])))
+        return [next(order) if name in right else name for name in names]
 
     def backbone_of(self, task: str, wanted: str = "", session: Session | None = None) -> str:
         """The backbone that answers a task: the wanted one where it can, else the first that has the task."""
@@ -74,8 +72,10 @@ class Choices:
     def task_options(self, backbone: str = "", session: Session | None = None) -> str:
         """The tasks of a backbone, or of all, by group; each says in a sentence what it is and how often right."""
         groups: dict[str, list[tuple[str, str, str]]] = {}
-        tasks = self.desk.prompts(backbone, session) if backbone else self.offered(session)
-        names = {task: backbone or self.backbone_of(task, session=session) for task in tasks}
+        if backbone:
+            names = dict.fromkeys(self.desk.prompts(backbone, session), backbone)
+        else:
+            names = {task: has[0] for task, has in self.offered(session).items()}
         prompts = [self.desk.prompt(task, name, session) for task, name in names.items()]
         for prompt in sorted(prompts, key=in_list):
             task, name = prompt.task, names[prompt.task]

@@ -68,7 +68,7 @@ def grabo(root: Path) -> None:
 
 
 def lithuanian_commands(root: Path) -> None:
-    elsewhere = "/work/somebody/lt_speech_commands/dataset"
+    elsewhere = "/home/somebody/lt_speech_commands/dataset"
     for name, takes in (("train_limit20", 3), ("dev_full", 1), ("test_full", 1)):
         rows = ["filename\tlabel"]
         for i, label in enumerate(reprogramming.LITHUANIAN[:13]):
@@ -96,7 +96,7 @@ def arabic_commands(root: Path) -> None:
                 )
                 folder = "numbers" if letter.isdigit() else "commands"
                 tone(root / folder / file, i, rate=8000 if letter.isdigit() else 48_000)
-                rows.append(f"/work/somebody/AR_SpeechCommands/{folder}/{file}\t{letter}")
+                rows.append(f"/home/somebody/AR_SpeechCommands/{folder}/{file}\t{letter}")
         write(root / f"{name}.csv", rows)
 
 
@@ -107,7 +107,7 @@ def dysarthric_commands(root: Path) -> None:
             for take in takes:
                 file = f"D_SPK1/{command:02}/D_SPK1_c{command} ({take}).wav"
                 tone(root / "dysarthria_zh_command" / file, command)
-                rows.append(f"/work/somebody/dysarthria_zh_command/{file}\t{command:02}")
+                rows.append(f"/home/somebody/dysarthria_zh_command/{file}\t{command:02}")
         write(root / "Datasets" / "DM-SCR" / f"{name}.csv", rows)
 
 
