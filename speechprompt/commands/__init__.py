@@ -58,6 +58,17 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_negatives_argument(parser: argparse.ArgumentParser, use: str) -> None:
+    parser.add_argument(
+        "--negatives",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="FILE.parquet",
+        help=f"recordings of none of the labels (rows that have one are left out): {use}",
+    )
+
+
 def portable_command(argv: list[str]) -> str:
     """The command as anyone may type it: without the folders of one machine."""
     parts = []

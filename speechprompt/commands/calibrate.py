@@ -11,23 +11,24 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
-from pathlib import Path
 
-from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, portable_command
+from speechprompt.commands import (
+    add_data_argument,
+    add_model_arguments,
+    add_negatives_argument,
+    load_backbone,
+    portable_command,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser, only_answers=False)
     parser.add_argument("--task", required=True, metavar="T")
     add_data_argument(parser)
-    parser.add_argument(
-        "--negatives",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="FILE.parquet",
-        help="recordings of none of the labels (rows that have one are left out): the thresholds are chosen so that "
-        "most of these are flagged; at most as many as the data has are drawn, evenly from the files",
+    add_negatives_argument(
+        parser,
+        "the thresholds are chosen so that most of these are flagged; at most as many as the data has are drawn, "
+        "evenly from the files",
     )
     parser.add_argument("--split", default="valid", help="default: valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")

@@ -14,7 +14,13 @@ from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speechprompt.commands import add_data_argument, add_model_arguments, load_backbone, portable_command
+from speechprompt.commands import (
+    add_data_argument,
+    add_model_arguments,
+    add_negatives_argument,
+    load_backbone,
+    portable_command,
+)
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning.config import TuneConfig, choices
@@ -39,14 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.parquet",
         help="more train rows; repeatable",
     )
-    parser.add_argument(
-        "--negatives",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="FILE.parquet",
-        help="recordings of none of the labels (rows that have one are left out): the train split is learnt as none "
-        "of these, by a fixed --verbalizer with --loss vocabulary, and valid says how well",
+    add_negatives_argument(
+        parser,
+        "the train split is learnt as none of these, by a fixed --verbalizer with --loss vocabulary, and valid says "
+        "how well",
     )
     parser.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
     parser.add_argument("--title", help="shown to people; default: the task's own")

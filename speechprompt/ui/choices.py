@@ -56,7 +56,7 @@ class Choices:
 
     def best_first(self, task: str, names: list[str], session: Session | None) -> list[str]:
         """The backbones of a task; those measured on strangers share their places, best first among complete ones."""
-        right = {}
+        right: dict[str, float] = {}
         for name in names:
             found = self.desk.prompt(task, name, session).strangers
             if found is not None and found["n"] >= FEWEST_STRANGERS:

@@ -130,9 +130,9 @@ class Comparison:
     def choose_backbones(self, backbones: list[str]) -> tuple[Update, Update]:
         """Other backbones: their tasks, and the examples that are for those."""
         try:
-            return gr.HTML(options=self.task_checks(backbones), **TASK_CHECKS), gr.HTML(
-                self.examples(backbones)
-            )
+            return gr.HTML(
+                options=self.task_checks(backbones), caption=CHECKS_CAPTION, field=CHECKS_FIELD
+            ), gr.HTML(self.examples(backbones))
         except SpeechPromptError:  # a name that the page never offered
             return gr.skip(), gr.skip()
 
@@ -183,7 +183,7 @@ class Comparison:
 
 
 # All that the template names, as a fold that was never opened has its component only from its latest update.
-TASK_CHECKS = {"caption": "Tasks to compare", "field": "sp-compare-tasks"}
+CHECKS_CAPTION, CHECKS_FIELD = "Tasks to compare", "sp-compare-tasks"
 INVITATION = (
     '<section class="sp-card sp-empty"><h2>One recording, every task</h2>'
     "<p>Record your voice, choose a file or click an example: every task answers it, in one table.</p></section>"

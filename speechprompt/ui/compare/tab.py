@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from speechprompt.ui import html as figures
-from speechprompt.ui.compare.events import INVITATION, NO_ENCODER, TASK_CHECKS, Comparison
+from speechprompt.ui.compare.events import CHECKS_CAPTION, CHECKS_FIELD, INVITATION, NO_ENCODER, Comparison
 from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, checks, latest
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.recorder import recorder
@@ -31,7 +31,7 @@ def build(desk: Desk, tab: gr.Tab, recording: gr.HTML) -> None:
         as_csv = gr.DownloadButton("Download as CSV", visible=False, elem_id="sp-compare-csv")
         as_json = gr.DownloadButton("Download as JSON", visible=False, elem_id="sp-compare-json")
     with gr.Accordion("Tasks and backbones", open=False, elem_id="sp-compare-choices"):
-        tasks = checks(options=comparison.task_checks(first), **TASK_CHECKS)
+        tasks = checks(CHECKS_CAPTION, CHECKS_FIELD, comparison.task_checks(first))
         backbones = gr.CheckboxGroup(
             [(backbone.title, name) for name, backbone in comparison.complete.items()],
             value=first,
