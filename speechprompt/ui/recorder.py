@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from abc import ABCMeta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,8 @@ ACCEPT = ",".join(("audio/*", "video/mp4", "video/webm", "video/3gpp", *SUFFIXES
 
 
 def recorder(caption: str, field: str) -> gr.HTML:
-    """A recording as the path of a file that was sent to the server; what a person brought is an "input".
-
-    To hide it, hide what it stands in: gradio makes a component whose properties change anew, as a plain one. (A
-    subclass would do without, but gradio writes a stub file beside the module of every subclass.)
-    """
-    made = gr.HTML(
+    """A recording as the path of a file that was sent to the server; what a person brought is an "input"."""
+    return RECORDER(
         None,
         html_template=TEMPLATE,
         js_on_load=SCRIPT,
@@ -33,9 +30,6 @@ def recorder(caption: str, field: str) -> gr.HTML:
         caption=caption,
         accept=ACCEPT,
     )
-    made.preprocess = path_of  # type: ignore[method-assign]
-    made.postprocess = file_of  # type: ignore[method-assign]
-    return made
 
 
 def path_of(payload: Any) -> str | None:
@@ -54,3 +48,18 @@ def file_of(value: Any) -> Any:
     path = str(value)
     facts = {"orig_name": Path(path).name, "mime_type": mimetypes.guess_type(path)[0]}
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **facts}
+
+
+# A class, as gradio makes a component anew from its class whenever an event updates or skips it; made without the own
+# steps of gradio's metaclass, which would write a stub file beside this module. To the page it is an HTML component.
+RECORDER: type[gr.HTML] = ABCMeta.__new__(
+    type(gr.HTML),
+    "Recorder",
+    (gr.HTML,),
+    {
+        "__module__": __name__,
+        "preprocess": lambda self, payload: path_of(payload),
+        "postprocess": lambda self, value: file_of(value),
+        "get_block_name": lambda self: "html",
+    },
+)
