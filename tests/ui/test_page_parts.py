@@ -176,7 +176,7 @@ def test_the_way_ends_in_the_label_and_shows_the_units_that_led_there(verbalizer
         odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
     text = Elements(way(answer, prompt, 0, ["green"])).text.replace("\u00a0", " ")
-    assert f"{unit} 40 %11 16 %15 14 %" in text and "16 more" in text
+    assert f"{unit} 40 %11 16 %15 14 %" in text and "17 more" in text
     assert text.endswith("→ green") and "red" not in text and "blue" not in text
     assert "1 frame, 1 unit" in text
 

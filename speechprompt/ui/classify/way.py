@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from speechprompt.decoding.answer import Answer, Step
     from speechprompt.prompts.prompt import Prompt
 
-CHIPS_SHOWN = 4
+CHIPS_SHOWN = 3
 NONE_OF_THESE = "none of these"
 STEPS_SHOWN = 6
 RUNS_SHOWN = 160  # of a long recording
@@ -24,7 +24,7 @@ RUNS_SHOWN = 160  # of a long recording
 
 def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str]) -> str:
     """Four rows, each what a part of the model did with this recording. names: what each step answered."""
-    share = f"{share_text(prompt.n_parameters / frozen)} is trained" if frozen else "alone is trained"
+    share = f"{share_text(prompt.n_parameters / frozen)} trained" if frozen else "alone trained"
     title = escape(prompt.title)
     rows = (
         (
