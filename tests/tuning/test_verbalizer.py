@@ -186,9 +186,9 @@ def of_none(n: int, seed: int) -> list[list[int]]:
 def test_negatives_raise_the_mass_outside_the_labels_and_leave_it_where_a_label_is_due() -> None:
     lm, train, valid = make_lm(), utterances(300, 1), utterances(90, 2)
     config = TuneConfig(
-        prompt_length=4,
-        steps=300,
-        check_every=300,
+        prompt_length=20,
+        steps=400,
+        check_every=400,
         tokens_per_batch=512,
         verbalizer="expected",
         units_per_label=2,
@@ -211,8 +211,8 @@ def test_negatives_raise_the_mass_outside_the_labels_and_leave_it_where_a_label_
             ]
         )
         found[bool(taught)] = (seen[-1].outside, float(belongs.median()))
-    assert found[True][0] > found[False][0] + 0.1
-    assert found[True][0] > 2 * found[True][1]
+    assert found[True][0] > found[False][0] + 0.2
+    assert found[True][0] > found[True][1] + 0.15  # an untrained LM tells them apart no better
 
 
 def test_negatives_need_units_and_a_loss_that_leave_something_outside() -> None:
