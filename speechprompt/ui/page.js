@@ -75,7 +75,10 @@
 (() => {
   const open = new Set(JSON.parse(localStorage.getItem("sp-open") || "[]"));
   const apply = (root) => {
-    for (const fold of root.querySelectorAll?.(".sp-fold[data-fold]") || []) fold.open = open.has(fold.dataset.fold);
+    for (const fold of root.querySelectorAll?.(".sp-fold[data-fold]") || []) {
+      const isOpen = open.has(fold.dataset.fold);
+      if (fold.open !== isOpen) fold.open = isOpen; // what is set anew is a change again, for ever
+    }
     const cards = document.documentElement.classList.contains("sp-as-cards");
     for (const button of root.querySelectorAll?.(".sp-views button") || []) {
       button.setAttribute("aria-pressed", (button.dataset.view === "cards") === cards);
@@ -83,15 +86,19 @@
   };
   document.documentElement.classList.toggle("sp-as-cards", localStorage.getItem("sp-view") === "cards");
   new MutationObserver((changes) => {
-    for (const change of changes) for (const node of change.addedNodes) if (node.nodeType === 1) apply(node.parentElement || node);
-  }).observe(document.documentElement, { childList: true, subtree: true });
-  document.addEventListener("toggle", ({ target }) => {
-    const name = target.dataset?.fold;
-    if (!name) return;
-    target.open ? open.add(name) : open.delete(name);
+    for (const change of changes) {
+      // Gradio writes a new answer over the old one, closed as it comes from the server.
+      if (change.type === "attributes") apply(change.target.parentElement);
+      for (const node of change.addedNodes) if (node.nodeType === 1) apply(node.parentElement || node);
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["open"] });
+  const keep = (fold, isOpen) => {
+    isOpen ? open.add(fold.dataset.fold) : open.delete(fold.dataset.fold);
     localStorage.setItem("sp-open", JSON.stringify([...open]));
-  }, true);
+  };
   document.addEventListener("click", ({ target }) => {
+    const folded = target.closest?.(".sp-fold[data-fold] > summary")?.parentElement;
+    if (folded) keep(folded, !folded.open);
     const view = target.closest?.(".sp-views button");
     if (view) {
       localStorage.setItem("sp-view", view.dataset.view);
@@ -105,7 +112,7 @@
     }
     const about = target.closest?.("[data-about]");
     const fold = about?.closest(".sp-panel")?.querySelector(".sp-fold[data-fold=about]");
-    if (fold) (fold.open = true), fold.scrollIntoView({ block: "start" });
+    if (fold) keep(fold, true), (fold.open = true), fold.scrollIntoView({ block: "start" });
     const tab = target.closest?.("[data-tab]");
     if (tab) [...document.querySelectorAll("[role=tab]")].find((one) => one.textContent.trim() === tab.dataset.tab)?.click();
   });

@@ -20,7 +20,7 @@ SPY = """() => {
 }"""
 TRACK = "document.querySelector('.sp-track').offsetWidth"
 MIDDLE = """(() => {
-  const box = document.querySelector(".sp-scroll");
+  const box = document.querySelector(".sp-heard .sp-scroll");
   return (box.scrollLeft + box.clientWidth / 2) / document.querySelector(".sp-track").offsetWidth;
 })()"""
 
@@ -69,16 +69,21 @@ def test_repeats_are_taken_apart_and_merged_again(page: Page) -> None:
 
 
 def test_zoom_widens_the_track_and_keeps_the_place(page: Page) -> None:
+    page.set_viewport_size(
+        {"width": 1000, "height": 900}
+    )  # four times as wide is still less than all there is
     answered(page)
     narrow = page.evaluate(TRACK)
     page.get_by_role("button", name="Zoom in").click()
     assert page.evaluate(TRACK) == pytest.approx(2 * narrow, abs=1)
     assert page.evaluate(MIDDLE) == pytest.approx(0.5, abs=0.01)
-    page.locator(".sp-scroll").evaluate("box => box.scrollLeft *= 1.4")
+    page.locator(".sp-heard .sp-scroll").evaluate("box => box.scrollLeft *= 1.4")
     place = page.evaluate(MIDDLE)
     page.locator(".sp-ribbon").focus()
     page.keyboard.press("Home")  # selects; the place is then where the first unit is
-    page.locator(".sp-scroll").evaluate("(box, at) => box.scrollLeft = at", place * 2 * narrow - narrow / 2)
+    page.locator(".sp-heard .sp-scroll").evaluate(
+        "(box, at) => box.scrollLeft = at", place * 2 * narrow - narrow / 2
+    )
     page.keyboard.press("+")
     assert page.evaluate(TRACK) == pytest.approx(4 * narrow, abs=1)
     assert page.evaluate(MIDDLE) == pytest.approx(place, abs=0.01)
@@ -174,6 +179,8 @@ def test_melody_and_steps_fit_a_phone(browser: Browser, server: str) -> None:
     expect(page.locator(".sp-decision .sp-step").nth(2)).to_be_visible()
     expect(page.locator(".sp-decision .sp-step").first).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    page.get_by_label("Task").select_option("emotion_english")  # a task that this backbone has, too
+    expect(page.locator(".sp-verdict > .sp-eyebrow")).to_have_text("Emotion (English)")
     page.get_by_label("Backbone").select_option("mini-prosody")
     expect(
         page.get_by_role("img", name=re.compile(r"^Melody: \d+ of \d+ units have a pitch"))
