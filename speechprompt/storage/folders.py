@@ -130,7 +130,7 @@ def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
     for rest in folder.parent.glob(f".{glob.escape(folder.name)}.*.aside*"):
         with suppress(OSError):
             if time.time() - rest.stat().st_ctime >= REST_SECONDS:
-                shutil.rmtree(rest, ignore_errors=True)
+                discard(rest)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".aside", dir=folder.parent))
     try:
         yield aside
@@ -188,20 +188,34 @@ def swap(new: Path, folder: Path) -> None:
     def rename() -> None:
         put_back(folder)
         if folder.exists():
+            discard(old)  # of an attempt before, in which another writer was faster
             folder.rename(old)
         new.rename(folder)
 
     try_again(rename)
-    shutil.rmtree(old, ignore_errors=True)
+    discard(old)
+
+
+def discard(rest: Path) -> None:
+    """Delete a folder that was left aside, under a name by which put_back never takes what is half deleted."""
+    gone = rest.with_name(f"{rest.name}.gone")
+    with suppress(OSError):
+        rest.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def put_back(folder: Path) -> None:
-    """If there is no folder since a writer was killed between its two renames, take the old one again."""
+    """If there is no folder since a writer was killed between its two renames, take the latest old one again."""
     if not folder.name or folder.exists():
         return
+    found = {}
     for old in folder.parent.glob(f".{glob.escape(folder.name)}.*.aside.old"):
+        with suppress(OSError):
+            found[old] = old.stat().st_ctime_ns
+    for old in sorted(found, key=lambda old: found[old], reverse=True):
         with suppress(OSError):  # it is back already, or the disk is for reading only
             old.rename(folder)
+            return
 
 
 def sha256_file(path: Path) -> str:

@@ -241,7 +241,8 @@ def test_of_two_writers_of_one_folder_the_last_wins_whole(tmp_path: Path) -> Non
         looks, ends = 0, time.monotonic() + 2
         while time.monotonic() < ends:
             # there at every moment, also between old and new, which is the moment for which it is aside
-            assert folder.is_dir() or any(tmp_path.glob(".colours.*.aside.old")) or folder.is_dir()
+            names = os.listdir(tmp_path)  # one look: of several, each may come upon another moment
+            assert "colours" in names or any(name.endswith(".aside.old") for name in names)
             looks += 1
         assert looks > 100 and all(writer.is_alive() for writer in writers)
     finally:
@@ -249,6 +250,33 @@ def test_of_two_writers_of_one_folder_the_last_wins_whole(tmp_path: Path) -> Non
             writer.kill()
             writer.join()
     prompt_is_whole(folder)
+
+
+def test_what_is_half_deleted_is_never_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that is killed while it deletes the old folder leaves a part of it."""
+    folder = tmp_path / "colours"
+    tiny.make_prompt(seed=1).save(folder)
+    with monkeypatch.context() as killed:
+        killed.setattr(
+            storage.shutil,
+            "rmtree",
+            lambda path, **_: [file.unlink() for file in Path(path).glob("*.safetensors")],
+        )
+        tiny.make_prompt(seed=2).save(folder)
+    folder.rename(tmp_path / "elsewhere")  # as the next writer has it, killed between its renames
+    storage.put_back(folder)
+    assert not folder.exists()
+
+
+def test_the_latest_of_several_old_folders_is_put_back(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        old = tmp_path / f".colours.{name}.aside"
+        old.mkdir()
+        (old / name).touch()
+        time.sleep(0.02)
+        old.rename(f"{old}.old")
+    storage.put_back(tmp_path / "colours")
+    assert [path.name for path in (tmp_path / "colours").iterdir()] == ["c"]
 
 
 @pytest.mark.usefixtures("an_hour_later")
