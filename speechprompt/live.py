@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -42,7 +42,8 @@ class Event:
     until `final`. "end": the speech that ended at `end` is over, answered or not. decided: when that was
     decided, so `decided - end` of a final label is the hangover. processing: seconds that the models took;
     ahead: seconds of sound that came in meanwhile, since a final answer is made while the hangover lasts. fits,
-    reason: whether the speech fits the task, as in Answer.
+    reason: whether the speech fits the task, as in Answer. scores: label -> probability, highest first, of which label
+    and score are the first; of a provisional label their running mean over the segment. answer: the newest of these.
     """
 
     kind: Literal["begin", "label", "end"]
@@ -56,11 +57,18 @@ class Event:
     ahead: float = 0.0
     fits: Fits = "yes"
     reason: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    answer: Answer | None = None
 
     @property
     def latency(self) -> float:
         """Seconds from the end of the sound to the answer, where sound comes in as it is made."""
         return self.decided - self.end + max(0.0, self.processing - self.ahead)
+
+
+def with_answer(event: Event, answer: Answer, scores: dict[str, float]) -> Event:
+    """The event with what an answer says beyond its label."""
+    return replace(event, fits=answer.fits, reason=answer.reason, scores=scores, answer=answer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,21 +226,22 @@ class Listener:
             label: (1 - NEW_WEIGHT) * old.get(label, 0.0) + NEW_WEIGHT * scores.get(label, 0.0)
             for label in {**old, **scores}
         }
-        label = max(self._blend, key=lambda name: self._blend[name])
+        scores = dict(sorted(self._blend.items(), key=lambda pair: -pair[1]))
+        label, score = next(iter(scores.items()))
         if label and not self._is_silence(label):
-            now, score = self._now, self._blend[label]
-            fit = (asked.answer.fits, asked.answer.reason)
-            yield Event("label", asked.start, now, now, label, score, False, asked.processing, 0.0, *fit)
+            now = self._now
+            event = Event("label", asked.start, now, now, label, score, False, asked.processing)
+            yield with_answer(event, asked.answer, scores)
 
     def _close(self) -> Iterator[Event]:
         """The segment is over: its answer if it was a voice, and its end."""
         end, now = self._end, self._now
         if self._detector.voiced:
             asked = self._ready or self._ask(min(end + TAIL_SECONDS, now))
-            label, cost = asked.answer.label, (asked.processing, now - asked.at)
-            if label and not self._is_silence(label):
-                fit = (asked.answer.fits, asked.answer.reason)
-                yield Event("label", asked.start, end, now, label, asked.answer.score, True, *cost, *fit)
+            answer, cost = asked.answer, (asked.processing, now - asked.at)
+            if answer.label and not self._is_silence(answer.label):
+                event = Event("label", asked.start, end, now, answer.label, answer.score, True, *cost)
+                yield with_answer(event, answer, answer.scores)
         self._ended, self._ready = int(end * SAMPLE_RATE), None
         yield Event("end", self._start, end, now)
 

@@ -12,7 +12,7 @@ from speechprompt.audio.voice_activity import spans_of_voice
 from speechprompt.decoding.answer import Answer
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.task import KEYWORDS, SPELLING
+from speechprompt.task import KEYWORDS, SOURCE, SPELLING, UNDERSTANDING, VOICE
 
 LEAD, TAIL = SAMPLE_RATE // 4, SAMPLE_RATE // 10  # samples around a segment: words begin and end softly
 
@@ -36,6 +36,11 @@ class Segment:
 def on_words(prompt: Prompt) -> bool:
     """Whether a prompt answers about single words, so that several in one recording have an answer each."""
     return prompt.group in (KEYWORDS, SPELLING)
+
+
+def per_word(prompt: Prompt) -> bool:
+    """Whether a prompt may be asked about whatever is spoken between two pauses; others need a sentence or a scene."""
+    return prompt.group not in (UNDERSTANDING, VOICE, SOURCE)
 
 
 def segments(pipeline: SpeechPrompt, waveform: np.ndarray, task: str) -> list[Segment]:

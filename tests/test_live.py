@@ -20,6 +20,7 @@ from speechprompt import live
 from speechprompt.audio import load as audio
 from speechprompt.audio.resampling import Resampler
 from speechprompt.audio.voice_activity import HOP, WINDOW, VoiceDetector, band_levels
+from speechprompt.decoding.answer import Answer, Likely, Step
 from speechprompt.errors import SpeechPromptError
 from speechprompt.live import Event, Listener
 from speechprompt.pipeline import SpeechPrompt
@@ -29,6 +30,8 @@ from speechprompt.ui.live import figures as live_figures
 from speechprompt.ui.live import seats as live_desk
 from speechprompt.ui.live.seats import MAX_SEATS, LiveDesk
 from speechprompt.ui.page import build
+from speechprompt.ui.session import Session
+from speechprompt.units import Units
 from tests import tiny
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -425,7 +428,7 @@ def test_the_desk_answers_chunks_and_gives_the_seat_back(seats: LiveDesk) -> Non
     assert "hearing" in states and states[-1] == "listening"
     label = seats.seat(token).answers[0].label
     assert [text.split(",")[0] for text in message if text] == [label]
-    assert panel.value.count("<li>") == 1 and label in panel.value
+    assert panel.value.count("<li data-fits=") == 1 and label in panel.value
     microphone, panel, token = seats.receive(token, "colours", "tiny", sent("stop"))
     assert state_of(microphone)["state"] == "off" and state_of(microphone)["message"] == "" and token is None
     assert label in panel.value and not seats._seats
@@ -441,7 +444,7 @@ def test_the_desk_asks_another_task_from_one_chunk_to_the_next(seats: LiveDesk) 
         microphone, _, token = seats.receive(token, task, backbone, sent("sound", room(0.1)))
         assert state_of(microphone)["state"] == "listening" and seats.seat(token).asked == ("tiny", "colours")
     microphone, _, token = seats.receive(token, "none", "tiny", sent("start"))
-    assert "There is no task 'none'" in state_of(microphone)["message"] and token is None
+    assert "has no task 'none'" in state_of(microphone)["message"] and token is None
 
 
 def test_seats_are_few_and_taken_back_from_whoever_has_gone(seats: LiveDesk) -> None:
@@ -557,23 +560,52 @@ def test_provisional_answers_are_left_out_by_whoever_is_behind(
     assert wanted == [True, False, False, True]
 
 
-def test_only_backbones_that_hear_are_offered(seats: LiveDesk) -> None:
-    assert "tiny" in seats.backbones and "gslm" not in seats.backbones
-    assert all(b.complete for b in seats.backbones.values())
-    assert seats.choose_backbone("colours", "mini").value == "keyword_spotting"  # type: ignore[union-attr]
-    assert seats.choose_backbone("colours", "gslm") == gr.skip()
+def test_only_tasks_that_make_sense_of_a_word_are_offered_on_backbones_that_hear(seats: LiveDesk) -> None:
+    offered = seats.choices.offered()
+    assert {"colours", "keyword_spotting", "spoken_digits", "spelled_words"} <= set(offered)
+    assert not {"gender", "language_id", "sound_events", "coffee_orders", "intent_classification"} & set(
+        offered
+    )
+    assert all(seats.desk.backbones[name].complete for has in offered.values() for name in has)
+    backbone, say = seats.choose_task("keyword_spotting", "tiny")
+    assert backbone.value in offered["keyword_spotting"]  # type: ignore[union-attr]
+    assert "Say one of" in say.value and "<button" not in say.value  # type: ignore[union-attr]
+    assert seats.choose_task("gender", "mini") == (gr.skip(), gr.skip())
     microphone, _, token = seats.receive(None, "colours", "gslm", sent("start"))
     assert token is None and "cannot listen here" in state_of(microphone)["message"]
+    microphone, _, token = seats.receive(None, "gender", "mini", sent("start"))
+    assert token is None and "needs more than a word" in state_of(microphone)["message"]
+
+
+def test_who_taught_a_task_can_listen_with_it_and_nobody_else(seats: LiveDesk) -> None:
+    session = Session()
+    session.keep(replace(seats.desk.backbones["tiny"].prompts["colours"], task="mine", title="My words"))
+    assert "My words" in seats.refresh("colours", session).props["options"]  # type: ignore[union-attr]
+    assert "My words" not in seats.refresh("colours", Session()).props["options"]  # type: ignore[union-attr]
+    sound, _ = in_a_row(["yes"])
+    _, _, token = seats.receive(None, "mine", "tiny", sent("start"), None, session)
+    seats.receive(token, "mine", "tiny", sent("sound", sound), None, session)
+    assert seats.seat(token).answers[0].answer.title == "My words"  # type: ignore[union-attr]
+    microphone, _, token = seats.receive(None, "mine", "tiny", sent("start"))
+    assert token is None and "has no task 'mine'" in state_of(microphone)["message"]
 
 
 def test_the_panel_is_bounded_and_escapes() -> None:
+    likeliest = (Likely(7, 0.4, HOSTILE * 50),)
+    step = Step(HOSTILE * 50, "", 0.5, {HOSTILE * 50: 0.5, "b": 0.4}, 7, 0.4, None, likeliest)
+    odds = np.zeros((200, 20), np.float32)
+    answer = Answer(
+        "words", HOSTILE, HOSTILE * 50, 0.5, [step] * 200, {}, Units.from_frames([1]), odds, "fixed", {}
+    )
+    scores = {f"{HOSTILE * 50} {i}": 0.5 / (i + 1) for i in range(500)}
     event = Event("label", 1.0, 2.0, 2.2, HOSTILE * 50, 0.5, True, 0.02)
+    event = replace(event, fits="no", reason=HOSTILE, scores=scores, answer=answer)
     seat = live_desk.Seat(SimpleNamespace(ribbon=[], seconds=9.0), ("a", "b"), 0.0)  # type: ignore[arg-type]
     live_desk.keep(seat, [event] * 500)
     ribbon = [(i / 50, (i + 1) / 50, i) for i in range(300)]
     html = live_figures.panel(seat.current, list(seat.answers), ribbon, 6.0)
-    assert "<script" not in html and html.count("<li>") == 10
-    assert len(html) < 60_000
+    assert "<script" not in html and html.count('<li data-fits="no">') == 10 and html.count("<li>") == 3
+    assert "and 194 more" in html and len(html) < 60_000
     assert "left:0.00%" in html and "left:99.67%" in html
 
 

@@ -10,15 +10,17 @@
   };
   const tabs = () => [...document.querySelectorAll(".sp-tabs [role=tab]")];
   const nameOf = (tab) => tab.textContent.trim().toLowerCase();
-  const select = () => document.querySelector("#sp-task");
+  const now = () => new URLSearchParams(location.search).get("tab") || "try";
+  const select = (tab = now()) => document.querySelector(tab === "live" ? "#sp-live-task" : "#sp-task");
   const button = (name) =>
     [...document.querySelectorAll(".sp-say .sp-examples button")].find((one) => one.dataset.name === name);
   let applying = false;
 
   function title(state) {
-    const task = select()?.selectedOptions[0]?.textContent || "";
-    const tab = state.get("tab") || "try";
-    document.title = tab === "try" ? `${task} · SpeechPrompt` : `${tab[0].toUpperCase()}${tab.slice(1)} · SpeechPrompt`;
+    const tab = state.get("tab") || "try", name = `${tab[0].toUpperCase()}${tab.slice(1)}`;
+    const task = select(tab)?.selectedOptions[0]?.textContent;
+    const names = tab === "try" ? [task] : tab === "live" ? [task, name] : [name];
+    document.title = [...names, "SpeechPrompt"].filter(Boolean).join(" · ");
   }
 
   function note(changes, replaces = false) {
@@ -34,9 +36,10 @@
     const state = new URLSearchParams(location.search);
     applying = true;
     try {
-      if (!(await wait(() => select()?.options.length && document.querySelector("#sp-task-hint")?.textContent))) return;
+      if (!(await wait(() => document.querySelector("#sp-task-hint")?.textContent))) return;
       const tab = tabs().find((one) => nameOf(one) === (state.get("tab") || "try"));
       if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
+      if (!(await wait(() => select()?.options.length))) return; // gradio makes a tab when it is opened first
       const task = state.get("task"), example = state.get("example");
       if (task && select().value !== task && [...select().options].some((one) => one.value === task)) {
         select().value = task;
@@ -53,12 +56,16 @@
 
   document.addEventListener("click", ({ target }) => {
     const tab = target.closest?.(".sp-tabs [role=tab]");
-    if (tab) note({ tab: nameOf(tab) });
+    if (tab) {
+      const name = nameOf(tab), chosen = document.querySelector(".sp-say .sp-examples button[aria-pressed=true]");
+      const example = name === "live" || name === "teach" ? "" : chosen?.dataset.name;
+      note({ tab: name, task: select(name)?.value, example });
+    }
     const example = target.closest?.(".sp-say .sp-examples button");
     if (example && select()) note({ task: select().value, example: example.dataset.name });
   });
   document.addEventListener("change", ({ target }) => {
-    if (target.id === "sp-task") note({ task: target.value, example: "" });
+    if (target === select()) note({ task: target.value, example: "" });
   });
   addEventListener("popstate", apply);
   if (location.search) apply(); // it waits for what it needs: gradio runs this before or after the page is there

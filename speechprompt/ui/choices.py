@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,16 +14,28 @@ from speechprompt.ui import html
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
 
+if TYPE_CHECKING:
+    from speechprompt.prompts.prompt import Prompt
+
 FIRST_TASK = "keyword_spotting"
 EXAMPLES_SHOWN = 4  # of a task
 LANGUAGES = {"en": "English", "ar": "Arabic", "zh": "Mandarin", "lt": "Lithuanian", "de": "German"}
 
 
 class Choices:
-    """The contents of a desk as the page's tabs show them."""
+    """The contents of a desk as the page's tabs show them.
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    only: the prompts that a tab is for. backbones: those that it asks, all that can answer by itself.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        only: Callable[[Prompt], bool] = lambda prompt: True,
+        backbones: Iterable[str] | None = None,
+    ) -> None:
+        self.desk, self.only = desk, only
+        self.backbones = tuple(desk.backbones if backbones is None else backbones)
 
     def device_text(self) -> str:
         """ "CPU · 2 threads": what the models run on."""
@@ -45,13 +58,14 @@ class Choices:
         """
         found: dict[str, list[str]] = {}
         names = sorted(
-            self.desk.backbones,
+            self.backbones,
             key=lambda name: (not self.desk.backbones[name].complete, name != self.desk.default),
         )
         for name in names:
             if self.desk.backbones[name].has_lm:
-                for task in self.desk.prompts(name, session):
-                    found.setdefault(task, []).append(name)
+                for task, prompt in self.desk.prompts(name, session).items():
+                    if self.only(prompt):
+                        found.setdefault(task, []).append(name)
         return {task: self.best_first(task, has, session) for task, has in found.items()}
 
     def best_first(self, task: str, names: list[str], session: Session | None) -> list[str]:
@@ -115,6 +129,11 @@ class Choices:
             and ("file" in clip) == here.has_encoder
             and clip.get("backbone", backbone) == backbone
         ]
+
+    def words(self, task: str, backbone: str, session: Session | None = None) -> str:
+        """The line under the bar where nothing is played: what can be said for a task."""
+        prompt = self.desk.prompts(backbone, session).get(task)
+        return "" if prompt is None else html.say(prompt, (), html.WORD_LETTERS)
 
     def say(self, task: str, backbone: str, session: Session | None = None) -> str:
         """The line under the bar: what can be said for a task, and its own examples to hear."""

@@ -15,6 +15,7 @@ from speechprompt.prompts.confusion import luminance
 if TYPE_CHECKING:
     from speechprompt.prompts.config import Strangers
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.segments import per_word
 
 # Sixteen colours that stay at least 0.08 apart in OKLab for normal vision and for protan, deutan and
 # tritan vision alike; light and dark ones alternate, so that neighbouring ids differ in lightness too.
@@ -23,7 +24,9 @@ PALETTE = (
     "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
 )  # fmt: skip
 INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
-SAY_LETTERS = 64  # of the labels in one line
+SAY_LETTERS = 64  # of the labels in one line beside examples
+WORD_LETTERS = 110  # of the labels that have the line to themselves
+OPEN_LABELS = ("unknown", "other", "none")  # what is answered where none of the others was spoken
 LONG_LABEL = 14  # characters; a longer one is set smaller
 BARS_SHOWN = 3
 LINKS = (
@@ -149,17 +152,20 @@ def empty(prompt: Prompt | None) -> str:
     )
 
 
-def say(prompt: Prompt, entries: Sequence[Mapping[str, str]]) -> str:
-    """One line: some of what a task can answer, and buttons for its examples."""
+def say(prompt: Prompt, entries: Sequence[Mapping[str, str]], most: int = SAY_LETTERS) -> str:
+    """One line: some of what a task can answer, in so many letters at most, and buttons for its examples."""
+    words = prompt.expects == "speech" and prompt.form.kind == "label" and per_word(prompt)
+    unsaid = {prompt.form.silence_label, *OPEN_LABELS} if words else set()
+    labels = [label for label in prompt.labels if label not in unsaid]
     shown, letters = [], 0
-    for label in prompt.labels:
+    for label in labels:
         letters += len(label) + 4
-        if letters > SAY_LETTERS:
+        if letters > most:
             break
         shown.append(label_tag("span", label.partition("=")[2] or label))
-    left = len(prompt.labels) - len(shown)
+    left = len(labels) - len(shown)
     more = f"<em>and {left} more</em>" if left else ""
-    what = "Say" if prompt.expects == "speech" else "It knows"
+    what = "Say one of" if words else "It answers"
     return (
         f'<div class="sp-say"><p class="sp-words" tabindex="0"><b>{what}</b> {"".join(shown)}{more}</p>'
         f"{examples(entries)}</div>"

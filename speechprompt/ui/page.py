@@ -37,8 +37,8 @@ def build(desk: Desk) -> Page:
                 compare_tab.build(desk, compare, recording)
             with gr.Tab("Teach", id="teach"):
                 teach_tab.build(desk, session, task, backbone)
-            with gr.Tab("Live", id="live"):
-                live_tab.build(desk)
+            with gr.Tab("Live", id="live") as live:
+                live_tab.build(desk, live, session)
         endpoints.build(desk)
     demo.queue(max_size=MAX_WAITING, default_concurrency_limit=4, api_open=False)
     return demo

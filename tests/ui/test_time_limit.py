@@ -62,7 +62,7 @@ ASKED: dict[str, list[Any]] = {
     "TeachingDesk.tune": [SESSION, "Tones", "tiny", "fruit", "tiny"],
     "TeachingDesk.load": [SESSION, ZIP, "fruit", "tiny"],
     "TeachingDesk.try_it": [SESSION, CLIP],
-    "LiveDesk.receive": [SEAT, "fruit", "tiny"],
+    "LiveDesk.receive": [SEAT, "fruit", "tiny", SESSION],
 }
 QUICK = {"Endpoints.tasks", "TeachingDesk.push"}  # these neither run a model nor read a recording
 

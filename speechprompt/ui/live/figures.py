@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from speechprompt.live import RIBBON_SECONDS, Event
 from speechprompt.ui import html
-from speechprompt.ui.html import label_tag, percent, unit_colour
+from speechprompt.ui.html import bars, chip, label_tag, likely_chip, percent, unit_colour
+
+if TYPE_CHECKING:
+    from speechprompt.decoding.answer import Answer
 
 LABEL_CHARACTERS = 120
+RUNNERS_UP = 2  # labels under the one that was answered
+UNITS_SHOWN = 6  # of an answer of several steps
 
 
 def panel(
     current: Event | None, answers: Sequence[Event], ribbon: Sequence[tuple[float, float, int]], now: float
 ) -> str:
-    """The last label, large; the units of the last 6 s; the answers so far, newest first.
+    """The last label, large, with the labels that came next; the units of the last 6 s; the answers, newest first.
 
     ribbon: (start, end, unit) in seconds of the stream, now: its length.
     """
-    return f"{latest(current)}{units(ribbon, now)}{history(answers)}"
+    return f'{latest(current)}<div class="sp-live-right">{units(ribbon, now)}{history(answers)}</div>'
 
 
 def latest(current: Event | None) -> str:
@@ -30,12 +36,36 @@ def latest(current: Event | None) -> str:
         text = html.verdict(current.label[:LABEL_CHARACTERS], current.score)
         kind = "final" if current.final else "provisional"
         note = span(current) if current.final else "So far; you are still speaking."
-        if current.reason:
-            text += f'<p class="sp-outside" data-fits="{current.fits}">{escape(current.reason)}</p>'
+    doubt = ""
+    if current is not None and current.reason:
+        doubt = f'<p class="sp-outside" data-fits="{current.fits}">{escape(current.reason)}</p>'
     return (
-        f'<section class="sp-card sp-live-now" data-kind="{kind}" aria-label="Heard last">'
-        f'{text}<p class="sp-score">{note}</p></section>'
+        f'<section class="sp-card sp-live-now" data-kind="{kind}" aria-label="Last answer">'
+        f'{text}<p class="sp-score">{note}</p>{doubt}{runners_up(current)}{generated(current)}</section>'
     )
+
+
+def runners_up(current: Event | None) -> str:
+    """The likeliest labels with their probabilities."""
+    if current is None or len(current.scores) < 2:
+        return ""
+    rows = list(current.scores.items())[: 1 + RUNNERS_UP]
+    shown = bars((label[:LABEL_CHARACTERS] or "the end", score) for label, score in rows)
+    return f'<div class="sp-scores">{shown}</div>'
+
+
+def generated(current: Event | None) -> str:
+    """The units that the LM generated, each with its probability and, where it stands for one, its label."""
+    if current is None or current.answer is None:
+        return ""
+    steps = [step for step in current.answer.steps if step.unit is not None]
+    shown = []
+    for step in steps[:UNITS_SHOWN]:
+        label = "" if step.unit_label is None else f" → {label_tag('b', step.unit_label[:LABEL_CHARACTERS])}"
+        shown.append(f"<span>{likely_chip(step.unit or 0, step.unit_score)}{label}</span>")
+    left = len(steps) - UNITS_SHOWN
+    more = f"<span>and {left} more</span>" if left > 0 else ""
+    return f'<p class="sp-live-unit">Generated unit{"s" * (len(steps) > 1)} {"".join(shown)}{more}</p>'
 
 
 def span(event: Event) -> str:
@@ -61,8 +91,10 @@ def units(ribbon: Sequence[tuple[float, float, int]], now: float) -> str:
 
 
 def history(answers: Sequence[Event]) -> str:
+    """When each was spoken, what was answered, the unit that the LM generated, and the probability."""
     rows = "".join(
-        f"<li><span>{event.start:.1f}\u00a0s</span>{label_tag('bdi', event.label[:LABEL_CHARACTERS])}"
+        f'<li data-fits="{event.fits}"><span>{event.start:.1f}\u00a0s</span>'
+        f"{label_tag('bdi', event.label[:LABEL_CHARACTERS])}{first_unit(event.answer)}"
         f"<data>{percent(event.score)}</data></li>"
         for event in answers
     )
@@ -70,3 +102,10 @@ def history(answers: Sequence[Event]) -> str:
         '<section class="sp-card sp-live-history"><p class="sp-eyebrow" id="sp-live-title">Last answers</p>'
         f'<ol aria-labelledby="sp-live-title">{rows or "<li>None yet.</li>"}</ol></section>'
     )
+
+
+def first_unit(answer: Answer | None) -> str:
+    if answer is None or not answer.generated:
+        return "<span></span>"
+    more = len(answer.generated) - 1
+    return f"<span>{chip(answer.generated[0])}{f' +{more}' if more else ''}</span>"

@@ -17,7 +17,9 @@ function show(name, message = "") {
   state.dataset.state = name;
   if (state.textContent !== STATES[name]) state.textContent = STATES[name];
   if (note.textContent !== message) note.textContent = message;
-  button.textContent = name === "off" ? "Start listening" : "Stop listening";
+  button.dataset.state = name === "off" ? "off" : "recording";
+  const word = name === "off" ? "Start listening" : "Stop listening";
+  if (button.lastElementChild.textContent !== word) button.lastElementChild.textContent = word;
   if (name === "off") level(null);
 }
 

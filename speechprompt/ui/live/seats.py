@@ -21,12 +21,14 @@ import numpy as np
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.live import Event, Listener
+from speechprompt.segments import per_word
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
+from speechprompt.ui.session import Session
 from speechprompt.ui.visitors import ADDRESS
 
 MAX_SEATS = 4  # each takes about a tenth of a core while somebody speaks
@@ -56,9 +58,7 @@ class LiveDesk:
     """Who listens, and what they are told. clock: seconds, for tests."""
 
     def __init__(self, desk: Desk, clock: Callable[[], float] = time.monotonic) -> None:
-        self.desk, self.choices = desk, Choices(desk)
-        self.backbones = desk.complete()
-        self.default = desk.default if desk.default in self.backbones else next(iter(self.backbones), "")
+        self.desk, self.choices = desk, Choices(desk, per_word, desk.complete())
         self._clock = clock
         self._seats: dict[str, Seat] = {}
         self._lock = Lock()  # of the seats
@@ -66,11 +66,16 @@ class LiveDesk:
 
     # Seats
 
-    def sit(self, backbone: str, task: str, address: str = "") -> str:
+    def sit(self, backbone: str, task: str, address: str = "", session: Session | None = None) -> str:
         """A seat for somebody at an address who begins to listen; SpeechPromptError when all are taken."""
-        if backbone not in self.backbones:
+        if backbone not in self.desk.complete():
             raise SpeechPromptError(f"Backbone {str(backbone)[:80]!r} cannot listen here: choose another.")
-        listener = Listener(self.desk.pipeline(backbone), task)
+        prompt = self.desk.prompt(task, backbone, session)
+        if not per_word(prompt):
+            raise SpeechPromptError(
+                f"{prompt.title} needs more than a word: record a sentence on the Try tab."
+            )
+        listener = Listener(self.desk.pipeline_of(prompt, backbone), task)
         with self._lock:
             now = self._clock()
             self._seats = {
@@ -119,8 +124,12 @@ class LiveDesk:
         backbone: str,
         event: gr.EventData,
         request: gr.Request | None = None,
+        session: Session | None = None,
     ) -> tuple[Update, Update, str | None]:
-        """Start, a chunk of sound, or stop: the microphone's reply, what is shown, the seat from now on."""
+        """Start, a chunk of sound, or stop: the microphone's reply, what is shown, the seat from now on.
+
+        session: the visitor's, whose own tasks can be asked too.
+        """
         message = event._data if isinstance(event._data, dict) else {}
         sequence = message.get("sequence")
         try:
@@ -128,11 +137,11 @@ class LiveDesk:
                 self.leave(token)
                 scope = {} if request is None or request.request is None else request.request.scope
                 address = scope.get(ADDRESS, "")
-                token = self.sit(backbone, task, address)
+                token = self.sit(backbone, task, address, session)
                 return reply(sequence, "listening"), shown(None), token
             seat = self.seat(token)
             with seat.lock:
-                events = self.listen(seat, task, backbone, message)
+                events = self.listen(seat, task, backbone, message, session)
                 if message.get("kind") == "stop":
                     events += seat.listener.finish()
                 keep(seat, events)
@@ -149,12 +158,14 @@ class LiveDesk:
             what = f"The Live tab could not answer task {task!r} on backbone {backbone!r}"
             return reply(sequence, "off", sentence(error, what)), gr.skip(), None
 
-    def listen(self, seat: Seat, task: str, backbone: str, message: dict[str, Any]) -> list[Event]:
+    def listen(
+        self, seat: Seat, task: str, backbone: str, message: dict[str, Any], session: Session | None = None
+    ) -> list[Event]:
         """Feed a message's sound, if it holds any, to the seat's listener."""
-        here = self.backbones.get(backbone)
-        # While another backbone is chosen, the page still names a task of the one before for a moment.
-        if here is not None and task in here.prompts and (backbone, task) != seat.asked:
-            seat.listener.ask(self.desk.pipeline(backbone), task)
+        # While another task is chosen, the page still names a backbone of the one before for a moment.
+        if (backbone, task) != seat.asked and backbone in self.choices.offered(session).get(task, []):
+            prompt = self.desk.prompt(task, backbone, session)
+            seat.listener.ask(self.desk.pipeline_of(prompt, backbone), task)
             seat.asked, seat.current = (backbone, task), None
         if not message.get("pcm"):
             return []
@@ -168,17 +179,19 @@ class LiveDesk:
             if free:
                 self._working.release()
 
-    def choose_backbone(self, task: str, backbone: str) -> Update:
-        """Another backbone: its tasks."""
-        if backbone not in self.backbones:
-            return gr.skip()
-        if task not in self.backbones[backbone].prompts:
-            task = self.choices.first_task(backbone)
-        return gr.HTML(value=task, options=self.choices.task_options(backbone))
+    def choose_task(self, task: str, backbone: str, session: Session | None = None) -> tuple[Update, Update]:
+        """Another task, or another backbone for it: the backbones that have it, and what can be said."""
+        name = self.choices.backbone_of(task, backbone, session)
+        if name not in self.choices.offered(session).get(task, []):
+            return gr.skip(), gr.skip()
+        options = self.choices.backbone_options(task, session)
+        return gr.HTML(value=name, options=options), gr.HTML(self.choices.words(task, name, session))
 
-    def backbone_options(self) -> str:
-        entries = [(b.name, b.title, b.info.description) for b in self.backbones.values()]
-        return figures.options({"": entries})
+    def refresh(self, task: str, session: Session) -> Update:
+        """The tab was opened: tasks may have been taught since."""
+        if task not in self.choices.offered(session):
+            return gr.skip()
+        return gr.HTML(value=task, options=self.choices.task_options("", session))
 
 
 def decode_chunk(message: dict[str, Any]) -> tuple[int, np.ndarray]:
