@@ -107,6 +107,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="ours",
         help="v1, v2: the settings of the papers' code for what is not given (default ours)",
     )
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="PROMPT",
+        help="folder of a prompt of the same LM whose vectors the tuning begins with, such as one with a learned "
+        "verbalizer: --verbalizer expected then takes the units that the LM expects behind it",
+    )
     for one in fields(TuneConfig):
         add_setting(parser, one)
 
@@ -180,7 +187,17 @@ def run(args: argparse.Namespace) -> int:
             print(f"seed {seed}: valid accuracy {found['accuracy']:.1%} of {found['n']}", flush=True)
 
     prompt = tune_task(
-        backbone, task, train, valid, config, args.seeds, args.run, report, negatives, valid_negatives
+        backbone,
+        task,
+        train,
+        valid,
+        config,
+        args.seeds,
+        args.run,
+        report,
+        negatives,
+        valid_negatives,
+        args.init_from and backbone.load_prompt(args.init_from),
     )
     out = args.out or backbone.prompt_folder(task.name)
     prompt = replace(prompt, commands={"tuned": portable_command(args.argv)})

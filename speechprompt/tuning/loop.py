@@ -200,7 +200,7 @@ class Tuning(Run):
         self.examples, self.valid, self.config = train, valid, config
         # Adam's small changes to weights of the LM would be lost in bfloat16.
         self.lm = lm if extra else fast_copy(lm)
-        self.prompt = TrainablePrompt(self.lm, config, units_of(self.lm, train, form, config), form)
+        self.prompt = TrainablePrompt(self.lm, config, units_of(self.lm, train, form, config, start), form)
         self.prompt.load_state_dict({**self.prompt.state_dict(), **start})
         self.averaged = AveragedModel(self.prompt, avg_fn=latest_most) if config.average else None
         self.kept = cast(TrainablePrompt, self.averaged.module) if self.averaged else self.prompt

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import PLAIN, Simulation
@@ -114,6 +115,27 @@ def negative_units(
     return found
 
 
+def start_from(prompt: Prompt, backbone: Backbone, form: AnswerForm, config: TuneConfig) -> dict[str, Tensor]:
+    """The tensors of a prompt that another one of the same LM can begin with: its vectors, never its verbalizer.
+
+    Embeddings of the labels go along where the labels are the same. SpeechPromptError where the LM or the sizes differ.
+    """
+    backbone.check_fits(prompt)
+    vectors = prompt.key_prompts[0] if prompt.key_prompts is not None else prompt.input_prompts
+    if vectors is None or len(vectors) != config.prompt_length or prompt.deep == config.input_prompts:
+        where = "every layer" if prompt.deep else "the input"
+        raise SpeechPromptError(
+            f"The prompt to begin with has {0 if vectors is None else len(vectors)} vectors for {where}: "
+            "give --prompt-length and --input-prompts to fit it."
+        )
+    names = ["separator", "key_prompts", "value_prompts", "input_prompts"]
+    trained = config.feedback == "trained" and (form.kind == "sequence" or len(form.slots) > 1)
+    if trained and prompt.labels == form.labels:
+        names.append("label_embeddings")
+    found = {name: getattr(prompt, name) for name in names}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
 def tune_task(
     backbone: Backbone,
     task: Task,
@@ -125,6 +147,7 @@ def tune_task(
     report: Callable[[int, Prompt], None] = lambda seed, prompt: None,
     negatives: Sequence[Example] = (),
     valid_negatives: Sequence[Example] = (),
+    start: Prompt | None = None,
 ) -> Prompt:
     """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
 
@@ -134,6 +157,7 @@ def tune_task(
     first seed. run: folder of the checkpoint that a stopped run resumes from; has one for each of several seeds.
     negatives, valid_negatives: recordings of none of the labels; of the former as many are learnt from as
     config.negatives_share says, of the latter at most as many as valid has are measured.
+    start: the prompt whose vectors the tuning begins with, see start_from.
     report is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
     fit the task, before anything is tuned.
     """
@@ -177,6 +201,7 @@ def tune_task(
                 f"An answer of the data has {n} labels, the task {form.n_steps} slots or steps."
             )
 
+    begin = {} if start is None else start_from(start, backbone, form, config)
     answers = [form.indices(example.labels) for example in train]
     simulation = simulation_for(task, config.seed, config.pauses)
     quiet = None if form.silence_label is None else form.labels.index(form.silence_label)
@@ -197,7 +222,9 @@ def tune_task(
     prompts = []
     for seeded in configs:
         run_folder = run / f"seed-{seeded.seed}" if run and seeds > 1 else run
-        tensors, _ = tune(backbone.lm, known, held_out, form, seeded, run_folder, negatives=others)
+        tensors, _ = tune(
+            backbone.lm, known, held_out, form, seeded, run_folder, start=begin, negatives=others
+        )
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder
         metrics = evaluate(backbone, prompt, valid, utterances)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,15 +25,24 @@ EXPECTED_UNITS = 4  # of a label, where nothing else is asked for
 ASKED = 200  # recordings of a label that the LM is asked after
 
 
-def units_of(lm: UnitLM, train: Sequence[Labelled], form: AnswerForm, config: TuneConfig) -> Tensor | None:
-    """The fixed verbalizer that the settings ask for, int64 [C] or [C, K]; None for the learned one."""
+def units_of(
+    lm: UnitLM,
+    train: Sequence[Labelled],
+    form: AnswerForm,
+    config: TuneConfig,
+    start: Mapping[str, Tensor] | None = None,
+) -> Tensor | None:
+    """The fixed verbalizer that the settings ask for, int64 [C] or [C, K]; None for the learned one.
+
+    start: tensors that the tuning begins with in place of random ones.
+    """
     if config.verbalizer == "learned":
         return None
     n_labels, n_units = len(form.labels), lm.config.vocab_size - UNIT_OFFSET
     asked = config.units_per_label or (EXPECTED_UNITS if config.verbalizer == "expected" else 1)
     each = max(1, min(asked, n_units // (2 * n_labels)))
     if config.verbalizer == "expected":
-        return expected_units(lm, train, form, config, each)
+        return expected_units(lm, train, form, config, each, start)
     return fixed_units(train, n_labels, config.verbalizer, config.seed, each)
 
 
@@ -68,7 +77,12 @@ def frequent_units(train: Sequence[Labelled], n: int) -> Tensor:
 
 
 def expected_units(
-    lm: UnitLM, train: Sequence[Labelled], form: AnswerForm, config: TuneConfig, each: int
+    lm: UnitLM,
+    train: Sequence[Labelled],
+    form: AnswerForm,
+    config: TuneConfig,
+    each: int,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The units that the LM expects after recordings of a label more than after others: int64 [C] or [C, each].
 
@@ -76,7 +90,7 @@ def expected_units(
     begins with. Of its mean distribution over the units where a label is due, each label takes in turn the unit
     whose log-ratio to the mean over the labels is the highest of those that are left.
     """
-    odds = mean_odds(lm, train, form, config)
+    odds = mean_odds(lm, train, form, config, start or {})
     ratio = odds.log() - odds.mean(0).log()
     free = torch.ones(odds.shape[1], dtype=torch.bool)
     units = torch.empty(len(odds), each, dtype=torch.int64)
@@ -90,7 +104,9 @@ def expected_units(
 
 
 @torch.inference_mode()
-def mean_odds(lm: UnitLM, train: Sequence[Labelled], form: AnswerForm, config: TuneConfig) -> Tensor:
+def mean_odds(
+    lm: UnitLM, train: Sequence[Labelled], form: AnswerForm, config: TuneConfig, start: Mapping[str, Tensor]
+) -> Tensor:
     """The LM's mean distribution over the units where each label is due, float64 [C, n_units] on the CPU.
 
     A label without recordings has the mean of the others.
@@ -104,6 +120,7 @@ def mean_odds(lm: UnitLM, train: Sequence[Labelled], form: AnswerForm, config: T
             chosen.append(train[i])
     # What stands for the labels before one is fed back: any units, where the answers have no embeddings of their own.
     begun = TrainablePrompt(lm, replace(config, loss="labels"), torch.arange(n_labels) % n_units, form).eval()
+    begun.load_state_dict({**begun.state_dict(), **start})
     sums, seen = torch.zeros(n_labels, n_units, dtype=torch.float64), torch.zeros(n_labels)
     lengths = [len(utterance) + len(labels) for utterance, labels in chosen]
     for group in batches_by_length(lengths, config.tokens_per_batch, None):

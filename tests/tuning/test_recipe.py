@@ -125,6 +125,30 @@ def test_of_several_seeds_the_best_on_valid_is_kept(backbone: Backbone, tmp_path
     )
 
 
+def test_a_tuning_begins_with_the_vectors_of_another_prompt(backbone: Backbone) -> None:
+    answers = [("red",), ("green",), ("blue",)]
+    train, valid = examples(120, 1, answers), examples(40, 2, answers)
+    learned = tune_task(backbone, COLOURS, train, valid, QUICK)
+    fixed = replace(QUICK, steps=2, lr=1e-6, verbalizer="expected", loss="vocabulary", seed=9)
+    prompt = tune_task(backbone, COLOURS, train, valid, fixed, start=learned)
+    afresh = tune_task(backbone, COLOURS, train, valid, fixed)
+    assert torch.allclose(prompt.key_prompts, learned.key_prompts, atol=1e-3)
+    assert not torch.allclose(afresh.key_prompts, learned.key_prompts, atol=0.1)
+    # The units are those that this LM expects behind the vectors that it began with.
+    assert prompt.verbalizer_units.tolist() != afresh.verbalizer_units.tolist()
+    # Two steps that hardly move: what the learned prompt could tell apart, its expected units tell apart too.
+    assert prompt.metrics["accuracy"] > afresh.metrics["accuracy"]
+    with pytest.raises(SpeechPromptError, match="give --prompt-length and --input-prompts to fit it"):
+        tune_task(
+            backbone,
+            COLOURS,
+            train,
+            valid,
+            replace(fixed, prompt_length=QUICK.prompt_length + 1),
+            start=learned,
+        )
+
+
 def test_recordings_become_units_once_for_all_seeds(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
