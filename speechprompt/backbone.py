@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # the models' libraries take seconds to import
 FORMAT_VERSION = 1
 ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # that the models may run in
-FETCHED = ("gslm", "hubert-mini")  # what `speechprompt fetch` completes
+FETCHED = ("gslm", "hubert-mini", "pgslm")  # what `speechprompt fetch` completes
 
 
 Line = Annotated[str, plain(2000)]

@@ -32,7 +32,7 @@ def sp() -> SpeechPrompt:
 
 
 def test_what_is_bundled(sp: SpeechPrompt) -> None:
-    assert list_backbones() == ["mini", "gslm", "hubert-mini", "mini-prosody", "whisper-mini"]
+    assert list_backbones() == ["mini", "gslm", "hubert-mini", "mini-prosody", "pgslm", "whisper-mini"]
     assert {"keyword_spotting", "arabic_commands", "spoken_digits", "spelled_words"} <= set(sp.tasks)
     assert all(p.n_parameters < 150_000 and p.metrics["n"] >= 30 for p in sp.prompts.values())
     root = Path(__file__).parent.parent / "backbones" / "mini"

@@ -17,23 +17,28 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import torch
-from tiny import make_waveform
+from safetensors.torch import load_file
 from transformers import HubertConfig, HubertModel
 
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making import download as download_module
-from speechprompt.making import fetch
+from speechprompt.making import fetch, install, sources
 from speechprompt.making.download import download, extract
 from speechprompt.models.hubert import HubertEncoder
 from speechprompt.storage import bundled
+from tests.making.fairseq_hubert import save_fairseq
+from tests.tiny import make_waveform
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINTS = ROOT / "tests" / "fixtures" / "checkpoints"
+PGSLM = ROOT / "tests" / "fixtures" / "pgslm"
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 7}
 SIZES |= {"conv_dim": (24,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
 
@@ -102,6 +107,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         made.shutdown()
 
 
+ADDRESSES = SimpleNamespace(
+    KM=sources.KM, LM=sources.LM, HUBERT=sources.HUBERT
+)  # before any test changes them
 BYTES = np.random.default_rng(0).bytes(100_000)
 
 
@@ -297,18 +305,22 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint, dictionary = (CHECKPOINTS / name for name in ("base_lm.pt", "dict.txt"))
     members = [("lm/checkpoint_best.pt", checkpoint.read_bytes()), ("lm/dict.txt", dictionary.read_bytes())]
     make_tgz(folder / "hubert100_lm.tgz", [*members])
+    shutil.copyfile(PGSLM / "discrete.pt", folder / "discrete_prosody_shift_1_1.pt")
+    edges = load_file(PGSLM / "discrete.safetensors")["f0_edges"].double().numpy()
+    torch.save({32: edges}, folder / "mean_norm_log_f0_seg_bin.th")  # as pGSLM's own script writes them
     return folder
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the two backbones as they are committed, which counts as the repository."""
+    """A copy of the backbones to be fetched as they are committed, which counts as the repository."""
     for name in fetch.FETCHED:
         folder = tmp_path / "backbones" / name
         folder.mkdir(parents=True)
         for part in ("backbone.json", "README.md"):
             shutil.copyfile(ROOT / "backbones" / name / part, folder / part)
-    shutil.copytree(ROOT / "backbones" / "hubert-mini" / "unit_lm", folder / "unit_lm")
+    mini = ROOT / "backbones" / "hubert-mini" / "unit_lm"
+    shutil.copytree(mini, tmp_path / "backbones" / "hubert-mini" / "unit_lm")
     monkeypatch.setattr(bundled, "ROOTS", (tmp_path,))
     return tmp_path
 
@@ -316,19 +328,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def online(server: Server, originals: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The addresses that fetch knows, served here with digests that are known where they are published."""
-    monkeypatch.setattr(fetch.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(install.constants, "HF_HUB_OFFLINE", False)
 
-    def served(source: fetch.Source, path: Path) -> fetch.Source:
+    def served(source: sources.Source, path: Path) -> sources.Source:
         content = path.read_bytes()
-        server.files[f"/{source.name}"] = content
+        server.files[f"/{source.name}"] = server.files[urlsplit(source.url).path] = content
         digest = hashlib.sha256(content).hexdigest() if source.sha256 else None
         return replace(source, url=server.url(f"/{source.name}"), sha256=digest)
 
-    hubert = tuple(served(source, originals / "hubert" / source.name) for source in fetch.HUBERT)
-    monkeypatch.setattr(fetch, "HUBERT", hubert)
-    for name in ("KM", "LM"):
-        source = getattr(fetch, name)
-        monkeypatch.setattr(fetch, name, served(source, originals / source.name))
+    hubert = tuple(served(source, originals / "hubert" / source.name) for source in sources.HUBERT)
+    monkeypatch.setattr(sources, "HUBERT", hubert)
+    for name in ("KM", "LM", "PROSODY_LM", "F0_EDGES"):
+        source = getattr(sources, name)
+        monkeypatch.setattr(sources, name, served(source, originals / source.name))
     return server
 
 
@@ -400,6 +412,106 @@ def test_another_folder_becomes_a_whole_backbone(originals: Path, root: Path, tm
         run("gslm", "--out", tmp_path / "mine")
 
 
+def test_the_prosody_lm_of_the_papers_is_fetched_and_hears_recordings(
+    online: Server, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("gslm")
+    capsys.readouterr()
+    online.asked.clear()
+    online.files["/discrete_prosody_shift_1_1.pt"], right = (
+        b"<html>please log in</html>",
+        online.files["/discrete_prosody_shift_1_1.pt"],
+    )
+    with pytest.raises(SpeechPromptError, match="discrete_prosody_shift_1_1.pt is no file of PyTorch"):
+        run("pgslm")
+    folder = root / "backbones" / "pgslm"
+    assert not (folder / "unit_lm").exists() and (folder / "encoder").is_dir()  # it is the one of gslm
+    online.files["/discrete_prosody_shift_1_1.pt"] = right
+    run("pgslm")
+    backbone = Backbone.load("pgslm")
+    assert backbone.missing is None and backbone.needs_f0 and backbone.lm.config.vocab_size == 104
+    (units,) = backbone.listen([make_waveform()])
+    assert units.f0 is not None and len(units) > 5
+    assert backbone.lm.prosody.f0_edges is not None and len(backbone.lm.prosody.f0_edges) == 31
+    message = capsys.readouterr().out
+    assert all(f"{source.name}: sha256" in message for source in (sources.PROSODY_LM, sources.F0_EDGES))
+    notes = json.loads((folder / "fetched.json").read_text())["files"]
+    assert {"km.bin", "discrete_prosody_shift_1_1.pt", "mean_norm_log_f0_seg_bin.th"} <= notes.keys()
+    assert "hubert100_lm.tgz" not in notes
+    for option in ("--edges", "--lm"):
+        with pytest.raises(SpeechPromptError, match=f"{option} is a file of .*pgslm, not of hubert-mini"):
+            run("hubert-mini", option, folder / "fetched.json")
+
+
+def test_a_mirror_has_every_file_at_its_path_and_the_same_digests(
+    online: Server, originals: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KM", "LM"):
+        there = urlsplit(getattr(ADDRESSES, name).url).path
+        monkeypatch.setattr(
+            sources, name, replace(getattr(sources, name), url=f"https://nowhere.invalid{there}")
+        )
+        online.files[f"/models{there}"] = online.files[there]
+    hubert = []
+    for ours, source in zip(sources.HUBERT, ADDRESSES.HUBERT, strict=True):
+        there = urlsplit(source.url).path
+        hubert.append(replace(ours, url=f"https://nowhere.invalid{there}"))
+        online.files[f"/models{there}"] = online.files[there]
+    monkeypatch.setattr(sources, "HUBERT", tuple(hubert))
+    monkeypatch.setattr(install.constants, "HF_HUB_OFFLINE", True)  # a mirror is not the Hub
+    km = f"/models{urlsplit(ADDRESSES.KM.url).path}"
+    right, online.files[km] = online.files[km], b"another"
+    with pytest.raises(SpeechPromptError, match=r"km.bin has the sha256 .* but"):
+        run("gslm", "--mirror", online.url("/models/"))
+    assert is_untouched(root / "backbones" / "gslm")
+    online.files[km] = right
+    online.cuts = [500]
+    run("gslm", "--mirror", online.url("/models"))
+    assert Backbone.load("gslm").missing is None
+    notes = json.loads((root / "backbones" / "gslm" / "fetched.json").read_text())["files"]
+    assert notes["km.bin"]["from"] == online.url(km)
+    assert any(asked for _, asked in online.asked)  # gone on from where it broke
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mirror.example.org",
+        "file:///etc",
+        "https://",
+        "https://me:secret@host/x",
+        "https://host/?a=1",
+        "http://a b/",
+    ],
+)
+def test_a_mirror_must_be_an_address(address: str, root: Path) -> None:
+    with pytest.raises(SpeechPromptError, match="--mirror takes an address such as") as error:
+        run("gslm", "--mirror", address)
+    assert "secret" not in str(error.value)
+
+
+def test_fairseqs_own_hubert_is_taken_and_its_digest_known(
+    originals: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = torch.load(originals / "hubert" / "pytorch_model.bin", weights_only=True)
+    settings = json.loads((originals / "hubert" / "config.json").read_text())
+    path = save_fairseq(tmp_path / "hubert_base_ls960.pt", weights, settings)
+    run("hubert-mini", "--hubert", path, "--km", originals / "km.bin")
+    assert (
+        "hubert_base_ls960.pt: sha256" in capsys.readouterr().out
+    )  # not the published one, being a small one
+    ours = Backbone.load("hubert-mini")
+    run("gslm", *local(originals))
+    clip = make_waveform()
+    assert torch.equal(ours.encoder.features([clip])[0], Backbone.load("gslm").encoder.features([clip])[0])
+    with pytest.raises(SpeechPromptError, match="hubert_base_ls960.pt has the sha256"):
+        run(
+            *["gslm", "--out", tmp_path / "o", "--hubert", path, "--km", originals / "km.bin"],
+            "--sha256",
+            f"hubert_base_ls960.pt={sources.FAIRSEQ_HUBERT.sha256}",
+        )
+
+
 def test_a_digest_that_was_given_is_enforced(online: Server, originals: Path, root: Path) -> None:
     gslm = root / "backbones" / "gslm"
     for name in ("km.bin", "hubert100_lm.tgz"):
@@ -440,14 +552,18 @@ def test_the_published_digest_of_km100_is_enforced(online: Server, root: Path) -
 
 
 def test_every_published_digest_is_one() -> None:
-    assert all(re.fullmatch("[0-9a-f]{64}", source.sha256 or "") for source in (*fetch.HUBERT, fetch.KM))
-    assert all(f"/{fetch.REPOSITORY}/resolve/{fetch.REVISION}/" in source.url for source in fetch.HUBERT)
+    published = (*sources.HUBERT, sources.KM, sources.FAIRSEQ_HUBERT)
+    assert all(re.fullmatch("[0-9a-f]{64}", source.sha256 or "") for source in published)
+    assert all(
+        f"/{sources.REPOSITORY}/resolve/{sources.REVISION}/" in source.url for source in sources.HUBERT
+    )
 
 
 def test_the_published_digest_of_hubert_is_enforced(
     online: Server, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "HUBERT", (fetch.HUBERT[0], replace(fetch.HUBERT[1], sha256="1" * 64)))
+    changed = (sources.HUBERT[0], replace(sources.HUBERT[1], sha256="1" * 64))
+    monkeypatch.setattr(sources, "HUBERT", changed)
     with pytest.raises(SpeechPromptError, match="pytorch_model.bin has the sha256 .* but 1111"):
         run("hubert-mini")
     assert not Backbone.load("hubert-mini").has_encoder
@@ -493,7 +609,7 @@ def test_offline_says_which_address_could_not_be_reached(
         run("gslm")
     with pytest.raises(SpeechPromptError, match=message.format("config.json", "--hubert")):
         run("gslm", "--km", originals / "km.bin")
-    monkeypatch.setattr(fetch.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(install.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SpeechPromptError, match=r"config.json .* HF_HUB_OFFLINE is set: .* with --hubert"):
         run("gslm", "--km", originals / "km.bin")
     assert is_untouched(root / "backbones" / "gslm")

@@ -15,7 +15,7 @@ from transformers import HubertConfig, HubertModel
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert.hubert import from_hub_folder, read_sizes
-from speechprompt.making.fetch import HUBERT
+from speechprompt.making.sources import HUBERT
 from speechprompt.models import hubert
 from speechprompt.models.hubert import HubertEncoder, HubertSizes, n_frames
 from speechprompt.storage.folders import sha256_file

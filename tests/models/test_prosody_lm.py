@@ -340,7 +340,17 @@ def test_edges_are_read_however_they_were_saved(io, stored, tmp_path) -> None:
     np.testing.assert_allclose(conversion.read_edges(tmp_path / "e.th"), values, atol=1e-7)
 
 
-@pytest.mark.parametrize("content", [{"a": 1}, torch.zeros(2, 3), "edges", [[1.0], [2.0, 3.0]]])
+def test_edges_as_pgslm_saves_them_are_those_of_the_checkpoints_bins(original, io, tmp_path) -> None:
+    right = io["f0_edges"].double().numpy()
+    torch.save({16: right[:15], 32: right}, tmp_path / "both.th")
+    made = convert(original, tmp_path, tmp_path / "both.th")
+    np.testing.assert_allclose(made.prosody.f0_edges, right, atol=1e-7)
+    torch.save({16: right[:15], 8: right[:7]}, tmp_path / "other.th")
+    with pytest.raises(SpeechPromptError, match=r"other\.th does not hold .* by the number of bins"):
+        conversion.read_edges(tmp_path / "other.th", 32)
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, {}, torch.zeros(2, 3), "edges", [[1.0], [2.0, 3.0]]])
 def test_edges_that_are_none_are_refused(content, tmp_path) -> None:
     torch.save(content, tmp_path / "e.th")
     with pytest.raises(SpeechPromptError, match=r"e\.th"):

@@ -1,7 +1,8 @@
-"""HuBERT-base as the Hub holds it -> our unit encoder: the first six layers, with km100's centroids.
+"""HuBERT-base as the Hub or fairseq holds it -> our unit encoder: the first six layers, with km100's centroids.
 
-`from_hub_folder` reads a local copy of facebook/hubert-base-ls960; `speechprompt fetch` gets one. Nothing
-of a pickle is run, and a model that is unlike HuBERT-base is refused with the setting's name.
+`from_hub_folder` reads a local copy of facebook/hubert-base-ls960, which `speechprompt fetch` gets, `from_fairseq`
+fairseq's hubert_base_ls960.pt. Nothing of a pickle is run, and a model that is unlike HuBERT-base is refused with the
+setting's name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.making.convert import checkpoint as checkpoints
+from speechprompt.making.convert import fairseq_hubert
 from speechprompt.making.convert.checkpoint import check_tensors
 from speechprompt.models.hubert import FIXED, LAYER, HubertEncoder, HubertSizes, blank, shapes_of
 from speechprompt.models.quantizer import WEIGHTS_NAME
@@ -22,6 +25,7 @@ from speechprompt.storage.tensors import TensorFile
 CONFIG_NAME = "config.json"
 PICKLE_NAME = "pytorch_model.bin"
 MAX_BYTES = 1 << 30  # HuBERT-base's twelve layers take 0.4 GB in fp32
+PREFIX = "hubert."  # transformers' classes with a head have it; a head itself is refused, as what was tuned with it
 POSITIONS = "encoder.pos_conv_embed.conv"
 
 
@@ -32,15 +36,34 @@ def from_hub_folder(folder: Path, centroids: Tensor) -> HubertEncoder:
     tensors are read). Every tensor is accounted for: used, of a layer above the sixth, or the vector
     that only training masks with; any other is an error, as is a missing one or another kind of model.
     """
-    folder, what = Path(folder), "HuBERT"
+    folder = Path(folder)
     sizes = read_sizes(folder)
+    n_layers = read_json(folder, CONFIG_NAME, "HuBERT")["num_hidden_layers"]
+    return assemble(read_weights(folder), sizes, n_layers, centroids)
+
+
+def from_fairseq(path: Path, centroids: Tensor) -> HubertEncoder:
+    """fairseq's checkpoint of a HuBERT as hubert_base_ls960.pt, and centroids float [K, dim] -> an encoder.
+
+    Every tensor is accounted for, as of a Hub folder; those of the training alone are left out.
+    """
+    loaded = checkpoints.load(Path(path), "HuBERT")
+    sizes, n_layers = fairseq_hubert.sizes_of(loaded, f"HuBERT: {Path(path).name}")
+    weights = fairseq_hubert.renamed(loaded["model"], f"HuBERT: {Path(path).name}")
+    return assemble(weights, sizes, n_layers, centroids)
+
+
+def assemble(
+    given: Mapping[str, Tensor], sizes: HubertSizes, n_layers: int, centroids: Tensor
+) -> HubertEncoder:
+    """Weights under transformers' names, of n_layers layers, cut after the sixth -> an encoder."""
+    what = "HuBERT"
     if centroids.ndim != 2 or centroids.shape[1] != sizes.dim or not 2 <= len(centroids) <= 5000:
         raise SpeechPromptError(
             f"The centroids have the shape {list(centroids.shape)}, expected 2 to 5000 rows of {sizes.dim}."
         )
-    n_layers = read_json(folder, CONFIG_NAME, what)["num_hidden_layers"]
     weights = {}
-    for name, tensor in read_weights(folder).items():
+    for name, tensor in given.items():
         layer = name.removeprefix("encoder.layers.").partition(".")[0]
         above = name.startswith("encoder.layers.") and layer.isdigit() and LAYER <= int(layer) < n_layers
         if not above and name != "masked_spec_embed":
@@ -80,9 +103,9 @@ def read_sizes(folder: Path) -> HubertSizes:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of model.safetensors, or else of pytorch_model.bin."""
+    """All tensors of model.safetensors, or else of pytorch_model.bin, without the `hubert.` before some exports'."""
     if (folder / WEIGHTS_NAME).is_file():
-        return TensorFile(folder, WEIGHTS_NAME, "HuBERT", MAX_BYTES).read(torch.float32)
+        return without_prefix(TensorFile(folder, WEIGHTS_NAME, "HuBERT", MAX_BYTES).read(torch.float32))
     path = file_inside(folder, PICKLE_NAME, "HuBERT", MAX_BYTES)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -93,7 +116,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         for name, value in loaded.items()
     ):
         raise SpeechPromptError(f"HuBERT: {path.name} must hold names and float tensors, nothing else.")
-    return dict(loaded)
+    return without_prefix(loaded)
+
+
+def without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights by the names of a plain HubertModel, also where they come from a model that holds one."""
+    return {name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
 
 
 def merge_weight_norm(weights: dict[str, Tensor]) -> None:

@@ -35,6 +35,7 @@ from speechprompt.making.convert.unit_lm import (
 )
 from speechprompt.models import lm_config, prosody_lm
 from speechprompt.models.prosody_lm import MAX_POSITIONS, ProsodyConfig, ProsodyLM
+from speechprompt.models.streams import N_SPECIALS
 from speechprompt.units import UNIT_OFFSET
 
 WHAT = "Prosody LM"
@@ -145,8 +146,18 @@ def original(name: str) -> str:
     return "decoder." + name.removeprefix("model.")
 
 
-def read_edges(path: Path) -> np.ndarray:
-    """A file that torch.save made of a tensor, array or list of numbers -> float32 [n], nothing run."""
+def n_bins_of(checkpoint: Mapping[str, Any]) -> int | None:
+    """The bins of F0 by the size of their table; None in continuous streams."""
+    table = checkpoint["model"].get(f"{STREAMS['embed_f0']}.weight")
+    return None if table is None or table.ndim != 2 or table.shape[1] == 1 else len(table) - N_SPECIALS
+
+
+def read_edges(path: Path, n_bins: int | None = None) -> np.ndarray:
+    """A file that torch.save made of a tensor, array or list of numbers -> float32 [n], nothing run.
+
+    pGSLM's own files hold a dict of arrays by the number of bins that they cut: the one of n_bins is taken, and where
+    it holds but one, that.
+    """
     label = f"F0 edges: {path.name}"
     if not path.is_file() or path.stat().st_size > MAX_EDGES_BYTES:
         raise SpeechPromptError(f"{label} is not there, or too large to hold edges.")
@@ -157,9 +168,13 @@ def read_edges(path: Path) -> np.ndarray:
     try:
         with torch.serialization.safe_globals(allowed):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(loaded, dict):
+            loaded = next(iter(loaded.values())) if len(loaded) == 1 else loaded[n_bins]
         edges = np.asarray(loaded, dtype=np.float32)
     except Exception as error:  # a hostile file can make the unpickler raise anything
-        raise SpeechPromptError(f"{label} does not hold one tensor, array or list of numbers.") from error
+        raise SpeechPromptError(
+            f"{label} does not hold one tensor, array or list of numbers, nor arrays by the number of bins."
+        ) from error
     if edges.ndim != 1:
         raise SpeechPromptError(
             f"{label} holds an array of the shape {list(edges.shape)}, not one row of edges."
@@ -177,8 +192,9 @@ def convert(
     checkpoint, out = Path(checkpoint), Path(out)
     label = f"{WHAT}: {checkpoint.name}"
     check_out(out)
-    values = None if edges is None else read_edges(Path(edges))
-    lm = to_prosody_lm(checkpoints.load(checkpoint, WHAT), label, values)
+    loaded = checkpoints.load(checkpoint, WHAT)
+    values = None if edges is None else read_edges(Path(edges), n_bins_of(loaded))
+    lm = to_prosody_lm(loaded, label, values)
     check_size(lm, dtype, label)
     prosody_lm.save(lm, out, dtype)
     return lm
