@@ -88,6 +88,7 @@ watch("value", () => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     answer.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
   }
+  requestAnimationFrame(() => document.dispatchEvent(new Event("sp-answered")));
 });
 """
 

@@ -29,14 +29,6 @@ WORD_LETTERS = 110  # of the labels that have the line to themselves
 OPEN_LABELS = ("unknown", "other", "none")  # what is answered where none of the others was spoken
 LONG_LABEL = 14  # characters; a longer one is set smaller
 BARS_SHOWN = 3
-LINKS = (
-    ("Paper", "https://arxiv.org/abs/2303.00733"),
-    ("How it works", "https://ga642381.github.io/SpeechPrompt/"),
-)
-PRIVACY = (
-    "Recordings are read by nobody but the model, never logged, and deleted about half a minute after the page "
-    "is closed."
-)
 
 
 def unit_colour(unit: int) -> str:
@@ -116,24 +108,6 @@ def options(groups: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
         )
         html.append(f'<optgroup label="{escape(group)}">{inner}</optgroup>' if group else inner)
     return "".join(html)
-
-
-def header(n_tasks: int) -> str:
-    """Name, what it is in one line, and where more is told."""
-    bars = "".join(
-        f'<rect x="{x}" y="{y}" width="5" height="{h}" rx="2" fill="{unit_colour(u)}"/>'
-        for x, y, h, u in ((0, 11, 10, 0), (7, 4, 24, 4), (14, 8, 16, 5), (21, 0, 32, 11), (28, 10, 12, 2))
-    )
-    links = "".join(
-        f'<a href="{address}" target="_blank" rel="noopener">{name}</a>' for name, address in LINKS
-    )
-    return (
-        '<header class="sp-header"><div class="sp-brand">'
-        f'<svg viewBox="0 0 33 32" width="33" height="32" aria-hidden="true">{bars}</svg>'
-        f"<h1>SpeechPrompt</h1><p>One frozen speech model, {n_tasks} tasks. Each task is a small prompt.</p></div>"
-        f'<nav aria-label="More about it">{links}<details><summary>Privacy</summary>'
-        f"<p>{PRIVACY}</p></details></nav></header>"
-    )
 
 
 def empty(prompt: Prompt | None) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.ui import endpoints, html, style
+from speechprompt.ui import endpoints, style
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import tab as try_tab
 from speechprompt.ui.compare import tab as compare_tab
 from speechprompt.ui.desk import Desk
+from speechprompt.ui.header import header
 from speechprompt.ui.live import tab as live_tab
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import tab as teach_tab
@@ -28,7 +29,7 @@ def build(desk: Desk) -> Page:
     """The page of a desk; show it with `launch(**launch_options(desk))`."""
     with Page(title="SpeechPrompt", analytics_enabled=False) as demo:
         demo.forget_ended_sessions()
-        gr.HTML(html.header(len(Choices(desk).offered())), apply_default_css=False, js_on_load=None)
+        gr.HTML(header(len(Choices(desk).offered())), apply_default_css=False, js_on_load=None)
         session = gr.State(Session())  # each visitor gets an empty one
         with gr.Tabs(elem_classes="sp-tabs"):
             with gr.Tab("Try", id="try"):

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
-from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 from speechprompt.audio import augment
 
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 DESKTOP, PHONE = (1280, 860), (390, 844)
 START_SECONDS = 240  # a busy machine may take this long; the measured time is asserted elsewhere
+expect.set_options(timeout=20_000)  # ms; a busy machine answers late, and no test is about how late
 MICROPHONE_RATE = 48_000  # Chromium's fake device plays 16-bit WAV at its own rate
 
 

@@ -48,11 +48,13 @@ def result(
     frozen: int = 0,
     others: Sequence[Row] = (),
     segments: Sequence[Segment] = (),
+    recording: str = "",
 ) -> str:
     """The whole answer: label and scores left, the way to it right, and folded what explains it further.
 
     waveform: float32 [T] at 16 kHz, or None when units were given. ran: what else is told of how it came about.
     frozen: parameters of the backbone, 0 where they are not known. others: of the same recording. segments: its words.
+    recording: the end of its address, by which the page knows what was answered.
     """
     timing = [] if waveform is None else [f"Encoder {milliseconds(answer.timing['encode_s'])}"]
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *ran]
@@ -60,7 +62,8 @@ def result(
     names = [step_name(step) for step in answer.steps]
     made = stages(answer, prompt, n_samples, frozen) + facts(timing)
     return (
-        f'<div class="sp-two"><section class="sp-card sp-answer" aria-label="Answer"><div class="sp-verdict">'
+        f'<div class="sp-two"><section class="sp-card sp-answer" aria-label="Answer"{kept(answer, recording)}>'
+        f'<div class="sp-verdict">'
         f'<h2 class="sp-eyebrow">{escape(answer.title)}</h2>'
         f"{verdict(shown_label(answer), answer.score)}"
         f'<p class="sp-score">{escape(track_record(prompt))} '
@@ -72,6 +75,19 @@ def result(
         f"{fold('about', 'About this task', 'what it is, how often it is right, what it is bad at', about(prompt))}"
         f"{fold('model', 'Model and timing', 'in four stages', made)}"
     )
+
+
+def kept(answer: Answer, recording: str) -> str:
+    """What the browser keeps of an answer (history.js), as attributes."""
+    facts = {
+        "task": answer.task,
+        "title": answer.title,
+        "label": shown_label(answer),
+        "score": percent(answer.score),
+        "fits": answer.fits,
+        "recording": recording,
+    }
+    return "".join(f' data-{name}="{escape(value)}"' for name, value in facts.items())
 
 
 def fold(name: str, title: str, hint: str, content: str) -> str:

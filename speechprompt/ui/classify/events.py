@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -41,7 +42,8 @@ class Try:
             else:
                 answer, prompt, _ = self.desk.classify(path, task, backbone, ids, session)
             facts, spoken = self.choices.facts(backbone), self.desk.segments(waveform, prompt, backbone)
-            shown = result(answer, prompt, waveform, facts, here.n_parameters, rows, spoken)
+            recording = "" if path is None or waveform is None else "/".join(Path(path).parts[-2:])
+            shown = result(answer, prompt, waveform, facts, here.n_parameters, rows, spoken, recording)
             summary = f"{answer.title}: {shown_label(answer)}, {html.percent(answer.score)}."
             return panel(shown, f"{summary} {answer.reason}".rstrip())
         except Exception as error:

@@ -7,6 +7,7 @@ import gradio as gr
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify.events import Try
+from speechprompt.ui.classify.history import history
 from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, latest, select
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.recorder import recorder
@@ -42,6 +43,7 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
         elem_classes="sp-say-block",
     )
     panel = answer_panel(figures.empty(desk.backbones[name].prompts.get(first_task)))
+    history()
     backbone = select("Backbone", "sp-backbone", choices.backbone_options(first_task), name, quiet=True)
 
     asked = [audio, task, backbone, units, session]
