@@ -27,6 +27,7 @@ from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.schema import matching, plain, read, schema
 from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN, find
 from speechprompt.storage.folders import read_json
+from speechprompt.storage.hub import is_address
 from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
@@ -104,12 +105,19 @@ class Backbone:
         name_or_folder: str | Path,
         device: str | torch.device = "cpu",
         dtype: str | torch.dtype = torch.float32,
+        revision: str | None = None,
     ) -> Backbone:
-        """Find a backbone by its bundled name or its folder.
+        """Find a backbone by its bundled name, its folder, or its repository on the Hub ("owner/name").
+
+        revision: of the repository, a branch, tag or commit.
 
         dtype: what the models multiply in: "float32", or "bfloat16" or "float16", which are faster where the
         hardware has them and change few units and answers (docs/precision.md).
         """
+        if is_address(name_or_folder):
+            from speechprompt.storage.backbone_hub import pull
+
+            return cls(pull(str(name_or_folder), revision), device, dtype=dtype)
         return cls(find(name_or_folder), device, dtype=dtype)
 
     def __repr__(self) -> str:

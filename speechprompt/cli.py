@@ -24,6 +24,8 @@ COMMANDS = {
     "label": "commands.label",
     "units": "commands.units",
     "tasks": "commands.tasks",
+    "push": "commands.push",
+    "pull": "commands.pull",
     "prepare": "commands.prepare",
     "evaluate": "commands.evaluate",
     "tune": "commands.tune",

@@ -24,6 +24,7 @@ from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import choose_device, memory_guard
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.hub import is_address
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
 
 MAX_UNITS = int(audio_input.MAX_SECONDS * FRAME_RATE)  # what the longest recording could become
@@ -59,13 +60,15 @@ class SpeechPrompt:
         device: str | torch.device = "auto",
         prompts: Iterable[str | Path | Prompt] | None = None,
         dtype: str | torch.dtype = torch.float32,
+        revision: str | None = None,
     ) -> Self:
-        """Load a bundled backbone by name, or one from a folder.
+        """Load a bundled backbone by name, one from a folder, or one from the Hub by its repository, "owner/name".
 
         device "auto" takes the GPU when there is one. prompts: which to load, each the name of a
-        bundled task, a prompt folder or a Prompt; None takes all that fit the backbone. dtype: see Backbone.load.
+        bundled task, a prompt folder, a repository or a Prompt; None takes all that fit the backbone.
+        dtype, revision: see Backbone.load.
         """
-        backbone = Backbone.load(name, choose_device(device), dtype)
+        backbone = Backbone.load(name, choose_device(device), dtype, revision)
         if prompts is None:
             return cls(backbone)
         if isinstance(prompts, str | Path | Prompt):
@@ -190,12 +193,14 @@ class SpeechPrompt:
 
     # More tasks
 
-    def add(self, prompt: str | Path | Prompt) -> Prompt:
+    def add(self, prompt: str | Path | Prompt, revision: str | None = None) -> Prompt:
         """Take one more task, or another prompt for one of that name: a Prompt, the folder of one, or a bundled task.
+
+        Or a repository on the Hub, "owner/name", by a branch, tag or commit as `revision`.
 
         Its prompt is returned. SpeechPromptError when it does not fit the backbone.
         """
-        chosen = choose_prompt(self.backbone, prompt)
+        chosen = choose_prompt(self.backbone, prompt, revision)
         with self._adding:
             prompts = self.prompts | {chosen.task: chosen}
             self._prompted = PromptedLM(self.backbone.lm, list(prompts.values()), self._prompted.judges)
@@ -256,8 +261,8 @@ def check_speech(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
         raise SpeechPromptError(sentence)
 
 
-def choose_prompt(backbone: Backbone, prompt: str | Path | Prompt) -> Prompt:
-    """A Prompt, the folder of one, or the name of one of the backbone's tasks -> a prompt that fits it."""
+def choose_prompt(backbone: Backbone, prompt: str | Path | Prompt, revision: str | None = None) -> Prompt:
+    """A Prompt, the folder or repository of one, or the name of a task of the backbone -> a prompt that fits it."""
     if isinstance(prompt, Prompt):
         backbone.check_fits(prompt)
         return prompt
@@ -265,4 +270,8 @@ def choose_prompt(backbone: Backbone, prompt: str | Path | Prompt) -> Prompt:
         return backbone.prompt(prompt)
     if Path(prompt).is_dir():
         return backbone.load_prompt(Path(prompt))
+    if is_address(prompt):
+        found = Prompt.from_pretrained(prompt, revision)
+        backbone.check_fits(found)
+        return found
     return backbone.prompt(Path(prompt).name)

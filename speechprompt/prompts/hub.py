@@ -1,64 +1,119 @@
-"""A prompt pushed to the Hugging Face Hub, as a repository that holds its folder.
+"""Prompts on the Hugging Face Hub: a repository holds one prompt's folder, with a card by which it is found.
 
-The token is used for this one upload and kept nowhere; errors never quote it.
+A token is used for the one request and kept nowhere; errors never quote it.
 """
 
 from __future__ import annotations
 
-import logging
-import re
 import shlex
+import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts.card import prompt_card
-from speechprompt.prompts.prompt import Prompt
+from speechprompt.prompts.archive import BOUNDS
+from speechprompt.prompts.card import LIBRARY, lm_tag, prompt_card
+from speechprompt.prompts.prompt import CARD_NAME, MAX_BYTES, PROMPT_JSON, WEIGHTS_NAME, Prompt
+from speechprompt.storage import hub
+from speechprompt.storage.folders import JSON_BYTES, replaced_folder
+from speechprompt.storage.repository import Repository
 
-log = logging.getLogger(__name__)
+NEEDED = (PROMPT_JSON, WEIGHTS_NAME)
+WANTED = {PROMPT_JSON: JSON_BYTES, WEIGHTS_NAME: MAX_BYTES}
+STRANGERS = {PROMPT_JSON: JSON_BYTES, WEIGHTS_NAME: BOUNDS.file_bytes}  # as much as a zip may hold
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
+MAX_EXAMPLE = 2 << 20  # bytes
 
 
-def push(prompt: Prompt, repository: str, token: str) -> str:
+def push(
+    prompt: Prompt,
+    repository: str,
+    token: hub.Token = None,
+    private: bool = True,
+    base_model: str = "",
+    revision: str | None = None,
+    examples: Sequence[Path] = (),
+) -> str:
     """Upload a prompt's folder and return its address; SpeechPromptError in one sentence when it fails.
 
-    repository: "name" or "owner/name", made (private) when it is not there. token: one with write access; where it is
-    "" the sentence says how to push by hand.
+    repository: "name" or "owner/name", made when it is not there, private or not. token: one with write access; where
+    it is "" the sentence says how to push by hand. base_model: what the card names as such, a repository that holds
+    the backbone. examples: recordings to be heard beside the card.
     """
     repository = repository.strip()
-    if not REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
+    if not hub.NAME.fullmatch(repository) or ".." in repository or "--" in repository:
         raise SpeechPromptError("Name the repository as owner/name, of letters, digits, - . and _.")
-    if not token:
+    if base_model:
+        hub.parse(base_model)
+    if token == "":
         zipped, inside = shlex.quote(f"{prompt.task}.zip"), shlex.quote(prompt.task)
         raise SpeechPromptError(
             "Nobody is logged in to the Hub here: log in, or download the prompt and run "
             f"`unzip {zipped} && hf upload {repository} {inside}` on your machine."
         )
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    if hub.is_offline():
+        raise SpeechPromptError(
+            "The Hub cannot be reached from here: download the zip and upload it where there is a network."
+        )
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / prompt.task
+        names = add_examples(folder, examples)
+        prompt.save(folder, prompt_card(prompt, base_model, repository, names))
+        name = hub.upload(folder, repository, f"Add the prompt {prompt.task}", token, private, revision)
+    return f"https://huggingface.co/{name}"
 
-    offline = "The Hub cannot be reached from here: download the zip and upload it where there is a network."
-    if constants.HF_HUB_OFFLINE:
-        raise SpeechPromptError(offline)
-    api = HfApi(token=token)
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / prompt.task
-            prompt.save(folder, prompt_card(prompt))
-            made = api.create_repo(repository, private=True, exist_ok=True)
-            api.upload_folder(
-                repo_id=made.repo_id, folder_path=folder, commit_message=f"Add the prompt {prompt.task}"
+
+def add_examples(folder: Path, examples: Sequence[Path]) -> list[str]:
+    """Copy recordings to where they lie in the repository; their names there."""
+    names = []
+    for path in examples:
+        if not path.is_file() or path.suffix not in SOUNDS or path.stat().st_size > MAX_EXAMPLE:
+            raise SpeechPromptError(
+                f"The example {path.name} must be a file of {', '.join(SOUNDS)} with at most {MAX_EXAMPLE >> 20} MB."
             )
-    except OfflineModeIsEnabled as error:
-        raise SpeechPromptError(offline) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        log.warning("The Hub refused a prompt with status %s", status)
-        if status in (401, 403):
-            raise SpeechPromptError("The Hub refused the token: use one with write access to it.") from None
-        raise SpeechPromptError(f"The Hub refused the upload (status {status}): try again later.") from None
-    except Exception as error:  # what the network raises differs from library to library
-        log.warning("The Hub could not be reached: %s", type(error).__name__)
-        raise SpeechPromptError(offline) from None
-    return f"https://huggingface.co/{made.repo_id}"
+        (folder / "examples").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / "examples" / path.name)
+        names.append(f"examples/{path.name}")
+    return names
+
+
+def pull(
+    address: str,
+    revision: str | None = None,
+    token: hub.Token = None,
+    folder: Path | None = None,
+    cache: Path | None = None,
+    wanted: dict[str, int] = WANTED,
+) -> Prompt:
+    """The prompt in a repository, "owner/name" or "owner/name@revision", checked as one from any folder is.
+
+    folder: where its files are kept, whole or not at all. token: see hub.Token. cache: of the client's downloads.
+    Whether it fits a backbone is for Backbone.check_fits to say.
+    """
+    repository = Repository(address, revision, token, cache)
+    with tempfile.TemporaryDirectory() as place:
+        here = Path(place) / repository.name.rpartition("/")[2]
+        here.mkdir()
+        repository.fetch(wanted, NEEDED, "prompt", here)
+        prompt = Prompt.load(here)
+        if folder is not None:
+            with replaced_folder(folder, drop=(CARD_NAME,)) as aside:
+                for name in NEEDED:
+                    shutil.copyfile(here / name, aside / name)
+                (aside / CARD_NAME).write_text(prompt_card(prompt), encoding="utf-8")
+    return prompt
+
+
+def pull_from_stranger(address: str, token: hub.Token = False) -> Prompt:
+    """The same for who visits a page: smaller files alone, and none of them stays on the disk."""
+    if hub.is_offline():
+        raise SpeechPromptError(f"Nothing can be added from the Hub here because {hub.OFFLINE}: load a zip.")
+    with tempfile.TemporaryDirectory() as cache:
+        return pull(address, None, token, cache=Path(cache), wanted=STRANGERS)
+
+
+def find(unit_lm_sha256: str, token: hub.Token = None) -> list[hub.Found]:
+    """The repositories of prompts that were made for a unit LM, by the tags of their cards."""
+    return hub.search([LIBRARY, lm_tag(unit_lm_sha256)], token=token)

@@ -20,6 +20,7 @@ from speechprompt.prompts.config import Facts, PromptFile
 from speechprompt.prompts.confusion import PICTURE_NAME, picture
 from speechprompt.schema import read, schema
 from speechprompt.storage.folders import read_json, replaced_folder, write_json
+from speechprompt.storage.hub import is_address
 from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import UNIT_OFFSET
 
@@ -232,6 +233,28 @@ class Prompt(Facts):
                         f"{what}: {PROMPT_JSON} and {WEIGHTS_NAME} disagree on {name}.{entry}."
                     )
         return prompt
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, revision: str | None = None, token: str | bool | None = None
+    ) -> Prompt:
+        """The prompt of a folder, or of a repository on the Hub, "owner/name": a branch, tag or commit of it.
+
+        token: for a private one; None takes that of `hf auth login`.
+        """
+        if not is_address(name):
+            return cls.load(Path(name))
+        from speechprompt.prompts.hub import pull
+
+        return pull(str(name), revision, token)
+
+    def push_to_hub(
+        self, repository: str, private: bool = True, base_model: str = "", token: str | bool | None = None
+    ) -> str:
+        """Upload the prompt with its card; its address. base_model: the repository of its backbone, for the card."""
+        from speechprompt.prompts.hub import push
+
+        return push(self, repository, token, private, base_model)
 
 
 def read_tensors(folder: Path, what: str, n_labels: int) -> dict[str, Tensor]:

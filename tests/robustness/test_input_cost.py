@@ -16,8 +16,8 @@ import pytest
 
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts import hub
 from speechprompt.prompts.archive import unpack
+from speechprompt.storage import hub
 from speechprompt.teaching.clip_archive import read_table, read_zip
 from speechprompt.teaching.lesson import check_label
 from speechprompt.ui import gate, multipart
@@ -71,7 +71,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "units": lambda data: parse_units(data.decode()),
     "a table": read_table,
     "a label": lambda data: check_label(data.decode()),
-    "a repository": lambda data: hub.REPOSITORY.fullmatch(data.decode()),
+    "a repository": lambda data: (hub.NAME.fullmatch(data.decode()), hub.ADDRESS.fullmatch(data.decode())),
     "a host": lambda data: gate.hostname(data.decode()),
     "a boundary": multipart.boundary_of,
     "an upload": lambda data: multipart.Parts(b"b").feed(data),
