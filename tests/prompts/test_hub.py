@@ -166,7 +166,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "absolute": (lie("/etc/passwd"), "lists a file that points out of it"),
     "tampered": (spoil_weights, "is not the file that the Hub lists"),
     "half": (lambda fake, files: setattr(fake, "cut", 100), "incomplete|cannot be reached"),
-    "broken": (lambda fake, files: setattr(fake, "status", 500), "cannot be reached"),
+    "broken": (lambda fake, files: setattr(fake, "status", 500), "status 500"),
     "another LM": (change_config(unit_lm_sha256="1" * 64), "was tuned for the unit LM 111111111111"),
     "unknown entry": (change_config(run="rm -rf"), "it holds an unknown entry 'run'"),
 }
