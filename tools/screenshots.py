@@ -1,12 +1,15 @@
 """Make the README's pictures from the running app: `python -m tools.screenshots`.
 
 Starts app.py, uses it in a real browser as a visitor would (clicks an example, teaches three words, speaks
-three) and writes what is above the fold to docs/images/*.png, with the digests of the prompts that were shown, so
-that a test can tell when they are out of date. Needs what the browser tests need; takes about a minute.
+three) and writes what is above the fold of each tab, on a desktop and on a phone, to docs/images/*.png, with the
+digests of the prompts that were shown, so that a test can tell when they are out of date; and the picture that a
+shared link shows. Needs what the browser tests need; takes about two minutes.
 """
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import subprocess
 import sys
@@ -14,10 +17,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from speechprompt.backbone import Backbone
 from speechprompt.storage.folders import sha256_file
+from speechprompt.ui import preview
 from tests.browser.conftest import (
     PHONE,
     ROOT,
@@ -32,10 +37,13 @@ from tests.browser.test_teach import add_label, give
 BACKBONE = "mini"  # whose prompts the pictures show
 MADE_WITH = "prompts.json"  # beside the pictures: task -> digest of the prompt that they show
 DESKTOP = (1280, 720)
+SHARED = (1280, 672)  # in the proportions of preview.WIDTH and HEIGHT
+COLOURS = 160  # of a picture: it takes a third of the bytes, and looks the same
 PICTURES = {
     "desktop-light": (DESKTOP, "light"),
     "desktop-dark": (DESKTOP, "dark"),
     "phone": (PHONE, "light"),
+    "shared": (SHARED, "light"),
 }
 EXAMPLE = 0  # index of the example that is shown
 WORDS = ("yes", "stop", "right")
@@ -48,6 +56,17 @@ def shown_prompts() -> dict[str, str]:
         task: sha256_file(backbone.prompt_folder(task) / "prompt.safetensors")
         for task in sorted(backbone.prompts)
     }
+
+
+def take(page: Page, path: Path, size: tuple[int, int] | None = None) -> None:
+    """What is above the fold, as a small file; size: pixels that it is brought to."""
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+    with Image.open(io.BytesIO(page.screenshot(full_page=False))) as picture:
+        small = picture.convert("RGB")
+    if size is not None:
+        small = small.resize(size, Image.Resampling.LANCZOS)
+    small.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def compare(page: Page, folder: Path) -> None:
@@ -99,19 +118,20 @@ def main() -> None:
                     if not name:
                         page.context.close()
                         continue
-                    page.mouse.move(0, 0)
-                    page.evaluate("document.activeElement.blur()")
-                    page.screenshot(path=images / f"{name}.png", full_page=False)
+                    if name == "shared":
+                        take(page, preview.PICTURE, (preview.WIDTH, preview.HEIGHT))
+                    else:
+                        take(page, images / f"{name}.png")
                     page.context.close()
-                for tab, use in TABS.items():
+                for (tab, use), size in itertools.product(TABS.items(), (DESKTOP, PHONE)):
                     microphone = words_in_a_row(WORDS, Path(folder) / "words.wav")
                     running = launch(playwright, "--hide-scrollbars", microphone)
-                    page = open_page(running, address, DESKTOP)
+                    page = open_page(running, address, size)
                     page.get_by_role("tab", name=tab).click()
                     page.wait_for_timeout(1500)
                     use(page, Path(folder))
                     page.wait_for_timeout(1500)
-                    page.screenshot(path=images / f"{tab.lower()}.png", full_page=False)
+                    take(page, images / f"{tab.lower()}{'-phone' * (size == PHONE)}.png")
                     running.close()
             made_with = json.dumps(shown_prompts(), indent=2) + "\n"
             (images / MADE_WITH).write_text(made_with, encoding="utf-8")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from speechprompt.ui.html import unit_colour
 
+TITLE = "SpeechPrompt"
+ABOUT = "One frozen speech model, many tasks: each is a small prompt. Speak, and see the units that decide."
 LINKS = (
     ("Paper", "https://arxiv.org/abs/2303.00733"),
     ("How it works", "https://ga642381.github.io/SpeechPrompt/"),
@@ -26,7 +28,7 @@ def header(n_tasks: int) -> str:
     return (
         '<header class="sp-header"><div class="sp-brand">'
         f'<svg viewBox="0 0 33 32" width="33" height="32" aria-hidden="true">{bars}</svg>'
-        f"<h1>SpeechPrompt</h1><p>One frozen speech model, {n_tasks} tasks. Each task is a small prompt.</p></div>"
+        f"<h1>{TITLE}</h1><p>One frozen speech model, {n_tasks} tasks. Each task is a small prompt.</p></div>"
         f'<nav aria-label="More about it">{links}<details><summary>Privacy</summary>'
         f"<p>{PRIVACY}</p></details></nav></header>"
     )

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 API = "/gradio_api"
+PREVIEW = "/preview.png"  # what a shared link shows
 NAME = r"[\w-]{1,80}"
 UPLOAD_BYTES = 200 << 20  # one request; 15 minutes of 48 kHz in stereo are 173 MB, and Teach takes no more
 JOIN_BYTES = 3 << 20  # Live may send 5 s at 192 kHz at once, in base64
@@ -39,6 +40,7 @@ def post(path: str, body: int, kind: str = "") -> Route:
 
 PAGE = (
     get(r"/(config/?|theme\.css|favicon\.ico|robots\.txt|(assets|static)/.+)?"),
+    get(re.escape(PREVIEW)),
     get(rf"{API}/(app_id/?|startup-events|theme\.css|upload_progress|queue/data)"),
     get(rf"{API}/(info/?|openapi\.json)", "info"),
     get(rf"{API}/heartbeat/(?P<session>{NAME})", "heartbeat"),

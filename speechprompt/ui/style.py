@@ -77,7 +77,6 @@ def theme() -> gr.themes.Base:
     )
 
 
-ABOUT = "One frozen speech model, many tasks: each is a small prompt. Speak, and see the units that decide."
 ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 33 32'>"
     "<rect x='0' y='11' width='5' height='10' rx='2' fill='#5d48b1'/>"
@@ -89,12 +88,7 @@ ICON = (
 
 
 def head() -> str:
-    """Our scripts, those rules that gradio's `css` would lose, and what a shared link shows of the page."""
+    """Our scripts, those rules that gradio's `css` would lose, and the icon."""
     scripts = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    shared = "".join(
-        f'<meta property="og:{name}" content="{text}">'
-        for name, text in (("title", "SpeechPrompt"), ("description", ABOUT), ("type", "website"))
-    )
     icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(ICON)}">'
-    described = f'<meta name="description" content="{ABOUT}">'
-    return f"<style>{HEAD_RULES}</style>{shared}{described}{icon}<script>{scripts}</script>"
+    return f"<style>{HEAD_RULES}</style>{icon}<script>{scripts}</script>"

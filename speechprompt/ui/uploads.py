@@ -22,6 +22,7 @@ from speechprompt.machine import time_limit
 from speechprompt.ui.connections import close_slow_connections
 from speechprompt.ui.fair_queue import FairQueue
 from speechprompt.ui.gate import Gate, server_names
+from speechprompt.ui.preview import Preview
 from speechprompt.ui.private_folder import uploads_folder
 from speechprompt.ui.retention import Uploads
 from speechprompt.ui.routes import routes_for
@@ -68,7 +69,10 @@ class Page(gr.Blocks):
             visitors=self.visitors,
             uploads=self.uploads,
         )
-        return super().launch(*args, app_kwargs={"lifespan": self.lifespan, "middleware": [gate]}, **options)
+        middleware = [gate, Middleware(Preview)]
+        return super().launch(
+            *args, app_kwargs={"lifespan": self.lifespan, "middleware": middleware}, **options
+        )
 
     def queue(self, **options: Any) -> Page:
         super().queue(**options)
