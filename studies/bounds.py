@@ -45,7 +45,8 @@ from speechprompt.evaluation.metrics import slot_figures, wilson_interval
 from speechprompt.models.encoder import LogMel
 from speechprompt.prompts.card import percent
 from speechprompt.tasks import TASKS, task_of
-from speechprompt.tuning.recipe import labels_in_order, simulation_for
+from speechprompt.tuning.labelled import simulation_for
+from speechprompt.tuning.recipe import labels_in_order
 from speechprompt.units import Units
 from studies.accuracy import of_split, units_once
 from studies.classifiers import N_MELS, MelClassifier, UnitClassifier, answered, trained

@@ -5,12 +5,17 @@ and once more per --augment under simulated rooms, microphones and noise. Ctrl-C
 prompt so far; with --run, a stopped run goes on. Several files are learnt as one: where a label comes
 from files of its own, their microphones and rooms would give it away, which --channel controlled is
 against; --per-label and --balance are for labels of which there is far more than of others.
+
+With --fine-tune, the papers' baseline, all weights of the unit LM learn the task instead of a prompt. They become a
+backbone of their own with its encoder, OUT/backbones/NAME and OUT/prompts/NAME/TASK, NAME being OUT's last part;
+evaluate, classify and app.py take it as --backbone OUT/backbones/NAME. The backbone that it began with stays as it is.
+With --run, the checkpoint holds the weights four times (gslm: 2.4 GB).
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import Field, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +26,15 @@ from speechprompt.commands import (
     load_backbone,
     portable_command,
 )
+from speechprompt.commands.tune_settings import LM_LR, add_settings, config_of
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks import TASKS, Task
-from speechprompt.tuning.config import TuneConfig, choices
-from speechprompt.tuning.papers import RECIPES, settings
+from speechprompt.tuning.papers import RECIPES
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.prompts.prompt import Prompt
 
 MAX_LETTERS = 1000  # of a spelled answer
-METAVARS: dict[type, str] = {int: "N", float: "X"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the train split is learnt as none of these, by a fixed --verbalizer with --loss vocabulary, and valid says "
         "how well",
     )
-    parser.add_argument("--out", type=Path, help="default: prompts/BACKBONE/TASK")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="default: prompts/BACKBONE/TASK, with --fine-tune fine_tuned/BACKBONE-TASK",
+    )
     parser.add_argument("--title", help="shown to people; default: the task's own")
     parser.add_argument("--group", help="heading in the task list")
     parser.add_argument("--label-column", help="one label per recording (default: label)")
@@ -114,30 +122,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a prompt of the same LM whose vectors the tuning begins with, such as one with a learned "
         "verbalizer: --verbalizer expected then takes the units that the LM expects behind it",
     )
-    for one in fields(TuneConfig):
-        add_setting(parser, one)
-
-
-def add_setting(parser: argparse.ArgumentParser, one: Field[Any]) -> None:
-    """The option of one field of TuneConfig; whether a number is within its bounds, TuneConfig says."""
-    option, description = "--" + one.name.replace("_", "-"), one.metadata["help"]
-    absent = argparse.SUPPRESS  # what is not given is as the recipe has it, see config_of
-    if one.default is False:
-        parser.add_argument(option, action="store_true", default=absent, help=description)
-    elif words := choices(one):
-        parser.add_argument(
-            option, choices=words, default=absent, help=f"{description} (default {one.default})"
-        )
-    else:
-        description += f" ({one.metadata['low']:,} to {one.metadata['high']:,}, default {one.default})"
-        number = type(one.default)
-        parser.add_argument(option, type=number, default=absent, metavar=METAVARS[number], help=description)
-
-
-def config_of(args: argparse.Namespace) -> TuneConfig:
-    """What was given, on top of what the recipe sets."""
-    given = {one.name: getattr(args, one.name) for one in fields(TuneConfig) if hasattr(args, one.name)}
-    return TuneConfig(**{**settings(args.recipe, args.task), **given})
+    parser.add_argument(
+        "--fine-tune",
+        action="store_true",
+        help="learn the task with all weights of the unit LM instead of a prompt, into a backbone of its own",
+    )
+    parser.add_argument(
+        "--lm-lr",
+        type=float,
+        metavar="X",
+        help=f"with --fine-tune, the learning rate that the LM's own weights peak at (default {LM_LR})",
+    )
+    add_settings(parser)
 
 
 def task_of(args: argparse.Namespace) -> Task:
@@ -167,10 +163,14 @@ def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.data.task_data import read_task
     from speechprompt.prompts.card import prompt_card, seeds_line
+    from speechprompt.tuning.fine_tuning import check_place, keep_lm
     from speechprompt.tuning.recipe import tune_task
 
     config, task = config_of(args), task_of(args)
     backbone = load_backbone(args)
+    if args.fine_tune:
+        args.out = check_place(args.out or Path("fine_tuned") / f"{backbone.name}-{task.name}", backbone)
+        backbone.lm.requires_grad_(True)
     train, valid = (read_task(args.data, task, split) for split in ("train", "valid"))
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
 
@@ -198,9 +198,18 @@ def run(args: argparse.Namespace) -> int:
         negatives,
         valid_negatives,
         args.init_from and backbone.load_prompt(args.init_from),
+        (args.lm_lr or LM_LR) if args.fine_tune else None,
     )
-    out = args.out or backbone.prompt_folder(task.name)
     prompt = replace(prompt, commands={"tuned": portable_command(args.argv)})
+    if args.fine_tune:
+        folder = keep_lm(backbone, prompt, args.out)
+        n = sum(parameter.numel() for parameter in backbone.lm.parameters())
+        found = prompt.metrics
+        print(
+            f"valid accuracy {found['accuracy']:.1%} of {found['n']}; {n:,} parameters in --backbone {folder}"
+        )
+        return 0
+    out = args.out or backbone.prompt_folder(task.name)
     prompt.save(out, prompt_card(prompt))
     figures = prompt.metrics
     if "tuning" in figures:

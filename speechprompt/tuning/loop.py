@@ -1,6 +1,7 @@
 """Prompt tuning: labelled units -> a prompt, the language model frozen (SpeechPrompt, section 2.2).
 
-Only the prompts, the separator and a learned verbalizer receive gradients, unless the caller hands in more.
+Only the prompts, the separator and a learned verbalizer receive gradients, unless the caller hands in more, such as
+the LM itself (fine_tuning.py).
 Knows no audio; recordings are turned into units beforehand, once.
 """
 
@@ -9,26 +10,25 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning.checks import accuracy, mean_loss, median_outside
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer
-from speechprompt.tuning.runs import Run, Schedule, batches_by_length
+from speechprompt.tuning.order import epoch_steps, epochs, with_noise
+from speechprompt.tuning.runs import Run, Schedule
 from speechprompt.tuning.trainable import Labelled, TrainablePrompt
 from speechprompt.tuning.verbalizer import units_of
-from speechprompt.units import UNIT_OFFSET, Units, Utterance, unit_ids
+from speechprompt.units import UNIT_OFFSET, Utterance
 
 if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
@@ -61,21 +61,6 @@ class Progress:
     outside: float | None = None
 
 
-def with_noise(utterance: Utterance, share: float, n_units: int, rng: random.Random) -> Utterance:
-    """Drop or replace units at random, as a slightly different recording would."""
-    kept, ids = [], []
-    for i, unit in enumerate(unit_ids(utterance)):
-        draw = rng.random()
-        if draw >= share / 2:
-            kept.append(i)
-            ids.append(int(unit) if draw >= share else rng.randrange(n_units))
-    if not kept:
-        return utterance
-    if not isinstance(utterance, Units):
-        return ids
-    return replace(utterance.part(kept), ids=np.array(ids))
-
-
 def fast_copy(lm: UnitLM) -> UnitLM:
     """The frozen LM in bfloat16 where the hardware multiplies it fast, else the LM itself."""
     fast = lm.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
@@ -85,38 +70,6 @@ def fast_copy(lm: UnitLM) -> UnitLM:
 def latest_most(mean: Tensor, latest: Tensor, steps: Tensor | int) -> Tensor:
     """The mean over `steps` steps -> that over one more, by polynomial decay (Shamir and Zhang 2013)."""
     return mean + (latest - mean) * (RECENT + 1) / (steps + 1 + RECENT)
-
-
-@torch.inference_mode()
-def accuracy(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
-    """Share of answers that are right throughout, see Progress; of a sequence, share of its labels and ends."""
-    right = total = 0.0
-    counts = Counter(tuple(labels) for _, labels in examples)
-    prompt.eval()
-    for group in batches_by_length([len(ids) + len(labels) for ids, labels in examples], 8192, None):
-        answers = [examples[i][1] for i in group]
-        found, due = prompt.right(prompt(lm, [examples[i][0] for i in group], answers), answers)
-        if prompt.form.kind == "sequence":
-            right, total = right + int((found & due).sum()), total + int(due.sum())
-        else:
-            weights = [1 / counts[tuple(labels)] if prompt.config.balance else 1.0 for labels in answers]
-            hits = (found | ~due).all(-1).tolist()
-            right += sum(weight for weight, hit in zip(weights, hits, strict=True) if hit)
-            total += sum(weights)
-    prompt.train()
-    return right / total
-
-
-@torch.inference_mode()
-def median_outside(lm: UnitLM, prompt: TrainablePrompt, negatives: Sequence[Utterance]) -> float:
-    """Median probability (0..1) of all that is no label's unit where the first label is due."""
-    prompt.eval()
-    found: list[float] = []
-    for group in batches_by_length([len(ids) + 1 for ids in negatives], 8192, None):
-        logits = prompt(lm, [negatives[i] for i in group], [prompt.any_answer] * len(group))
-        found += prompt.outside(logits).exp().tolist()
-    prompt.train()
-    return median(found)
 
 
 def tune(
@@ -137,12 +90,12 @@ def tune(
 
     run: folder of the checkpoint and the log (tune.pt, tune.jsonl); a stopped tuning goes on from it.
     start: tensors to begin with in place of random ones, of the shapes that the settings ask for.
-    keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them.
+    keep: the tensors of the best check on valid, or the last ones, so that valid has no say in them; so too of what
+    `extra` moves.
     Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
     before every step. extra: parameter groups to move in place beside the prompt (see PromptOptimizer), such as
-    the LM's own weights; they are left as the last step makes them. negatives: what belongs to no label.
-    Deterministic by config.seed on one machine
-    and thread count.
+    the LM's own weights. negatives: what belongs to no label. Deterministic by config.seed on one machine and thread
+    count.
     """
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
@@ -158,7 +111,7 @@ def tune(
         if report is not None:
             report(Progress(record["step"], record["loss"], record["valid_accuracy"], record.get("outside")))
 
-    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra, negatives)
+    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra, negatives, keep)
     with tuning:
         try:
             tuning.train(
@@ -178,11 +131,12 @@ def tune(
                 raise
     if keep == "last" or not tuning.state["tensors"]:
         return tuning.kept.tensors(), accuracy(tuning.lm, tuning.kept, valid)
+    tuning.put_back()
     return tuning.state["tensors"], tuning.state["best"]
 
 
 class Tuning(Run):
-    """The run that tunes a prompt. state: accuracy and tensors of the best check, checks since."""
+    """The run that tunes a prompt. state: accuracy and tensors of the best check, those beside it too, checks since."""
 
     def __init__(
         self,
@@ -195,6 +149,7 @@ class Tuning(Run):
         start: Mapping[str, Tensor],
         extra: Sequence[dict[str, Any]],
         negatives: Negatives,
+        keep: Literal["best", "last"] = "best",
     ) -> None:
         self.negatives = negatives
         self.examples, self.valid, self.config = train, valid, config
@@ -205,6 +160,7 @@ class Tuning(Run):
         self.averaged = AveragedModel(self.prompt, avg_fn=latest_most) if config.average else None
         self.kept = cast(TrainablePrompt, self.averaged.module) if self.averaged else self.prompt
         others = nn.ParameterList([parameter for group in extra for parameter in group["params"]])
+        self.others: Sequence[nn.Parameter] = list(others) if keep == "best" else ()
         parts: dict[str, nn.Module] = {"model": self.prompt}
         parts |= {"extra": others} if extra else {}
         parts |= {"averaged": self.averaged} if self.averaged else {}
@@ -218,7 +174,8 @@ class Tuning(Run):
             [*self.prompt.parameters(), *others],
             PromptOptimizer(self.prompt, extra),
             parts,
-            state={"rank": -math.inf, "best": -1.0, "tensors": {}, "since": 0},
+            state={"rank": -math.inf, "best": -1.0, "tensors": {}, "since": 0}
+            | ({"others": []} if self.others else {}),
         )
 
     def work(self, group: Sequence[int]) -> dict[str, Tensor]:
@@ -250,72 +207,21 @@ class Tuning(Run):
         self.state["since"] += 1
         if rank >= self.state["rank"]:
             self.state |= {"rank": rank, "best": found, "tensors": self.kept.tensors(), "since": 0}
+            if self.others:
+                self.state["others"] = [one.detach().cpu().clone() for one in self.others]
         record = means | {"valid_accuracy": found}
         if self.negatives.valid:
             record["outside"] = median_outside(self.lm, self.kept, self.negatives.valid)
         return record
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """Make what was moved beside the prompt as it was at the best check."""
+        for parameter, best in zip(self.others, self.state.get("others", ()), strict=True):
+            parameter.copy_(best)
 
 
 def schedule_of(config: TuneConfig) -> Schedule:
     if config.schedule == "constant":
         return Schedule(config.steps, warm_up=1, floor=1.0)
     return Schedule(config.steps, warm_up=min(100, config.steps // 5 + 1))
-
-
-def epoch_steps(train: Sequence[Labelled], config: TuneConfig) -> int:
-    """Steps in which all of train is learnt from once."""
-    lengths = [len(ids) + len(labels) + 1 for ids, labels in train]
-    return len(batches_by_length(lengths, config.tokens_per_batch, None, config.sentences_per_batch))
-
-
-@torch.inference_mode()
-def mean_loss(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
-    """Mean loss over the examples, without dropout."""
-    prompt.eval()
-    total = 0.0
-    for group in batches_by_length([len(ids) + len(labels) for ids, labels in examples], 8192, None):
-        answers = [examples[i][1] for i in group]
-        total += len(group) * float(
-            prompt.loss(prompt(lm, [examples[i][0] for i in group], answers), answers)
-        )
-    prompt.train()
-    return total / len(examples)
-
-
-def epochs(
-    train: Sequence[Labelled], config: TuneConfig, done: int, negatives: Sequence[Utterance] = ()
-) -> Iterator[list[int]]:
-    """Endless batches of indices, from batch number `done` on; those of negatives come after those of train."""
-    lengths = [len(ids) + len(labels) + 1 for ids, labels in train] + [len(ids) + 2 for ids in negatives]
-    share = config.negatives_share
-    others, n_others = range(len(train), len(lengths)), round(len(train) * share / (1 - share))
-    answers: dict[tuple[int, ...], list[int]] = {}
-    for i, (_, labels) in enumerate(train):
-        answers.setdefault(tuple(labels), []).append(i)
-    epoch = number = 0
-    while True:
-        rng = random.Random(config.seed * 7919 + epoch)
-        drawn = balanced(list(answers.values()), rng) if config.balance else list(range(len(train)))
-        if negatives:
-            drawn = drawn + drawn_again(others, n_others, rng)
-        sizes = [lengths[i] for i in drawn]
-        for group in batches_by_length(sizes, config.tokens_per_batch, rng, config.sentences_per_batch):
-            if number >= done:
-                yield [drawn[i] for i in group]
-            number += 1
-        epoch += 1
-
-
-def balanced(groups: Sequence[Sequence[int]], rng: random.Random) -> list[int]:
-    """As many indices as the groups hold, equally many of each group: some left out, some drawn again and again."""
-    share = -(-sum(map(len, groups)) // len(groups))
-    drawn: list[int] = []
-    for group in groups:
-        drawn += drawn_again(group, share, rng)
-    return drawn
-
-
-def drawn_again(group: Sequence[int], n: int, rng: random.Random) -> list[int]:
-    """n of a group: some left out, or all again and again."""
-    rounds, rest = divmod(n, len(group))
-    return [*group] * rounds + rng.sample(group, rest)

@@ -13,29 +13,24 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from speechprompt.answer_form import AnswerForm
-from speechprompt.audio.augment import PLAIN, Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import Example, at_most
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.calibration import calibrate
-from speechprompt.evaluation.evaluate import evaluate, nothing_recorded, to_units
+from speechprompt.evaluation.evaluate import evaluate, to_units
 from speechprompt.labels import LETTERS
 from speechprompt.pipeline import judges_of
 from speechprompt.prompts.config import MAX_SEEDS, Tuning
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
+from speechprompt.tuning.labelled import labelled, negative_units, simulation_for
 from speechprompt.tuning.loop import NO_NEGATIVES, Negatives, tune
 from speechprompt.tuning.sampling import cut, evened
-from speechprompt.tuning.trainable import Labelled
-from speechprompt.units import Units
-
-NOTHING_SHARE = 40  # one recording of nothing for so many others
 
 
 def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
@@ -63,56 +58,6 @@ def check_learnt(labels: Sequence[str], valid: Sequence[Example]) -> None:
     """Raise SpeechPromptError when valid has a label that is not among those learnt."""
     if missing := sorted({label for e in valid for label in e.labels} - set(labels)):
         raise SpeechPromptError(f"The valid split has the label {missing[0]!r}, which the train split lacks.")
-
-
-def simulation_for(task: Task, seed: int, pauses: float) -> Simulation:
-    """The recordings that a task's clips are heard in while it is tuned; pauses: see TuneConfig."""
-    return Simulation(seed, pauses, controlled=task.channel == "controlled", close=task.close)
-
-
-def labelled(
-    backbone: Backbone,
-    examples: Sequence[Example],
-    answers: Sequence[Sequence[int]],
-    copies: int = 0,
-    simulation: Simulation = PLAIN,
-    silence: int | None = None,
-) -> list[Labelled]:
-    """Units and label indices of every example, then of its simulated copies (see to_units).
-
-    silence: the label of recordings of nothing, some of which are added when the examples are audio. No
-    example of it gets pauses: steady noise between other noise is an event.
-    """
-    steady = replace(simulation, pauses=0.0)
-
-    def recording(waveform: np.ndarray, clip: int, copy: int) -> np.ndarray:
-        made_by = steady if tuple(answers[clip]) == (silence,) else simulation
-        return made_by.recording(waveform, clip, copy)
-
-    utterances = to_units(backbone, examples, copies, recording)
-    found: list[Labelled] = [(units, answers[i % len(answers)]) for i, units in enumerate(utterances)]
-    if silence is not None and examples[0].audio is not None:
-        nothing = nothing_recorded(backbone, len(found) // NOTHING_SHARE, simulation.seed)
-        found += [(units, (silence,)) for units in nothing]
-    return found
-
-
-def negative_units(
-    backbone: Backbone, examples: Sequence[Example], n: int, config: TuneConfig, simulation: Simulation
-) -> list[Units]:
-    """Units of about n recordings that belong to no label, and some of nothing where they are audio.
-
-    They are drawn by the seed, evenly from the files. Where train is learnt from simulated recordings, half of these
-    are too, lest the channel tells them apart.
-    """
-    copies = 0 if examples[0].audio is None else min(1, config.augment)
-    chosen = at_most(
-        [replace(example, labels=()) for example in examples], n // (1 + copies) + 1, config.seed
-    )
-    found = to_units(backbone, chosen, copies, simulation.recording)
-    if chosen[0].audio is not None:
-        found = found + nothing_recorded(backbone, len(found) // NOTHING_SHARE, simulation.seed + 1)
-    return found
 
 
 def start_from(prompt: Prompt, backbone: Backbone, form: AnswerForm, config: TuneConfig) -> dict[str, Tensor]:
@@ -148,6 +93,7 @@ def tune_task(
     negatives: Sequence[Example] = (),
     valid_negatives: Sequence[Example] = (),
     start: Prompt | None = None,
+    lm_lr: float | None = None,
 ) -> Prompt:
     """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
 
@@ -157,7 +103,8 @@ def tune_task(
     first seed. run: folder of the checkpoint that a stopped run resumes from; has one for each of several seeds.
     negatives, valid_negatives: recordings of none of the labels; of the former as many are learnt from as
     config.negatives_share says, of the latter at most as many as valid has are measured.
-    start: the prompt whose vectors the tuning begins with, see start_from.
+    start: the prompt whose vectors the tuning begins with, see start_from. lm_lr: learning rate of the LM's own
+    weights, which then change in memory (fine_tuning.fine_tune_task keeps them); None: the LM is frozen.
     report is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
     fit the task, before anything is tuned.
     """
@@ -219,11 +166,12 @@ def tune_task(
             negative_units(backbone, negatives, round(len(known) * share / (1 - share)), config, simulation),
             to_units(backbone, at_most([replace(e, labels=()) for e in valid_negatives], len(valid), 0)),
         )
+    moved = () if lm_lr is None else [{"params": list(backbone.lm.parameters()), "peak": lm_lr}]
     prompts = []
     for seeded in configs:
         run_folder = run / f"seed-{seeded.seed}" if run and seeds > 1 else run
         tensors, _ = tune(
-            backbone.lm, known, held_out, form, seeded, run_folder, start=begin, negatives=others
+            backbone.lm, known, held_out, form, seeded, run_folder, start=begin, extra=moved, negatives=others
         )
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder

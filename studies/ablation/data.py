@@ -19,7 +19,8 @@ from speechprompt.storage.folders import read_json, sha256_file, write_json
 from speechprompt.storage.parquet import read_parquet
 from speechprompt.tasks import TASKS, Task
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.recipe import check_learnt, labelled, labels_in_order
+from speechprompt.tuning.labelled import labelled
+from speechprompt.tuning.recipe import check_learnt, labels_in_order
 from speechprompt.tuning.trainable import Labelled
 from speechprompt.units import Units
 

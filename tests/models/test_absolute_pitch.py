@@ -21,7 +21,8 @@ from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.storage.folders import read_json, write_json
 from speechprompt.tasks import Task
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.loop import tune, with_noise
+from speechprompt.tuning.loop import tune
+from speechprompt.tuning.order import with_noise
 from speechprompt.tuning.recipe import tune_task
 from speechprompt.tuning.trainable import TrainablePrompt
 from speechprompt.units import Units

@@ -14,18 +14,10 @@ import torch
 
 from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tuning.checks import accuracy
 from speechprompt.tuning.config import TuneConfig
-from speechprompt.tuning.loop import (
-    Progress,
-    accuracy,
-    balanced,
-    epoch_steps,
-    epochs,
-    latest_most,
-    schedule_of,
-    tune,
-    with_noise,
-)
+from speechprompt.tuning.loop import Progress, latest_most, schedule_of, tune
+from speechprompt.tuning.order import balanced, epoch_steps, epochs, with_noise
 from speechprompt.tuning.papers import settings
 from speechprompt.tuning.runs import batches_by_length
 from speechprompt.tuning.trainable import (
@@ -152,6 +144,21 @@ def test_the_lm_may_be_fine_tuned_beside_the_prompt_and_resumes(tmp_path) -> Non
         torch.testing.assert_close(resumed[name], value, atol=1e-5, rtol=1e-4)
     with pytest.raises(SpeechPromptError, match="holds another tuning"):  # of the prompt alone
         tune(make_lm(), TRAIN, VALID, FORM, config, tmp_path)
+
+
+def test_the_lm_that_is_kept_is_the_one_of_the_best_check(tmp_path) -> None:
+    lm, other = make_lm().requires_grad_(True), make_lm().requires_grad_(True)
+    extra, same = ([{"params": list(one.parameters()), "peak": 0.3}] for one in (lm, other))  # far too much
+    config = replace(QUICK, prompt_length=1, input_prompts=True, check_every=10, schedule="constant")
+    seen: list[Progress] = []
+    tensors, best = tune(lm, TRAIN, VALID, FORM, config, tmp_path, seen.append, extra=extra)
+    assert best == max(p.valid_accuracy for p in seen) > seen[-1].valid_accuracy
+    prompt = TrainablePrompt(lm, config, None, FORM)
+    prompt.load_state_dict(tensors)
+    assert accuracy(lm, prompt, VALID) == pytest.approx(best)
+    tune(other, TRAIN, VALID, FORM, config, tmp_path, extra=same)  # was done: nothing is learnt any more
+    for name, value in lm.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
 
 
 def test_ctrl_c_keeps_the_best_so_far() -> None:
