@@ -14,6 +14,7 @@ corpora themselves; Speech Commands, Fluent Speech Commands, Grabo and the small
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,8 @@ from speechprompt.prompts.config import Metrics
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.tasks import TASKS
-from speechprompt.tuning.papers import RECIPES
+from speechprompt.tuning.config import TuneConfig
+from speechprompt.tuning.papers import RECIPES, settings
 from studies.accuracy import of_split
 
 # Corpus and task -> per cent of the task's metric: SpeechPrompt (Interspeech 2022), SpeechPrompt v2 (arXiv 2303.00733),
@@ -55,8 +57,9 @@ HEAD = """# The papers' table, made again
 
 Published figures beside those of this program, in per cent of the metric that the papers report. An empty cell has not
 been measured; the last column has the command that fills it, ROOT being the folder that holds the corpora. Figures come
-from the prompts' own records (`metrics` in prompt_config.json), with the split and how many recordings it has. Bundled
-prompts learnt from the data that their cards name, which may be a part of the corpus.
+from the prompts' own records (`metrics` in prompt_config.json), with the split and how many recordings it has, and the
+steps where a tuning was held to fewer than its recipe has. Bundled prompts learnt from the data that their cards name,
+which may be a part of the corpus.
 
 Made by `python -m studies.papers ROOT --backbone {backbone}`.
 
@@ -91,18 +94,28 @@ def cells() -> Iterator[Cell]:
             yield Cell(name, task)
 
 
+def is_first(cell: Cell) -> bool:
+    """Whether a corpus is the first of its task."""
+    return cell == next(other for other in cells() if other.task == cell.task)
+
+
 def place(cell: Cell, work: Path, backbone: str, recipe: str) -> Path:
     """The folder of a prompt; a further corpus of a task has one beside those of the recipe."""
-    first = next(other for other in cells() if other.task == cell.task)
-    return work / backbone / (recipe if first == cell else f"{recipe}-{cell.corpus}") / cell.task
+    return work / backbone / (recipe if is_first(cell) else f"{recipe}-{cell.corpus}") / cell.task
 
 
-def data_of(cell: Cell, root: Path, work: Path, backbone: Backbone) -> Path | None:
-    """The data of a corpus for a backbone, made where it is not there; None where the corpus is not found."""
+def data_of(cell: Cell, root: Path, work: Path, backbone: Backbone, recipe: str) -> Path | None:
+    """The data of a corpus for a backbone, made where it is not there; None where the corpus is not found.
+
+    Without an encoder these are the packed units that a task names, which are those of its first corpus.
+    """
+    task = TASKS[cell.task]
     if not backbone.has_encoder:
-        stems = TASKS[cell.task].unit_files
+        stems = (task.unit_files or task.files) if is_first(cell) else ()
         return next((path for stem in stems if (path := root / f"{stem}.parquet").is_file()), None)
-    units = work / backbone.name / f"{cell.corpus}.units.parquet"
+    copies = TuneConfig(**settings(recipe, cell.task)).augment
+    kind = f"{task.channel}-{copies}.units" if copies else "units"
+    units = work / backbone.name / f"{cell.corpus}.{kind}.parquet"
     if units.is_file():
         return units
     packed = next((p for p in (root, work) if (p / f"{cell.corpus}.parquet").is_file()), None)
@@ -112,7 +125,8 @@ def data_of(cell: Cell, root: Path, work: Path, backbone: Backbone) -> Path | No
             return None
         must(["prepare", cell.corpus, str(root / cell.corpus), str(data)])
     units.parent.mkdir(parents=True, exist_ok=True)
-    must(["units", "--backbone", str(backbone.folder), "--data", str(data), "--out", str(units)])
+    given = ["--backbone", str(backbone.folder), "--data", str(data), "--out", str(units)]
+    must(["units", *given, "--augment", str(copies), "--channel", task.channel])
     return units
 
 
@@ -142,15 +156,20 @@ def percent(figure: float | None) -> str:
     return "" if figure is None else f"{100 * figure:.1f}"
 
 
-def figure_of(prompt: Prompt | None) -> str:
-    """The task's figure of a prompt with what it was measured on; nothing where it was not."""
+def figure_of(prompt: Prompt | None, made_here: bool = False) -> str:
+    """The task's figure of a prompt with what it was measured on; nothing where it was not.
+
+    made_here: then also the steps that it was held to.
+    """
     if prompt is None or "accuracy" not in prompt.metrics:
         return ""
     metric = TASKS[prompt.task].metric
     found = prompt.metrics.get(metric)
     if not isinstance(found, float | int):
         return ""
-    return f"{percent(float(found))} ({prompt.metrics['split']}, {prompt.metrics['n']})"
+    steps = re.search(r" --steps (\d+)", prompt.commands.get("tuned", "")) if made_here else None
+    held = f"; {steps[1]} steps" if steps else ""
+    return f"{percent(float(found))} ({prompt.metrics['split']}, {prompt.metrics['n']}{held})"
 
 
 def kept(cell: Cell, work: Path, backbone: str, recipe: str) -> Prompt | None:
@@ -160,18 +179,29 @@ def kept(cell: Cell, work: Path, backbone: str, recipe: str) -> Prompt | None:
     return prompt if prompt and "measured" in prompt.commands else None
 
 
+def figures_of(cell: Cell, work: Path, recipe: str) -> dict[str, str]:
+    """Backbone -> the figure of its prompt, of every backbone in --work."""
+    names = sorted(path.name for path in work.glob("*/") if path.is_dir())
+    found = {name: figure_of(kept(cell, work, name, recipe), made_here=True) for name in names}
+    return {name: figure for name, figure in found.items() if figure}
+
+
+def lines(figures: dict[str, str]) -> str:
+    return "<br>".join(f"{name}: {figure}" for name, figure in figures.items())
+
+
 def table(work: Path, backbone: str) -> str:
     """The document: every corpus with its published figure, those that were measured, and what fills the empty ones."""
     bundled = [Backbone.load(name) for name in list_backbones()]
     rows = [COLUMNS, ["---"] * len(COLUMNS)]
     for cell in cells():
         metric = TASKS[cell.task].metric.replace("_", " ")
-        own = [figure_of(kept(cell, work, backbone, recipe)) for recipe in SHOWN]
-        also = [f"{one.name}: {found}" for one in bundled if (found := figure_of(one.prompts.get(cell.task)))]
+        own = [figures_of(cell, work, recipe) for recipe in SHOWN]
+        also = {one.name: found for one in bundled if (found := figure_of(one.prompts.get(cell.task)))}
         command = f"`python -m studies.papers ROOT --backbone {backbone} --corpus {cell.corpus}`"
         published = "" if cell.published is None else f"{cell.published:.1f}"
-        cells_of = [cell.corpus, f"`{cell.task}`", metric, published, *own, "<br>".join(also)]
-        rows.append([*cells_of, "" if all(own) else command])
+        shown = [cell.corpus, f"`{cell.task}`", metric, published, *map(lines, own), lines(also)]
+        rows.append([*shown, "" if all(backbone in found for found in own) else command])
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"{HEAD.format(backbone=backbone)}{body}\n"
 
@@ -201,13 +231,13 @@ def run(args: argparse.Namespace) -> None:
         for cell in cells():
             if args.corpus and cell.corpus not in args.corpus:
                 continue
-            data = data_of(cell, args.root, args.work, backbone)
-            if data is None:
-                print(f"{cell.corpus}: not found in {args.root.name}, passed over", flush=True)
-                continue
             for recipe in args.recipe or SHOWN:
+                data = data_of(cell, args.root, args.work, backbone, recipe)
+                if data is None:
+                    print(f"{cell.corpus}: not found in {args.root.name}, passed over", flush=True)
+                    break
                 made = make(cell, data, args.work, backbone, recipe, more)
-                print(f"{cell.corpus}, {cell.task}, {recipe}: {figure_of(made)}", flush=True)
+                print(f"{cell.corpus}, {cell.task}, {recipe}: {figure_of(made, True)}", flush=True)
             args.out.write_text(table(args.work, backbone.name), encoding="utf-8")
     args.out.write_text(table(args.work, backbone.name), encoding="utf-8")
 
