@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechprompt.ui.html import unit_colour
+from speechprompt.ui.colours import unit_colour
 
 TITLE = "SpeechPrompt"
 ABOUT = "One frozen speech model, many tasks: each is a small prompt. Speak, and see the units that decide."

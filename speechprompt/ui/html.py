@@ -10,41 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from speechprompt.prompts.confusion import luminance
-
 if TYPE_CHECKING:
     from speechprompt.prompts.config import Strangers
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.segments import per_word
+from speechprompt.ui.colours import OWN, Colours, text_colour, unit_colour
 
-# Sixteen colours that stay at least 0.08 apart in OKLab for normal vision and for protan, deutan and
-# tritan vision alike; light and dark ones alternate, so that neighbouring ids differ in lightness too.
-PALETTE = (
-    "#5d48b1", "#f2d13e", "#b03a17", "#7fe3fd", "#4a76da", "#ed8a22", "#8a435b", "#bae19c",
-    "#7b63a3", "#f2a1b9", "#d06217", "#59bbfb", "#a16a71", "#c28c7d", "#8e8aba", "#6897fe",
-)  # fmt: skip
-INK = "#000000"  # with white it reaches a contrast of 4.5 on any colour
 SAY_LETTERS = 64  # of the labels in one line beside examples
 WORD_LETTERS = 110  # of the labels that have the line to themselves
 OPEN_LABELS = ("unknown", "other", "none")  # what is answered where none of the others was spoken
 LONG_LABEL = 14  # characters; a longer one is set smaller
 BARS_SHOWN = 3
-
-
-def unit_colour(unit: int) -> str:
-    """The colour of a unit: the same on every page, for every backbone."""
-    return PALETTE[unit % len(PALETTE)]
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio (WCAG 2) of two colours "#rrggbb", 1 to 21."""
-    low, high = sorted(luminance((int(c[1:3], 16), int(c[3:5], 16), int(c[5:], 16))) for c in (one, other))
-    return (high + 0.05) / (low + 0.05)
-
-
-def text_colour(background: str) -> str:
-    """The more legible of white and ink."""
-    return max(("#ffffff", INK), key=lambda colour: contrast(colour, background))
 
 
 def percent(share: float) -> str:
@@ -196,16 +172,16 @@ def score_bars(scores: Mapping[str, float]) -> str:
     return html
 
 
-def chip(unit: int, word: str = "") -> str:
-    """A unit's id in its colour, behind a word or nothing."""
-    colour = unit_colour(unit)
+def chip(unit: int, colours: Colours = OWN) -> str:
+    """A unit's id in its colour."""
+    colour = unit_colour(unit, colours)
     style = f"background:{colour};color:{text_colour(colour)}"
-    return f'<span class="sp-chip" style="{style}" title="unit {unit}">{word}{unit}</span>'
+    return f'<span class="sp-chip" style="{style}" title="unit {unit}">{unit}</span>'
 
 
-def likely_chip(unit: int, share: float, word: str = "") -> str:
+def likely_chip(unit: int, share: float, colours: Colours = OWN) -> str:
     """A unit with its probability."""
-    return f'<span>{chip(unit, word)} <span class="sp-share">{percent(share)}</span></span>'
+    return f'<span>{chip(unit, colours)} <span class="sp-share">{percent(share)}</span></span>'
 
 
 def facts(texts: Iterable[str]) -> str:

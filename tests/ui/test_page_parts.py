@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import soundfile
 
 from speechprompt.decoding.answer import Answer, Likely, Step
 from speechprompt.decoding.contributions import contributions
+from speechprompt.ui import colours
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify import answer as answers
@@ -78,14 +79,32 @@ def oklab(colour: str, vision: np.ndarray) -> np.ndarray:
     ],
 )
 def test_colours_of_units_differ_for_every_kind_of_vision(vision: Any) -> None:
-    seen = [oklab(colour, np.array(vision)) for colour in figures.PALETTE]
+    seen = [oklab(colour, np.array(vision)) for colour in colours.PALETTE]
     assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) > 0.07
 
 
 def test_text_on_every_colour_is_legible() -> None:
-    assert figures.contrast("#000000", "#ffffff") == pytest.approx(21)
-    for colour in figures.PALETTE:
-        assert figures.contrast(figures.text_colour(colour), colour) >= 4.5
+    assert colours.contrast("#000000", "#ffffff") == pytest.approx(21)
+    for colour in colours.PALETTE:
+        assert colours.contrast(colours.text_colour(colour), colour) >= 4.5
+
+
+def test_units_that_are_shown_together_are_told_apart() -> None:
+    own = {unit: colours.unit_colour(unit) for unit in range(500)}
+    assert colours.apart([3, 4], [5, 6, 5], [7, 8]) == {unit: own[unit] for unit in range(3, 9)}
+    for seed in range(20):
+        draw = np.random.default_rng(seed).integers
+        named = list(dict.fromkeys(draw(0, 500, 6).tolist()))
+        ribbon = [unit for unit in draw(0, 500, 200).tolist() if unit not in named] + named
+        alone = list(dict.fromkeys(draw(0, 500, 12).tolist()))
+        found = colours.apart([named[0], named[0] + 16, *named[1:]], ribbon, alone)
+        told = {found[unit] for unit in (*named, named[0] + 16)}
+        assert len(told) == len(set(named) | {named[0] + 16})
+        inner = [unit for unit in ribbon if unit not in (*named, named[0] + 16)]
+        assert not told & {found[unit] for unit in inner}
+        pairs = [(a, b) for a, b in pairwise(inner) if a != b]
+        assert sum(found[a] == found[b] for a, b in pairs) <= len(pairs) / 50
+        assert len(set(colours.apart([], [], alone).values())) == len(alone)
 
 
 def test_timeline_places_every_unit_on_the_time_axis() -> None:
@@ -99,7 +118,7 @@ def test_timeline_places_every_unit_on_the_time_axis() -> None:
     ]
     places = [re.findall(r"(?:left|width):([\d.]+)%", str(run["style"])) for run in runs]
     assert [[float(x) for x in place] for place in places] == [[0, 20], [20, 10], [30, 70]]
-    assert f"background:{figures.unit_colour(499)}" in str(runs[2]["style"])
+    assert f"background:{colours.unit_colour(499)}" in str(runs[2]["style"])
     assert "7 3 499" in page.text
 
 

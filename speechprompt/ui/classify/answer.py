@@ -11,11 +11,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from speechprompt.ui.classify.about import about
-from speechprompt.ui.classify.decision import decision
+from speechprompt.ui.classify.decision import decision, listed_units
 from speechprompt.ui.classify.stages import stages
 from speechprompt.ui.classify.timeline import timeline
-from speechprompt.ui.classify.way import way
+from speechprompt.ui.classify.way import named_units, way
 from speechprompt.ui.classify.words import words
+from speechprompt.ui.colours import apart
 from speechprompt.ui.html import (
     bars,
     facts,
@@ -60,7 +61,9 @@ def result(
     timing += [f"Language model {milliseconds(answer.timing['lm_s'])}", *ran]
     n_samples = 0 if waveform is None else len(waveform)
     names = [step_name(step) for step in answer.steps]
+    colours = apart(named_units(answer), answer.units.ids.tolist(), *listed_units(answer))
     made = stages(answer, prompt, n_samples, frozen) + facts(timing)
+    seen, decided = timeline(answer.units, waveform, colours=colours), decision(answer, names, colours)
     return (
         f'<div class="sp-two"><section class="sp-card sp-answer" aria-label="Answer"{kept(answer, recording)}>'
         f'<div class="sp-verdict">'
@@ -69,9 +72,9 @@ def result(
         f'<p class="sp-score">{escape(track_record(prompt))} '
         f'<button type="button" class="sp-link" data-about="{escape(answer.task)}">About this task</button></p>'
         f"{outside(answer)}</div>{scores(answer, prompt)}{also(others)}</section>"
-        f"{way(answer, prompt, frozen, names)}</div>{words(segments, n_samples / SAMPLE_RATE)}"
-        f"{fold('units', 'Look at the units', 'zoom, hear each one, as text', timeline(answer.units, waveform))}"
-        f"{fold('odds', 'What each unit did for the label', 'odds and contributions', decision(answer, names))}"
+        f"{way(answer, prompt, frozen, names, colours)}</div>{words(segments, n_samples / SAMPLE_RATE)}"
+        f"{fold('units', 'Look at the units', 'zoom, hear each one, as text', seen)}"
+        f"{fold('odds', 'What each unit did for the label', 'odds and contributions', decided)}"
         f"{fold('about', 'About this task', 'what it is, how often it is right, what it is bad at', about(prompt))}"
         f"{fold('model', 'Model and timing', 'in four stages', made)}"
     )

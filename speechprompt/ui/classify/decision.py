@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speechprompt.decoding.contributions import Contributions, likeliest
-from speechprompt.ui.html import chip, label_tag, percent, unit_colour
+from speechprompt.ui.colours import OWN, Colours, unit_colour
+from speechprompt.ui.html import chip, label_tag, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 STEPS_SHOWN = 24  # of a long sequence
 
 
-def decision(answer: Answer, names: Sequence[str]) -> str:
+def decision(answer: Answer, names: Sequence[str], colours: Colours = OWN) -> str:
     """Odds of the likeliest units, and with a learned verbalizer the heaviest contributions, step by step.
 
     names: what each step said; with several steps each folds away, the first is open.
@@ -28,9 +29,9 @@ def decision(answer: Answer, names: Sequence[str]) -> str:
             left = len(answer.steps) - at
             steps.append(f'<p class="sp-explained">And {left} more step{"s" * (left != 1)}.</p>')
             break
-        parts = f'<div class="sp-step">{odds_plot(odds)}'
+        parts = f'<div class="sp-step">{odds_plot(odds, colours)}'
         if answer.verbalizer == "learned" and step.contributions is not None:
-            parts += contribution_plot(step.contributions, names[at])
+            parts += contribution_plot(step.contributions, names[at], colours)
         parts += "</div>"
         if len(answer.steps) > 1:
             opened = "" if at else " open"
@@ -43,11 +44,24 @@ def decision(answer: Answer, names: Sequence[str]) -> str:
     )
 
 
-def odds_plot(odds: np.ndarray) -> str:
+def listed_units(answer: Answer) -> list[list[int]]:
+    """The units of each list that a decision shows."""
+    lists = []
+    for step, odds in list(zip(answer.steps, answer.unit_probabilities, strict=True))[:STEPS_SHOWN]:
+        lists.append(likeliest(odds))
+        if answer.verbalizer == "learned" and step.contributions is not None:
+            lists.append(step.contributions.top())
+    return [[int(unit) for unit in one] for one in lists]
+
+
+def odds_plot(odds: np.ndarray, colours: Colours = OWN) -> str:
     """Bars of the likeliest units: odds float [n_units]; the others are summed."""
     top = likeliest(odds)
     longest = float(odds[top[0]]) or 1.0
-    rows = [row(chip(unit), unit_bar(odds[unit] / longest, unit), percent(float(odds[unit]))) for unit in top]
+    rows = [
+        row(chip(unit, colours), unit_bar(odds[unit] / longest, unit, colours), percent(float(odds[unit])))
+        for unit in top
+    ]
     others = len(odds) - len(top)
     if others > 0:
         rest = max(0.0, 1.0 - float(odds[top].sum(dtype=np.float64)))
@@ -58,12 +72,16 @@ def odds_plot(odds: np.ndarray) -> str:
     )
 
 
-def contribution_plot(found: Contributions, name: str) -> str:
+def contribution_plot(found: Contributions, name: str, colours: Colours = OWN) -> str:
     """Bars to the right speak for, to the left against the label; all parts of the sum are listed."""
     top = found.top()
     longest = max((abs(float(found.units[unit])) for unit in top), default=0.0) or 1.0
     rows = [
-        row(chip(unit), unit_bar(found.units[unit] / longest, unit, signed=True), logit(found.units[unit]))
+        row(
+            chip(unit, colours),
+            unit_bar(found.units[unit] / longest, unit, colours, signed=True),
+            logit(found.units[unit]),
+        )
         for unit in top
     ]
     others = len(found.units) - len(top)
@@ -84,11 +102,11 @@ def row(name: str, picture: str, value: str, attribute: str = "") -> str:
     return f"<li{attribute}><span>{name}</span><i>{picture}</i><data>{value}</data></li>"
 
 
-def unit_bar(share: float, unit: int, signed: bool = False) -> str:
+def unit_bar(share: float, unit: int, colours: Colours = OWN, signed: bool = False) -> str:
     """A bar in the colour of the unit, share of the longest; signed ones start in the middle."""
     width = abs(100 * float(share)) / (2 if signed else 1)
     left = 0.0 if not signed else 50.0 if share >= 0 else 50.0 - width
-    return f'<b style="left:{left:.1f}%;width:{width:.1f}%;background:{unit_colour(unit)}"></b>'
+    return f'<b style="left:{left:.1f}%;width:{width:.1f}%;background:{unit_colour(unit, colours)}"></b>'
 
 
 def logit(value: float) -> str:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.ui.html import text_colour, unit_colour
+from speechprompt.ui.colours import OWN, Colours, text_colour, unit_colour
 from speechprompt.units import FRAME_SECONDS, Units
 
 WAVEFORM_BINS = 400
@@ -20,7 +20,7 @@ PLAYER = "sp-audio"  # element that holds the recording's player
 ZOOMS = (("out", "−", "Zoom out (minus key)"), ("in", "+", "Zoom in (plus key)"), ("all", "Fit", "Show all"))
 
 
-def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) -> str:
+def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER, colours: Colours = OWN) -> str:
     """Waveform (float32 [T], 16 kHz) above its units: colour = unit, width = duration.
 
     Units that were given without a recording have no durations: they stand side by side. player: id of the
@@ -47,7 +47,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER) ->
         f"{'' if waveform is None else waveform_svg(waveform) + veils(units, seconds)}"
         f"{'' if pitch is None else melody_svg(pitch, units, seconds)}"
         f'<div class="sp-ribbon" role="listbox" tabindex="0" aria-label="Units in order; {keys}">'
-        f"{runs(units, waveform is not None, seconds, pitch)}</div>"
+        f"{runs(units, waveform is not None, seconds, pitch, colours)}</div>"
         f"{'' if waveform is None else time_axis(seconds)}"
         '<i class="sp-cursor" hidden></i></div></div>'
         f'<p class="sp-readout" aria-hidden="true">{hint}</p>'
@@ -97,13 +97,13 @@ def count_text(n: int) -> str:
     return f"{n} unit{'s' * (n != 1)}"
 
 
-def runs(units: Units, timed: bool, seconds: float, pitch: np.ndarray | None) -> str:
+def runs(units: Units, timed: bool, seconds: float, pitch: np.ndarray | None, colours: Colours = OWN) -> str:
     """The ribbon's cells, one for each run; data-start and data-length count frames of 20 ms."""
     cells = []
     columns = (units.ids.tolist(), units.starts.tolist(), units.lengths.tolist())
     for i, (unit, start, length) in enumerate(zip(*columns, strict=True)):
         left, width = (100 * frames * FRAME_SECONDS / seconds for frames in (start, length))
-        colour = unit_colour(unit)
+        colour = unit_colour(unit, colours)
         text = run_text(unit, start, length) if timed else f"unit {unit}"
         if pitch is not None:
             text += f" · {pitch[i]:.0f} Hz" if pitch[i] else " · no pitch"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from speechprompt.live import RIBBON_SECONDS, Event
 from speechprompt.ui import html
-from speechprompt.ui.html import bars, chip, label_tag, likely_chip, percent, unit_colour
+from speechprompt.ui.colours import unit_colour
+from speechprompt.ui.html import bars, chip, label_tag, likely_chip, percent
 
 if TYPE_CHECKING:
     from speechprompt.decoding.answer import Answer
