@@ -21,7 +21,7 @@ from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.forward import to_batch
 from speechprompt.decoding.generation import PromptedLM
-from speechprompt.decoding.prefix import project
+from speechprompt.decoding.prefix import past
 from speechprompt.models import unit_lm
 from speechprompt.models.hubert import HubertEncoder, HubertSizes
 from speechprompt.models.quantizer import Quantizer
@@ -145,7 +145,7 @@ def reference_answer(lm: UnitLM, prompt: Prompt, fed: torch.Tensor, ids: Sequenc
         embedded = torch.cat([embedded, *(fed[label][None, None].to(lm.dtype) for label in answered)], 1)
         length, n_keys = embedded.shape[1], prompt.length
         cache = DynamicCache()
-        keys, values = project(lm, prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device))
+        keys, values = past(lm, prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device), False)
         for i, (key, value) in enumerate(zip(keys, values, strict=True)):
             cache.update(key, value, i)
         allowed = torch.ones(length, n_keys + length, dtype=torch.bool, device=lm.device).tril(n_keys)

@@ -33,6 +33,7 @@ COMMANDS = {
     "fetch": "making.fetch",
     "convert unit-lm": "making.convert.unit_lm",
     "convert prompt": "making.convert.prompt",
+    "convert peft": "making.convert.peft",
     "convert prompt-folder": "making.convert.prompt_folder",
     "convert kmeans": "making.convert.kmeans",
     "convert prosody-lm": "making.convert.prosody_lm",

@@ -82,11 +82,17 @@ def forward_prompted(
     embedded = torch.where((tokens == SEPARATOR)[..., None], separator[:, None], embedded)
     if batch.beside is not None:
         embedded = embedded + batch.beside.to(embedded.dtype)
-    # Tokens keep the positions 0 … T-1 whatever the prompt's length.
+    # Tokens keep the positions 0 … T-1 whatever the prompt's length, or come after it.
     position_ids = torch.arange(length, device=tokens.device)[None] + lm.first_position
+    if prefix.shift is not None:
+        position_ids = position_ids + prefix.shift[:, None]
     if prefix.inputs is not None:
         # Input prompts have no position: -1 is the table's padding row, which is zero.
-        position_ids = F.pad(position_ids, (n_inputs, 0), value=-1)
+        before = torch.full((len(position_ids), n_inputs), -1, device=tokens.device)
+        if prefix.shift is not None:
+            places = torch.arange(-n_inputs, 0, device=tokens.device)[None] + prefix.shift[:, None]
+            before = torch.where(places >= 0, places + lm.first_position, before)
+        position_ids = torch.cat([before, position_ids], 1)
         embedded = torch.cat([prefix.inputs.to(embedded.dtype).expand(n, -1, -1), embedded], 1)
 
     def extend(layer: int, new_keys: Tensor, new_values: Tensor) -> tuple[Tensor, Tensor]:

@@ -140,7 +140,7 @@ class PromptedLM:
                 check_time()
                 alive = search.alive
                 fed = torch.stack([self.fed[which[h.row]][h.labels[-1]] for h in alive])
-                lengths = [len(utterances[h.row]) + 1 + len(h.labels) for h in alive]
+                lengths = [len(utterances[h.row]) + 1 + len(h.labels) + prompts[h.row].shift for h in alive]
                 positions = torch.tensor(lengths, device=self.lm.device)
                 search.extend(forward_step(self.lm, cache, [h.parent for h in alive], fed, positions))
         return search.answers()
@@ -182,7 +182,9 @@ class PromptedLM:
         most = MAX_TOKENS if self.lm.device.type == "cpu" else MAX_TOKENS_GPU
         if cached:
             config = self.lm.config
-            most = max(most, CACHE_BYTES // (2 * config.num_layers * config.d_model * self.lm.dtype.itemsize))
+            most = max(
+                most, CACHE_BYTES // (2 * config.num_layers * self.lm.past_width * self.lm.dtype.itemsize)
+            )
         start = 0
         for i, utterance in enumerate(utterances):
             if i > start and (i + 1 - start) * (n_prompt + len(utterance) + 2) > most:

@@ -22,7 +22,8 @@ class Prefix:
     separator [B, d], in place of every SEPARATOR token. keys and values [L, B, heads, P, d / heads]: deep prompts
     as `project` gives them, in the LM's dtype. inputs [B, P', d]: input prompts. key_mask and input_mask, bool
     [B, P] and [B, P']: the prompt vectors that a row has, the others are padding on the left; None for all.
-    label_embeddings [C, d]: of tokens V + c, which stand for labels. Gradients pass through all but the masks.
+    label_embeddings [C, d]: of tokens V + c, which stand for labels. shift: int64 [B], the position of a row's first
+    token; None for 0. Gradients pass through all but the masks.
     """
 
     separator: Tensor
@@ -32,6 +33,7 @@ class Prefix:
     inputs: Tensor | None = None
     input_mask: Tensor | None = None
     label_embeddings: Tensor | None = None
+    shift: Tensor | None = None
 
     @classmethod
     def of(cls, lm: UnitLM, prompts: Sequence[Prompt]) -> Prefix:
@@ -39,13 +41,7 @@ class Prefix:
         n, config = len(prompts), lm.config
         n_keys = max((prompt.length for prompt in prompts if prompt.deep), default=0)
         n_inputs = max((prompt.length for prompt in prompts if not prompt.deep), default=0)
-        shape = (
-            config.num_layers,
-            n,
-            config.attention_heads,
-            n_keys,
-            config.d_model // config.attention_heads,
-        )
+        shape = (config.num_layers, n, lm.past_heads, n_keys, lm.head_width)
         keys, values = (torch.zeros(shape, dtype=lm.dtype, device=lm.device) for _ in range(2))
         inputs = torch.zeros(n, n_inputs, config.d_model, device=lm.device)
         key_mask = torch.zeros(n, n_keys, dtype=torch.bool, device=lm.device)
@@ -55,14 +51,16 @@ class Prefix:
             separator[i] = prompt.separator.to(lm.device)
             if prompt.key_prompts is not None and prompt.value_prompts is not None:
                 prompts_of = prompt.key_prompts.to(lm.device), prompt.value_prompts.to(lm.device)
-                projected_keys, projected_values = project(lm, *prompts_of)
+                projected_keys, projected_values = past(lm, *prompts_of, prompt.projected)
                 keys[:, i, :, -prompt.length :] = projected_keys[:, 0]
                 values[:, i, :, -prompt.length :] = projected_values[:, 0]
                 key_mask[i, -prompt.length :] = True
             elif prompt.input_prompts is not None:
                 inputs[i, -prompt.length :] = prompt.input_prompts.to(lm.device)
                 input_mask[i, -prompt.length :] = True
-        return cls(separator, keys, values, key_mask, inputs, input_mask)
+        shifts = [prompt.shift for prompt in prompts]
+        shift = torch.tensor(shifts, device=lm.device) if any(shifts) else None
+        return cls(separator, keys, values, key_mask, inputs, input_mask, shift=shift)
 
     @property
     def n_keys(self) -> int:
@@ -91,6 +89,7 @@ class Prefix:
             key_mask=chosen(self.key_mask),
             inputs=chosen(self.inputs),
             input_mask=chosen(self.input_mask),
+            shift=chosen(self.shift),
         )
 
     def cut(self) -> Prefix:
@@ -126,18 +125,17 @@ def needed(mask: Tensor | None, n: int) -> tuple[int, Tensor | None]:
     return n, None if bool(left.all()) else left
 
 
-def project(lm: UnitLM, key_prompts: Tensor, value_prompts: Tensor) -> tuple[Tensor, Tensor]:
-    """Deep prompts [L, P, d] of one row -> its past keys and values [L, 1, heads, P, d / heads], in the LM's dtype.
+def past(lm: UnitLM, key_prompts: Tensor, value_prompts: Tensor, projected: bool) -> tuple[Tensor, Tensor]:
+    """Deep prompts [L, P, width] of one row -> its past keys and values [L, 1, heads, P, d / heads], in the LM's dtype.
 
-    They pass the layers' own projections, biases included, but no layer norm and no embedding scale.
+    projected: they are these already. Else they pass the layers' own projections, biases included, but no layer norm
+    and no embedding scale.
     """
-    heads = lm.config.attention_heads
-    keys, values = [], []
-    for layer, key, value in zip(lm.model.layers, key_prompts, value_prompts, strict=True):
-        keys.append(layer.self_attn.k_proj(key.to(lm.dtype)))
-        values.append(layer.self_attn.v_proj(value.to(lm.dtype)))
-    n_layers, length, d = key_prompts.shape
-    return (
-        torch.stack(keys).view(n_layers, 1, length, heads, d // heads).transpose(2, 3),
-        torch.stack(values).view(n_layers, 1, length, heads, d // heads).transpose(2, 3),
-    )
+    n_layers, length, _ = key_prompts.shape
+    keys, values = key_prompts.to(lm.dtype), value_prompts.to(lm.dtype)
+    if not projected:
+        of = [layer.self_attn for layer in lm.model.layers]
+        keys = torch.stack([one.k_proj(key) for one, key in zip(of, keys, strict=True)])
+        values = torch.stack([one.v_proj(value) for one, value in zip(of, values, strict=True)])
+    shape = (n_layers, 1, length, lm.past_heads, lm.head_width)
+    return keys.reshape(shape).transpose(2, 3), values.reshape(shape).transpose(2, 3)

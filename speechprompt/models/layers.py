@@ -38,7 +38,7 @@ class Cache:
 
     def __init__(self, lm: UnitLM) -> None:
         config = lm.config
-        self.sizes = (config.num_layers, config.attention_heads, config.d_model // config.attention_heads)
+        self.sizes = (config.num_layers, lm.past_heads, lm.head_width)
         self.memory = torch.empty(0, dtype=lm.dtype, device=lm.device)
         self.held: list[tuple[Tensor, Tensor]] = []
         self.filled: list[int] = []

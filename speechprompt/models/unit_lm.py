@@ -33,6 +33,22 @@ class UnitLM(XGLMForCausalLM):
 
     start_token = EOS
     first_position = 0
+    projects = True  # whether a layer makes keys and values of a prompt by one linear map of the LM's width
+
+    @property
+    def past_heads(self) -> int:
+        """Heads of the keys and values that are kept."""
+        return int(self.config.attention_heads)
+
+    @property
+    def head_width(self) -> int:
+        """Numbers in one head's key."""
+        return int(self.config.d_model) // self.past_heads
+
+    @property
+    def past_width(self) -> int:
+        """Numbers in one key of all heads."""
+        return self.past_heads * self.head_width
 
     @property
     def embed_scale(self) -> float:

@@ -133,7 +133,9 @@ class Facts:
     about: one plain sentence on what to say or record. expects, languages: what recordings must hold for an answer
     to mean anything; languages are codes (BCP 47), none where it does not matter. label_rule: how data gets its
     labels (labels.labels_of), None where the task of that name in tasks.py says it. positions: where those of a
-    row's tokens count from; "row" is its first token, whatever the prompt's length. absolute_pitch: a prosody LM
+    row's tokens count from; "row" is its first token, whatever the prompt's length, "after_prompt" the first prompt
+    vector, as PEFT and generation with past keys and values count. projected: key and value prompts are past keys and
+    values already, which the LM's projections made before or never make (PEFT). absolute_pitch: a prosody LM
     hears the F0 of a recording against one pitch for all speakers instead of the speaker's mean
     (pitch.at_absolute_pitch); nothing to a plain unit LM. commands: how it was "tuned", then "measured" and
     "calibrated". examples: relative paths of clips to try. calibration: None where scores are as they
@@ -150,7 +152,8 @@ class Facts:
     languages: Annotated[tuple[Language, ...], LAX, Field(max_length=100)] = ()
     backbone: Annotated[str, plain(80)]
     unit_lm_sha256: Sha256
-    positions: Literal["row"] = "row"
+    positions: Literal["row", "after_prompt"] = "row"
+    projected: bool = False
     absolute_pitch: bool = False
     label_rule: Annotated[dict[str, Any], AfterValidator(check_rule)] | None = field(
         default_factory=lambda: {"column": "label"}

@@ -46,7 +46,8 @@ TENSOR_NAMES = {
 class Prompt(Facts):
     """One task's prompt: Facts and tensors. L layers, P prompt vectors, width d, V symbols, C labels.
 
-    Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d], input prompts hold
+    Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d] (where they are projected, as wide
+    as the LM's keys of all heads), input prompts hold
     input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
     c + 4 is label c, row 2 ends a sequence; the other specials' are never answered); a fixed one has
     verbalizer_units int64 [C], the unit that stands for each label, or [C, K], up to K units for each, the
@@ -145,7 +146,7 @@ class Prompt(Facts):
             if tensor.is_floating_point() and not bool((tensor.abs() <= LARGEST).all()):
                 raise ValueError(f"{name} holds values that are not finite, or beyond {LARGEST:g}")
         shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors().items()}
-        expected = expected_shapes(shapes, len(self.labels))
+        expected = expected_shapes(shapes, len(self.labels), self.projected)
         for name in sorted(shapes.keys() | expected.keys()):
             if shapes.get(name) != expected.get(name):
                 raise ValueError(f"{name} has the shape {shapes.get(name)}, expected {expected.get(name)}")
@@ -165,8 +166,18 @@ class Prompt(Facts):
             if int(units.min()) < -1:
                 raise ValueError("verbalizer.units must be units, or -1 for none")
 
-    def check_fits(self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int) -> None:
-        """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts."""
+    @property
+    def shift(self) -> int:
+        """The position of a row's first token: 0, or P where positions count from the prompt."""
+        return self.length if self.positions == "after_prompt" else 0
+
+    def check_fits(
+        self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int, past_width: int | None = None
+    ) -> None:
+        """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts.
+
+        past_width: numbers in one key of all heads, d_model unless given.
+        """
         what = f"Prompt {self.task}"
         if self.unit_lm_sha256 != unit_lm_sha256:
             raise SpeechPromptError(
@@ -176,6 +187,8 @@ class Prompt(Facts):
         facts = [("width", len(self.separator), d_model)]
         if self.key_prompts is not None:
             facts.append(("number of layers", len(self.key_prompts), n_layers))
+            width = past_width if self.projected and past_width is not None else d_model
+            facts.append(("width of keys", self.key_prompts.shape[-1], width))
         if self.verbalizer_weight is not None:
             facts.append(("vocabulary", self.verbalizer_weight.shape[1], vocab_size))
         for fact, found, needed in facts:
@@ -224,7 +237,9 @@ class Prompt(Facts):
         }
         stated = read(PromptFile, given, f"{what}: {PROMPT_JSON}")
         facts = read(Facts, config, f"{what}: {PROMPT_JSON}")
-        prompt = read(cls, vars(facts) | read_tensors(folder, what, len(facts.form.labels)), what)
+        prompt = read(
+            cls, vars(facts) | read_tensors(folder, what, len(facts.form.labels), facts.projected), what
+        )
         held = prompt.config()
         for name in ("prompt", "verbalizer"):
             for entry, value in asdict(getattr(stated, name)).items():
@@ -257,11 +272,11 @@ class Prompt(Facts):
         return push(self, repository, token, private, base_model)
 
 
-def read_tensors(folder: Path, what: str, n_labels: int) -> dict[str, Tensor]:
+def read_tensors(folder: Path, what: str, n_labels: int, projected: bool = False) -> dict[str, Tensor]:
     """The tensors of a prompt folder as fields of Prompt, float32; `what` begins every error."""
     file = TensorFile(folder, WEIGHTS_NAME, what, MAX_BYTES)
     try:
-        shapes = expected_shapes(file.shapes, n_labels)
+        shapes = expected_shapes(file.shapes, n_labels, projected)
     except ValueError as error:
         raise SpeechPromptError(f"{file.label}: {error}.") from None
     file.expect(shapes, {"verbalizer.units": ("I64",)})
@@ -275,7 +290,9 @@ def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
     return shape[-2] if len(shape) >= 2 else 0
 
 
-def expected_shapes(shapes: dict[str, tuple[int, ...]], n_labels: int) -> dict[str, tuple[int, ...]]:
+def expected_shapes(
+    shapes: dict[str, tuple[int, ...]], n_labels: int, projected: bool = False
+) -> dict[str, tuple[int, ...]]:
     """What the shapes must be, given the sizes L, P, d, V that the leading tensors claim; ValueError without them."""
     deep, separator = "input_prompts" not in shapes, shapes.get("separator", ())
     length, d = prompt_length(shapes), separator[0] if separator else 0
@@ -283,8 +300,9 @@ def expected_shapes(shapes: dict[str, tuple[int, ...]], n_labels: int) -> dict[s
         raise ValueError(f"prompts need 1 to {MAX_LENGTH} vectors and a separator as wide as the unit LM")
     expected: dict[str, tuple[int, ...]] = {"separator": (d,)}
     if deep:
-        n_layers = shapes["key_prompts"][0]
-        expected["key_prompts"] = expected["value_prompts"] = (n_layers, length, d)
+        n_layers, _, *last = shapes["key_prompts"]
+        width = last[0] if projected and last and 1 <= last[0] <= 4096 else d
+        expected["key_prompts"] = expected["value_prompts"] = (n_layers, length, width)
     else:
         expected["input_prompts"] = (length, d)
     if "label_embeddings" in shapes:

@@ -26,6 +26,10 @@ class TuneConfig:
 
     prompt_length: int = setting(20, "vectors per layer", 1, 200)
     input_prompts: bool = setting(False, "prompt the input instead of every layer")
+    positions: Literal["row", "after_prompt"] = setting(
+        "row", "count positions from a row's first token, or from the first prompt vector, as PEFT does"
+    )
+    projected: bool = setting(False, "learn past keys and values as they are, as PEFT's prefix tuning does")
     verbalizer: Literal["learned", "frequency", "random", "expected"] = setting(
         "learned",
         "learned, or fixed units for each label: the k-th most frequent unit for the k-th most frequent label, units "

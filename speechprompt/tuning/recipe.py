@@ -132,6 +132,8 @@ def tune_task(
         "limits": task.limits,
         "label_rule": task.label_rule if isinstance(task.label_rule, Mapping) else None,
         "absolute_pitch": config.absolute_pitch,
+        "positions": config.positions,
+        "projected": config.projected and not config.input_prompts,
         "data": task.data,
         "licence": task.licence,
     }

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import forward_prompted, label_logits, outside_mass, to_batch
-from speechprompt.decoding.prefix import Prefix, project
+from speechprompt.decoding.prefix import Prefix, past
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance
 
@@ -37,6 +37,7 @@ class TrainablePrompt(nn.Module):
     def __init__(self, lm: UnitLM, config: TuneConfig, units: Tensor | None, form: AnswerForm) -> None:
         super().__init__()
         self.config, self.form = config, form
+        self.projected = config.projected or not lm.projects
         d, n_layers, length = lm.config.d_model, lm.config.num_layers, config.prompt_length
         generator = torch.Generator().manual_seed(config.seed)
         embeddings = lm.model.embed_tokens.weight.float().cpu()
@@ -53,8 +54,14 @@ class TrainablePrompt(nn.Module):
         if config.input_prompts:
             self.input_prompts = prompts(length, d)
         else:
-            self.key_prompts = prompts(n_layers, length, d)
-            self.value_prompts = prompts(n_layers, length, d)
+            width = lm.past_width if self.projected else d
+            self.key_prompts = prompts(n_layers, length, width)
+            self.value_prompts = prompts(n_layers, length, width)
+            if self.projected and lm.projects:  # as they are where the LM makes them of such prompts
+                both = [p.detach().to(lm.device) for p in (self.key_prompts, self.value_prompts)]
+                made = past(lm, both[0], both[1], projected=False)
+                for prompt, start in zip((self.key_prompts, self.value_prompts), made, strict=True):
+                    prompt.data = start.transpose(2, 3).reshape(n_layers, length, width).float().cpu()
         # The separator starts as the LM's own end symbol, which is what ends an utterance.
         self.separator = normal(d, std=1.0 if config.start == "papers" else 0.3 / math.sqrt(d))
         if config.start != "papers":
@@ -112,10 +119,14 @@ class TrainablePrompt(nn.Module):
     def prefix(self, lm: UnitLM) -> Prefix:
         """The prompt as every row has it, some of its values dropped in training."""
         dropped = partial(F.dropout, p=self.config.prompt_dropout, training=self.training)
-        prefix = Prefix(self.separator[None], label_embeddings=getattr(self, "label_embeddings", None))
+        shift = None
+        if self.config.positions == "after_prompt":
+            shift = torch.tensor([self.config.prompt_length], device=lm.device)
+        embeddings = getattr(self, "label_embeddings", None)
+        prefix = Prefix(self.separator[None], label_embeddings=embeddings, shift=shift)
         if hasattr(self, "input_prompts"):
             return replace(prefix, inputs=dropped(self.input_prompts)[None])
-        keys, values = project(lm, dropped(self.key_prompts), dropped(self.value_prompts))
+        keys, values = past(lm, dropped(self.key_prompts), dropped(self.value_prompts), self.projected)
         return replace(prefix, keys=keys, values=values)
 
     @property

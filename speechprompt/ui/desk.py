@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock, Thread
@@ -22,11 +23,13 @@ from speechprompt.pipeline import SpeechPrompt, check_speech
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.segments import Segment, on_words, segments
 from speechprompt.storage.bundled import list_backbones
+from speechprompt.storage.hub import parse
 from speechprompt.ui.session import Session
 from speechprompt.units import parse_units
 
 log = logging.getLogger(__name__)
 
+FROM_HUB = "SPEECHPROMPT_PROMPTS"  # repositories of prompts, with spaces between, that an app begins with
 EXPIRED = "The recording is no longer on the server: record or choose it again."
 
 
@@ -60,8 +63,20 @@ class Desk:
         self.lender: Lender | None = None  # answers everybody's tasks instead of this device, when it can
         self._pipelines: dict[str, SpeechPrompt] = {}
         self._lock = Lock()
+        self.add_prompts(os.environ.get(FROM_HUB, "").split())
 
     # What is here
+
+    def add_prompts(self, addresses: Sequence[str]) -> None:
+        """Take prompts from the Hub among everybody's tasks; one that cannot be had is logged and left out."""
+        for address in addresses:
+            try:
+                prompt = Prompt.from_pretrained(*parse(address))
+                backbone = self.backbone(prompt.backbone)
+                backbone.check_fits(prompt)
+                backbone.prompts[prompt.task] = prompt
+            except SpeechPromptError as error:
+                log.warning("%s is not among the tasks: %s", address[:200], error)
 
     def backbone(self, name: str) -> Backbone:
         if name not in self.backbones:

@@ -7,7 +7,7 @@ import torch
 from tiny import LAYERS, N_UNITS, WIDTH, make_lm, make_prompt
 
 from speechprompt.decoding.forward import forward_prompted, forward_step, label_logits, to_batch
-from speechprompt.decoding.prefix import Prefix, project
+from speechprompt.decoding.prefix import Prefix, past
 from speechprompt.models.layers import Cache
 from speechprompt.units import UNIT_OFFSET
 
@@ -40,7 +40,7 @@ def test_prompt_and_separator_matter_and_can_be_trained(lm):
     prompt = make_prompt()
     names = ("key_prompts", "value_prompts", "separator")
     trained = {name: getattr(prompt, name).clone().requires_grad_() for name in names}
-    keys, values = project(lm, trained["key_prompts"], trained["value_prompts"])
+    keys, values = past(lm, trained["key_prompts"], trained["value_prompts"], False)
     assert keys.shape == (LAYERS, 1, 2, 3, WIDTH // 2)
     prefix = Prefix(trained["separator"][None], keys, values)
     logits = forward_prompted(lm, to_batch(lm, UTTERANCES), prefix)

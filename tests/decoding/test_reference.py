@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import Batch, forward_prompted, label_logits
 from speechprompt.decoding.generation import PromptedLM
-from speechprompt.decoding.prefix import Prefix, project
+from speechprompt.decoding.prefix import Prefix, past
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tuning.config import TuneConfig
@@ -113,7 +113,7 @@ def test_training_loss_and_gradients_equal_the_reference(lm, variant):
     trained = {name: io[name].clone().requires_grad_() for name in names}
     prefix = Prefix(trained["separator"][None])
     if "key_prompts" in trained:
-        keys, values = project(lm, trained["key_prompts"], trained["value_prompts"])
+        keys, values = past(lm, trained["key_prompts"], trained["value_prompts"], False)
         prefix = replace(prefix, keys=keys, values=values)
     else:
         prefix = replace(prefix, inputs=trained["input_prompts"][None])

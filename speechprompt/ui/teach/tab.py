@@ -10,6 +10,7 @@ from speechprompt.ui.controls import AT_ONCE, DEVICE_QUEUE, PRIVATE
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.teach.clips import ClipEvents
 from speechprompt.ui.teach.events import TeachingDesk
+from speechprompt.ui.teach.from_hub import place as place_hub
 from speechprompt.ui.teach.layout import layout
 
 # One teaching at a time, beside the answers: those need not wait for it.
@@ -47,3 +48,4 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTM
     shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
     at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **shown)
     at.push.click(teaching.push, [session, at.repository], at.pushed, **PRIVATE, **TEACHING_QUEUE)
+    place_hub(teaching, session, try_task, try_backbone, ready)
