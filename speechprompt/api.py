@@ -13,7 +13,7 @@ from speechprompt.pipeline import SpeechPrompt as Pipeline
 if TYPE_CHECKING:  # imported when first used
     from speechprompt.labelling import Labelled
     from speechprompt.live import Listener
-    from speechprompt.segments import Segment
+    from speechprompt.segments import Segments
     from speechprompt.teaching.teacher import Taught
 
 
@@ -65,11 +65,15 @@ class SpeechPrompt(Pipeline):
 
         return Listener(self, task)
 
-    def segments(self, audio: audio_input.AudioInput, task: str) -> list[Segment]:
-        """An answer for each word of a recording that has pauses between them; of one word, that of classify."""
-        from speechprompt.segments import segments
+    def segments(self, audio: audio_input.AudioInput, tasks: str | Sequence[str] | None = None) -> Segments:
+        """What tasks (all when None) answer about each stretch of speech in a recording of any length.
 
-        return segments(self, audio_input.load(audio), task)
+        An iterator, which reads and answers as segments are taken; `seconds` and `total` say how far it is, and
+        `notice` whether the file was cut off (segments.py).
+        """
+        from speechprompt.segments import Segments
+
+        return Segments(self, audio, tasks)
 
     def label(
         self, source: str | Path, out: str | Path, tasks: Sequence[str] | None = None, workers: int = 1

@@ -1,6 +1,6 @@
 """Listening while somebody speaks: sound in chunks -> what was said, and when.
 
-A `Listener` cuts one stream of sound into segments of speech (voice_activity), lets the backbone hear
+A `Listener` cuts one stream of sound into segments of speech (speech_detector), lets the backbone hear
 each and asks one task about it: provisionally while the speech goes on, finally when it has ended.
 Time is counted in samples, and everything that is kept is bounded.
 """
@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 
 from speechprompt.audio.arrays import from_chunk
-from speechprompt.audio.load import SAMPLE_RATE
+from speechprompt.audio.load import SAMPLE_RATE, without_offset
 from speechprompt.audio.resampling import Resampler
-from speechprompt.audio.voice_activity import FRAMES_PER_SECOND, HOP, WINDOW, VoiceDetector, band_levels
+from speechprompt.audio.speech_detector import detector_for
+from speechprompt.audio.voice_activity import LEAD, TAIL, Change
 from speechprompt.decoding.answer import Answer
 from speechprompt.decoding.fits import Fits
 from speechprompt.errors import SpeechPromptError
@@ -25,11 +26,10 @@ from speechprompt.pipeline import SpeechPrompt
 from speechprompt.units import FRAME_SECONDS, Units
 
 MAX_CHUNK_SECONDS = 60.0
-LONGEST_SECONDS = 4.0  # of speech that is answered at once; of a longer segment the last
-LEAD_SECONDS, TAIL_SECONDS = 0.25, 0.1  # around a segment: words begin and end softly, and tasks know pauses
+LONGEST_SECONDS = 4.0  # of speech that a provisional answer is about; of a longer segment the last
 FIRST_SECONDS, AGAIN_SECONDS = 0.3, 0.25  # of speech before the first provisional answer, and to the next
 RIBBON_SECONDS = 6.0
-RING_SECONDS = 6.0  # more than the longest segment with its lead and hangover
+RING_SECONDS = 10.0  # more than the longest segment with its lead and hangover
 STEP = SAMPLE_RATE // 10  # samples that enter the ring at once
 NEW_WEIGHT = 0.5  # of the newest provisional answer in their running mean
 
@@ -105,7 +105,8 @@ class Listener:
     def __init__(self, pipeline: SpeechPrompt, task: str) -> None:
         self._resampler: Resampler | None = None
         self._ring = Ring(RING_SECONDS)
-        self._detector = VoiceDetector()
+        self._prompt = pipeline.prompt(task)
+        self._detector = detector_for(self._prompt.expects != "speech")
         self._begun = 0  # sample at which the segment's sound begins, its lead included
         self._ended = 0  # sample at which the sound of the segment before ended
         self._asked = 0.0  # when a provisional answer was made last
@@ -119,6 +120,9 @@ class Listener:
         prompt = pipeline.prompt(task)
         if not pipeline.backbone.has_encoder:
             raise SpeechPromptError(str(pipeline.backbone.missing))
+        if (prompt.expects == "speech") != (self._prompt.expects == "speech"):
+            self._detector = detector_for(prompt.expects != "speech")
+            self._detector.skip_to(self._ring.total)
         self._pipeline, self._prompt = pipeline, prompt
         self._blend, self._ready = {}, None
 
@@ -177,27 +181,24 @@ class Listener:
     def _process(self, waveform: np.ndarray, provisional: bool) -> Iterator[Event]:
         for at in range(0, len(waveform), STEP):
             self._ring.write(waveform[at : at + STEP])
-            first = self._detector.frame + 1
-            n_frames = (self._ring.total - WINDOW) // HOP + 1 - first
-            if n_frames <= 0:
-                continue
-            for levels in band_levels(self._ring.read(first * HOP, (first + n_frames - 1) * HOP + WINDOW)):
-                yield from self._step(levels, provisional)
+            wanted = self._detector.wanted(self._ring.total)
+            if wanted is not None:
+                for change in self._detector.feed(self._ring.read(*wanted)):
+                    yield from self._step(change, provisional)
 
-    def _step(self, levels: np.ndarray, provisional: bool) -> Iterator[Event]:
+    def _step(self, change: Change, provisional: bool) -> Iterator[Event]:
         detector = self._detector
-        change = detector.step(levels)
         if change == "begin":
-            self._begun = max(self._ended, detector.start * HOP - int(LEAD_SECONDS * SAMPLE_RATE), 0)
-            self._asked = detector.start / FRAMES_PER_SECOND + FIRST_SECONDS - AGAIN_SECONDS
+            self._begun = max(self._ended, detector.first - LEAD, 0)
+            self._asked = self._start + FIRST_SECONDS - AGAIN_SECONDS
             self._blend, self._ready = {}, None
             yield Event("begin", self._start, self._start, self._now)
         elif change == "end":
             yield from self._close()
         elif detector.speaking and not detector.sounding:
             # Most likely this is the end: the answer is made now, so that it is there with the hangover's end.
-            if self._now - self._end >= TAIL_SECONDS and self._ready is None and detector.voiced:
-                self._ready = self._ask(self._end + TAIL_SECONDS)
+            if detector.now - detector.last >= TAIL and self._ready is None and detector.voiced:
+                self._ready = self._ask(detector.last + TAIL)
         elif detector.speaking:
             self._ready = None
             if provisional and self._now - self._asked >= AGAIN_SECONDS and detector.voiced:
@@ -207,19 +208,19 @@ class Listener:
     @property
     def _now(self) -> float:
         """The end of the last frame that was looked at, in seconds."""
-        return (self._detector.frame * HOP + WINDOW) / SAMPLE_RATE
+        return self._detector.now / SAMPLE_RATE
 
     @property
     def _start(self) -> float:
-        return self._detector.start / FRAMES_PER_SECOND
+        return max(self._detector.first, self._ended) / SAMPLE_RATE
 
     @property
     def _end(self) -> float:
         """The end of the segment's last frame above the floor, in seconds."""
-        return (self._detector.end * HOP + WINDOW) / SAMPLE_RATE
+        return self._detector.last / SAMPLE_RATE
 
     def _answer_so_far(self) -> Iterator[Event]:
-        asked = self._ask(self._now)
+        asked = self._ask(self._detector.now, LONGEST_SECONDS)
         # A running mean over the segment, so that a label does not flicker while the word grows.
         scores, old = asked.answer.scores, self._blend or asked.answer.scores
         self._blend = {
@@ -237,24 +238,24 @@ class Listener:
         """The segment is over: its answer if it was a voice, and its end."""
         end, now = self._end, self._now
         if self._detector.voiced:
-            asked = self._ready or self._ask(min(end + TAIL_SECONDS, now))
+            asked = self._ready or self._ask(min(self._detector.last + TAIL, self._detector.now))
             answer, cost = asked.answer, (asked.processing, now - asked.at)
             if answer.label and not self._is_silence(answer.label):
                 event = Event("label", asked.start, end, now, answer.label, answer.score, True, *cost)
                 yield with_answer(event, answer, answer.scores)
-        self._ended, self._ready = int(end * SAMPLE_RATE), None
-        yield Event("end", self._start, end, now)
+        over = Event("end", self._start, end, now)
+        self._ended, self._ready = self._detector.last, None
+        yield over
 
     def _is_silence(self, label: str) -> bool:
         """A task that knows silence says itself that nothing was said."""
         return label == self._prompt.form.silence_label
 
-    def _ask(self, until: float) -> Asked:
-        """The task, about the segment up to that second."""
-        end = round(until * SAMPLE_RATE)
-        begin = max(self._begun, end - int(LONGEST_SECONDS * SAMPLE_RATE))
+    def _ask(self, end: int, most: float = RING_SECONDS) -> Asked:
+        """The task, about the segment up to that sample, at most so many seconds of it."""
+        begin = max(self._begun, end - int(most * SAMPLE_RATE))
         since = time.perf_counter()
-        units = self._pipeline.backbone.listen([self._ring.read(begin, end)])[0]
+        units = self._pipeline.backbone.listen([without_offset(self._ring.read(begin, end))])[0]
         self._remember(units, begin / SAMPLE_RATE)
         answer = self._pipeline.classify_units([units], [self._prompt.task])[0][0]
         start = max(begin / SAMPLE_RATE, self._start)

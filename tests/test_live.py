@@ -173,7 +173,7 @@ def test_a_detector_that_was_shaken_by_a_noise_hears_words_again() -> None:
     sound, spans = in_a_row(["yes", "right"], 0.6, -40)
     detector = VoiceDetector()
     before = len(room(6, -60)) // HOP
-    changes = [detector.step(levels) for levels in band_levels(np.r_[room(6, -60), room(4, -40), sound])]
+    changes = list(detector.feed(np.r_[room(6, -60), room(4, -40), sound]))
     begins = [at - before - 400 for at, change in enumerate(changes) if change == "begin"]
     late = [at / 100 for at in begins if at > 0]
     assert late == pytest.approx([first for first, _ in spans], abs=0.15)
@@ -245,7 +245,7 @@ def test_provisional_labels_do_not_flicker(small: SpeechPrompt, monkeypatch: pyt
     assert len(interim) >= 3 and {e.label for e in interim} == {"red"}
 
 
-def test_long_speech_is_answered_from_its_last_four_seconds(small: SpeechPrompt) -> None:
+def test_long_speech_is_answered_in_pieces_of_eight_seconds(small: SpeechPrompt) -> None:
     clips = [audio.load(EXAMPLES / f"{name}.flac") for name in ("three", "seven", "nine")]
     sound = np.r_[room(1), np.concatenate(clips * 5), room(1, seed=1)] + room(9.1, seed=2)[:1]
     seen: list[int] = []
@@ -257,9 +257,12 @@ def test_long_speech_is_answered_from_its_last_four_seconds(small: SpeechPrompt)
     finally:
         small.backbone.listen = listen  # type: ignore[method-assign]
     labels = [e for e in events if e.kind == "label"]
-    assert len(labels) > 15 and max(seen) == 4 * RATE
-    assert [e.kind for e in events if e.kind != "label"] == ["begin", "end"]
-    assert labels[-1].final and labels[-1].end - labels[-1].start <= 4
+    interim = [e for e in labels if not e.final]
+    final = [e for e in labels if e.final]
+    assert len(interim) > 15 and max(e.end - e.start for e in interim) <= 4
+    assert max(seen) <= (8 + 0.25 + 0.1) * RATE and len(final) == 2
+    assert [e.kind for e in events if e.kind != "label"] == ["begin", "end"] * 2
+    assert final[0].end - final[0].start == pytest.approx(8, abs=0.02) and final[0].end <= final[1].start
     assert len(listener._runs) <= live.RIBBON_SECONDS * 50 + 200
 
 

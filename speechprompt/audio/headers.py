@@ -18,6 +18,7 @@ TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # what programs put behind the 
 MOST_CHUNKS = 1000
 RIFF_HEADER, CHUNK_HEADER = 12, 8  # bytes
 LARGEST = 0xFFFFFFFF
+PIPED = 0x7FFFF000  # sizes from here on are what programs write that cannot know them
 BLOCK, MOST_ZEROS = 1 << 16, 64 << 20  # bytes
 FARTHEST = (1 << 62) - 1  # that a file can be asked for
 
@@ -34,6 +35,7 @@ class SoundFile:
         self.size = file.seek(0, io.SEEK_END)
         check_single_mp4(file, self.size)
         self._patches = patches(file, self.size)
+        self.missing = promised(file, self.size)
         file.seek(0)
 
     def tell(self) -> int:
@@ -92,6 +94,29 @@ def patches(file: BinaryIO, size: int) -> list[tuple[int, bytes]]:
         (4, struct.pack(order + "I", min(size - CHUNK_HEADER, LARGEST))),
         (at + 4, struct.pack(order + "I", right)),
     ]
+
+
+def promised(file: BinaryIO, size: int) -> float:
+    """How many times the sound that a WAV holds its header promises: more than 1 where the file was cut off.
+
+    1 where that is not known: sizes that programs write into pipes promise nothing.
+    """
+    file.seek(0)
+    head = file.read(RIFF_HEADER)
+    if head[:4] not in (b"RIFF", b"RIFX") or head[8:] != b"WAVE":
+        return 1.0
+    order, at = "<" if head[:4] == b"RIFF" else ">", RIFF_HEADER
+    for _ in range(MOST_CHUNKS):
+        file.seek(at)
+        chunk = file.read(CHUNK_HEADER)
+        if len(chunk) < CHUNK_HEADER:
+            break
+        (length,) = struct.unpack(order + "I", chunk[4:])
+        at += CHUNK_HEADER
+        if chunk[:4] == b"data":
+            return length / (size - at) if 0 < size - at < length < PIPED else 1.0
+        at += length + length % 2
+    return 1.0
 
 
 def follows_properly(file: BinaryIO, end: int, size: int, order: str, zeros_too: bool) -> bool:

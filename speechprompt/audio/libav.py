@@ -41,6 +41,8 @@ MOST_DAMAGED = (
     "export it again"
 )
 NOTHING = "nothing of its sound can be decoded, as in a file that was cut off; export or send it again"
+# Kinds of file whose headers count their sound; of others FFmpeg guesses by the bit rate.
+TRUSTED = ("flac", "mov", "matroska", "w64", "aiff", "caf", "au", "asf", "wv", "tta", "ape")
 MOST_PACKETS = 100_000  # a minute of the smallest packets in use, 2.5 ms, has 24,000
 LONGEST_PACKET = 10.0  # s
 MOST_FRAME_SAMPLES = 1 << 21  # of one packet
@@ -97,7 +99,8 @@ def seconds(file: SoundFile, enough: float) -> float | None:
             stream = container.streams.best("audio")
             if stream is None or stream.time_base is None:
                 return None
-            for packet in packets(container, stream):
+            for number, packet in enumerate(packets(container, stream)):
+                too_many(number)
                 length = float((packet.duration or 0) * stream.time_base)
                 if (
                     not 0 <= length <= LONGEST_PACKET
@@ -113,11 +116,15 @@ def seconds(file: SoundFile, enough: float) -> float | None:
 
 def packets(container: InputContainer, stream: Any) -> Iterator[av.Packet]:
     """The packets of a stream, which may be damaged, without end or empty; time is looked at between them."""
-    for number, packet in enumerate(container.demux(stream)):
+    for packet in container.demux(stream):
         check_time()
-        if number >= MOST_PACKETS:
-            raise UnreadableError("it holds more pieces of sound than a recording can have, so it is damaged")
         yield packet
+
+
+def too_many(number: int) -> None:
+    """Raise where so many packets are more than a recording can have."""
+    if number >= MOST_PACKETS:
+        raise UnreadableError("it holds more pieces of sound than a recording can have, so it is damaged")
 
 
 def decode(file: SoundFile, suffix: str, max_seconds: float) -> list[tuple[np.ndarray, int]]:
@@ -128,23 +135,52 @@ def decode(file: SoundFile, suffix: str, max_seconds: float) -> list[tuple[np.nd
     none that is answered.
     """
     with opened(file, suffix) as container:
-        stream: Any = container.streams.best("audio")
-        if stream is None:
-            raise UnreadableError("it holds pictures or data, but no sound; choose another file")
-        codec = stream.codec_context
-        if codec is None:
-            raise UnreadableError("its sound is stored in a way that no decoder here reads")
-        if codec.name not in allowed()["codec_whitelist"].split(","):
-            raise UnreadableError(f"its sound is stored as {codec.name}, which is not read here")
-        check_format(codec.sample_rate, codec.channels)
+        stream = audio_stream(container)
         check_declared(container, stream, file, max_seconds)
-        codec.thread_count = 1
-        codec.options = {"max_samples": str(MOST_FRAME_SAMPLES)}
         parts = join(frames(container, stream), max_seconds)
     if not parts:
         raise UnreadableError(NOTHING)
     check_decoded(sum(len(mono) / rate for mono, rate in parts), max_seconds)
     return parts
+
+
+def open_blocks(file: SoundFile, suffix: str) -> tuple[Iterator[tuple[np.ndarray, int]], float | None]:
+    """Blocks of float32 [T] with their rate in Hz, and the seconds that the header promises, None where it guesses.
+
+    UnreadableError with the reason, from the iterator too, which may have given blocks before.
+    """
+    given = sound_of(file, suffix)
+    total = next(given)
+    assert not isinstance(total, tuple)
+    return given, total  # type: ignore[return-value]  # from here on it gives blocks alone
+
+
+def sound_of(file: SoundFile, suffix: str) -> Iterator[float | tuple[np.ndarray, int] | None]:
+    """First the seconds that the header promises, then the blocks: the container is open for as long as they come."""
+    with opened(file, suffix) as container:
+        stream = audio_stream(container)
+        kinds = container.format.name.split(",")
+        told = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        if told is None and container.duration:
+            told = container.duration / 1e6
+        yield float(told) if told and not set(TRUSTED).isdisjoint(kinds) else None
+        yield from frames(container, stream)
+
+
+def audio_stream(container: InputContainer) -> Any:
+    """The best stream of sound, to be decoded by one thread; UnreadableError where there is none that is read here."""
+    stream: Any = container.streams.best("audio")
+    if stream is None:
+        raise UnreadableError("it holds pictures or data, but no sound; choose another file")
+    codec = stream.codec_context
+    if codec is None:
+        raise UnreadableError("its sound is stored in a way that no decoder here reads")
+    if codec.name not in allowed()["codec_whitelist"].split(","):
+        raise UnreadableError(f"its sound is stored as {codec.name}, which is not read here")
+    check_format(codec.sample_rate, codec.channels)
+    codec.thread_count = 1
+    codec.options = {"max_samples": str(MOST_FRAME_SAMPLES)}
+    return stream
 
 
 def check_declared(container: InputContainer, stream: Any, file: SoundFile, max_seconds: float) -> None:
@@ -160,8 +196,10 @@ def frames(container: InputContainer, stream: Any) -> Iterator[tuple[np.ndarray,
     """What each packet of a stream decodes to: float32 [T], and the rate in Hz."""
     import av
 
-    failed = decoded = 0
+    failed = decoded = barren = 0  # barren: packets since the last sound
     for packet in packets(container, stream):
+        too_many(barren)
+        barren += 1
         try:
             found = packet.decode()
         except av.FFmpegError:
@@ -171,7 +209,10 @@ def frames(container: InputContainer, stream: Any) -> Iterator[tuple[np.ndarray,
         for frame in found:
             assert isinstance(frame, av.AudioFrame)
             check_format(frame.sample_rate, len(frame.layout.channels))
-            yield mix_down(samples_of(frame)), frame.sample_rate
+            mono = mix_down(samples_of(frame))
+            if len(mono):
+                barren = 0
+            yield mono, frame.sample_rate
     if failed > decoded:
         raise UnreadableError(MOST_DAMAGED)
 

@@ -30,6 +30,9 @@ LARGEST_OFFSET = (
 )
 LARGEST_TERM = 1000  # of the ratio between a rate and ours; all usual rates have smaller ones
 
+NO_RECORDING = "There is no recording: record something or choose a file."
+NEITHER = "A recording must be a file path, bytes, or a pair (rate in Hz, samples)."
+
 AudioInput = str | Path | bytes | tuple[Any, Any] | Mapping[str, Any] | np.ndarray
 
 
@@ -56,13 +59,14 @@ def load(source: AudioInput, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     elif isinstance(source, bytes | bytearray):
         parts = decode(io.BytesIO(source), "", max_seconds)
     elif isinstance(source, str | Path):
-        parts = decode_file(Path(source), max_seconds)
+        with opened_file(Path(source)) as file:
+            parts = decode(file, Path(source).suffix, max_seconds)
     elif isinstance(source, Mapping) and isinstance(source.get("bytes"), bytes):
         parts = decode(io.BytesIO(source["bytes"]), Path(str(source.get("path", ""))).suffix, max_seconds)
     elif source is None:
-        raise SpeechPromptError("There is no recording: record something or choose a file.")
+        raise SpeechPromptError(NO_RECORDING)
     else:
-        raise SpeechPromptError("A recording must be a file path, bytes, or a pair (rate in Hz, samples).")
+        raise SpeechPromptError(NEITHER)
     for mono, _ in parts:
         if not np.isfinite(mono).all():  # a mean hides no NaN, and no Inf
             raise SpeechPromptError(
@@ -82,7 +86,8 @@ def without_offset(waveform: np.ndarray) -> np.ndarray:
     return (waveform - mean).astype(np.float32)
 
 
-def decode_file(path: Path, max_seconds: float) -> list[tuple[np.ndarray, int]]:
+def opened_file(path: Path) -> BinaryIO:
+    """A regular file, open; SpeechPromptError where it is none."""
     name = "".join(c for c in path.name if c.isprintable())[:80]
     try:
         # O_NONBLOCK: opening a pipe that nobody writes to must not hang.
@@ -93,8 +98,7 @@ def decode_file(path: Path, max_seconds: float) -> list[tuple[np.ndarray, int]]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise SpeechPromptError(f"{name!r} is not a file: choose a recording such as WAV, FLAC, OGG or MP3.")
-    with open(descriptor, "rb") as file:
-        return decode(file, path.suffix, max_seconds)
+    return open(descriptor, "rb")
 
 
 def decode(file: BinaryIO, suffix: str, max_seconds: float) -> list[tuple[np.ndarray, int]]:

@@ -6,6 +6,8 @@ packets of every kind of file whose length can be a guess.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from speechprompt.audio import libav
@@ -53,6 +55,42 @@ def decode(file: SoundFile, max_seconds: float) -> tuple[np.ndarray, int]:
         raise UnreadableError("")
     check_decoded(len(mono) / rate, max_seconds)  # what was there, whatever the header says
     return mono, rate
+
+
+def open_wav(file: SoundFile, suffix: str) -> tuple[Iterator[tuple[np.ndarray, int]], float | None]:
+    """A WAV in blocks; UnreadableError where the file is none, or of a kind that libsndfile does not read."""
+    return open_blocks(file, suffix, PUT_RIGHT)
+
+
+def open_blocks(
+    file: SoundFile, suffix: str, formats: tuple[str, ...] = ()
+) -> tuple[Iterator[tuple[np.ndarray, int]], float | None]:
+    """Blocks of float32 [T] with their rate in Hz, and the seconds that the header promises.
+
+    formats: the only ones taken, where there are any. suffix: not needed here; libav's has it. UnreadableError as in
+    decode, from an iterator too.
+    """
+    import soundfile
+
+    try:
+        sound = soundfile.SoundFile(file)
+    except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
+        raise UnreadableError("") from error
+    if formats and sound.format not in formats:
+        sound.close()
+        raise UnreadableError("")
+    check_format(sound.samplerate, sound.channels)
+    frames = sound.frames if sound.frames < UNKNOWN_FRAMES else 0
+
+    def blocks() -> Iterator[tuple[np.ndarray, int]]:
+        try:
+            with sound:
+                while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                    yield mix_down(block), sound.samplerate
+        except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
+            raise UnreadableError("") from error
+
+    return blocks(), (frames / sound.samplerate * file.missing or None)
 
 
 def read(sound: object, limit: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from speechprompt.audio import load as audio
-from speechprompt.audio.voice_activity import spans_of_voice
+from speechprompt.audio.segmenter import stretches_of_speech
 from speechprompt.backbone import Backbone
 from speechprompt.comparison import Row, compare
 from speechprompt.decoding.answer import Answer
@@ -21,7 +21,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, choose_device
 from speechprompt.pipeline import SpeechPrompt, check_speech
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.segments import Segment, on_words, segments
+from speechprompt.segments import Segment, Segments, on_words
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.storage.hub import parse
 from speechprompt.ui.session import Session
@@ -194,9 +194,9 @@ class Desk:
 
     def segments(self, waveform: np.ndarray | None, prompt: Prompt, backbone: str) -> list[Segment]:
         """The answers of a task on words about each of several in a recording; none where there is only one."""
-        if waveform is None or not on_words(prompt) or len(spans_of_voice(waveform)) < 2:
+        if waveform is None or not on_words(prompt) or len(stretches_of_speech(waveform)) < 2:
             return []
-        return segments(self.pipeline_of(prompt, backbone), waveform, prompt.task)
+        return list(Segments(self.pipeline_of(prompt, backbone), (audio.SAMPLE_RATE, waveform), prompt.task))
 
     def classify_units(
         self, text: str, task: str, backbone: str, session: Session | None = None
