@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parent
 COMMANDS = {
     "classify": "commands.classify",
     "label": "commands.label",
+    "segments": "commands.segments",
     "units": "commands.units",
     "tasks": "commands.tasks",
     "push": "commands.push",
@@ -52,6 +53,7 @@ EPILOG = """examples:
   python -m speechprompt tasks
   python -m speechprompt classify clip.wav --task keyword_spotting
   python -m speechprompt classify *.wav --task keyword_spotting --task spoken_digits --json
+  python -m speechprompt segments lecture.mp3 --task keyword_spotting --out words.srt
   python -m speechprompt units clip.wav
   python -m speechprompt evaluate --task keyword_spotting --data speech_commands.parquet --split test
   python -m speechprompt tune --task my_words --title "My words" --data my_words.parquet

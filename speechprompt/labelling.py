@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +22,7 @@ from speechprompt import machine
 from speechprompt.audio.clips import AHEAD, Decoders
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
-from speechprompt.data.clips import Clips, clips_of
+from speechprompt.data.clips import clips_of
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.fits import Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
@@ -162,7 +162,7 @@ def cells(prompt: Prompt, raw: RawAnswer, evidence: Evidence) -> tuple[str, floa
     return label, prompt.believed(raw.score), judge(prompt, raw, evidence)[0]
 
 
-def settings(backbone: Backbone, prompts: Sequence[Prompt], clips: Clips) -> dict[str, Any]:
+def settings(backbone: Backbone, prompts: Sequence[Prompt], clips: Sized) -> dict[str, Any]:
     """What makes two runs the same: the models, every number of the prompts, how many clips there are."""
     numbers = {}
     for prompt in prompts:

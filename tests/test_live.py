@@ -202,7 +202,7 @@ def test_words_in_a_row_are_answered_once_each_in_order_and_in_time(
     assert [e.kind for e in events if e.kind != "label"] == ["begin", "end"] * len(names)
     for event, (first, last) in zip(final, spans, strict=True):
         assert event.start == pytest.approx(first, abs=0.12)
-        assert event.decided - last <= 0.3
+        assert event.decided - last <= 0.35
         assert event.decided - event.end <= 0.205  # the hangover
         assert event.score > 0.5 and event.processing > 0
         assert event.latency >= event.decided - event.end
@@ -247,7 +247,7 @@ def test_provisional_labels_do_not_flicker(small: SpeechPrompt, monkeypatch: pyt
 
 def test_long_speech_is_answered_in_pieces_of_eight_seconds(small: SpeechPrompt) -> None:
     clips = [audio.load(EXAMPLES / f"{name}.flac") for name in ("three", "seven", "nine")]
-    sound = np.r_[room(1), np.concatenate(clips * 5), room(1, seed=1)] + room(9.1, seed=2)[:1]
+    sound = np.r_[room(1), np.concatenate(clips * 7), room(1, seed=1)] + room(9.1, seed=2)[:1]
     seen: list[int] = []
     listener = Listener(small, "colours")
     listen = small.backbone.listen
@@ -262,7 +262,7 @@ def test_long_speech_is_answered_in_pieces_of_eight_seconds(small: SpeechPrompt)
     assert len(interim) > 15 and max(e.end - e.start for e in interim) <= 4
     assert max(seen) <= (8 + 0.25 + 0.1) * RATE and len(final) == 2
     assert [e.kind for e in events if e.kind != "label"] == ["begin", "end"] * 2
-    assert final[0].end - final[0].start == pytest.approx(8, abs=0.02) and final[0].end <= final[1].start
+    assert final[0].end - final[0].start == pytest.approx(8, abs=0.06) and final[0].end <= final[1].start
     assert len(listener._runs) <= live.RIBBON_SECONDS * 50 + 200
 
 
