@@ -154,7 +154,7 @@ def quoted(text: str) -> str:
 def write_srt(file: IO[str], timeline: Timeline) -> None:
     """Numbered subtitles; an arrow in a label would end their times, and tags would be styles."""
     for number, (start, end, text) in enumerate(texts(timeline), 1):
-        harmless_text = text.replace("-->", "->").replace("<", "‹").replace(">", "›") or "–"
+        harmless_text = text.replace("-->", "-›").replace("<", "‹").replace(">", "›") or "–"
         file.write(f"{number}\n{srt_time(start)} --> {srt_time(end)}\n{harmless_text}\n\n")
 
 

@@ -92,7 +92,7 @@ def test_srt_cues_are_numbered_and_hold_no_arrow_or_tag(tmp_path: Path) -> None:
     cues = text.strip("\n").split("\n\n")
     assert [cue.split("\n")[0] for cue in cues] == ["1", "2", "3", "4"]
     assert all(len(cue.split("\n")) == 3 for cue in cues)
-    assert cues[2].split("\n")[1:] == ["00:00:03,000 --> 01:01:01,500", "a->b ‹i› c d"]
+    assert cues[2].split("\n")[1:] == ["00:00:03,000 --> 01:01:01,500", "a-›b ‹i› c d"]
     assert srt_time(0.9996) == "00:00:01,000" and srt_time(36_000.5) == "10:00:00,500"
 
 

@@ -49,7 +49,8 @@ class SoundStream:
         self.total: float | None
         if is_array(source):
             mono, rate = from_array(source, max_seconds)
-            self._parts: Parts = iter([(mono, rate)])
+            size = int(BLOCK_SECONDS * rate)
+            self._parts: Parts = ((mono[at : at + size], rate) for at in range(0, len(mono), size))
             self.total = len(mono) / rate
             return
         suffix = ""

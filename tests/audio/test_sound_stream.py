@@ -32,7 +32,7 @@ def test_blocks_are_the_sound_that_is_decoded_at_once(kind: tuple[str, str], rat
     expected = load(content)
     # FFmpeg keeps what fills the last packet of Vorbis
     assert abs(len(found) - len(expected)) <= (0.04 * RATE if kind[0] == "OGG" else 1) and not stream.notice
-    n = min(len(found), len(expected))
+    n = min(len(found), len(expected)) - (RATE // 100 if kind[0] == "OGG" else 0)
     # FFmpeg and libsndfile decode Vorbis a little differently
     np.testing.assert_allclose(found[:n], expected[:n], atol=1e-3 if kind[0] == "OGG" else 5e-5)
     assert stream.seconds == pytest.approx(5.03, abs=0.04)
