@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -180,7 +180,7 @@ class Kept:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path, self.settings = path, settings
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> Self:
         self.file: IO[bytes] = self.path.open("a+b")
         if not try_lock(self.file.fileno()):
             self.file.close()

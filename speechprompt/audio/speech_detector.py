@@ -76,8 +76,8 @@ class SpeechModel:
             x = layer(layer(layer(layer(x, 1, 1), 2, 2), 3, 2), 4, 1)[:, None, :, 0]
             state = self._state or (torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, WIDTH))
             flat = [w[f"lstm_cell.{what}"] for what in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-            hidden, *state = torch.lstm(x, state, flat, True, 1, 0.0, False, False, False)  # type: ignore[call-overload]
-            self._state = (state[0], state[1])
+            hidden, h, c = torch.lstm(x, state, flat, True, 1, 0.0, False, False, False)
+            self._state = (h, c)
             scores = F.conv1d(hidden.relu().transpose(1, 2), w["final_conv.weight"], w["final_conv.bias"])
             return scores.sigmoid_().flatten().tolist()
 

@@ -113,7 +113,8 @@ class VoiceDetector:
         """
         levels = band_levels(samples)
         known, floors = np.concatenate([self._past, levels]), self._floors(levels)
-        loud = ((levels > QUIETEST) & (levels > floors + OPEN_DB)).any(1).tolist()
+        above: np.ndarray = (levels > QUIETEST) & (levels > floors + OPEN_DB)
+        loud: list[bool] = above.any(1).tolist()
         seen = 0
         try:
             for frame, hold in zip(levels.tolist(), (floors + HOLD_DB).tolist(), strict=True):
