@@ -114,7 +114,7 @@ class VoiceDetector:
         levels = band_levels(samples)
         known, floors = np.concatenate([self._past, levels]), self._floors(levels)
         above: np.ndarray = (levels > QUIETEST) & (levels > floors + OPEN_DB)
-        loud: list[bool] = above.any(1).tolist()
+        loud = [bool(frame.any()) for frame in above]
         seen = 0
         try:
             for frame, hold in zip(levels.tolist(), (floors + HOLD_DB).tolist(), strict=True):
