@@ -112,8 +112,13 @@ def example(row: Row, name: str, labels: tuple[str, ...]) -> Example:
 
 
 def files_of(path: Path) -> list[Path]:
-    """What is read of a source: the parquet files of a folder, else the source itself; those of the Hub are fetched."""
+    """What is read of a source: the parquet files of a folder, else the source itself; those of the Hub are fetched.
+
+    SpeechPromptError where there is none.
+    """
     folder = hub.fetch(path) if hub.on_the_hub(path) else path
+    if not folder.exists():
+        raise SpeechPromptError(f"There is no file or folder {folder.name[:80]!r} to read: check the path.")
     return (parquet_files(folder) if folder.is_dir() else []) or [folder]
 
 

@@ -56,7 +56,10 @@ def read_task(
     if not kept:
         there = ", ".join(sorted({example.split for example in placed}))
         names = ", ".join(path.name for path in files)
-        raise SpeechPromptError(f"{names} has no split {split!r}; it has {there}.")
+        raise SpeechPromptError(
+            f"{names} has no split {split!r}; it has {there}: name the splits in a column split or as folders train, "
+            "valid and test, or give at least three recordings of each label in a folder, a tenth of which is drawn."
+        )
     return kept
 
 

@@ -118,6 +118,10 @@ def tune_task(
     if config.valid_per_label:
         valid = at_most(valid, config.valid_per_label, 0)
     form = form_of(task, train)
+    if len(form.labels) < 2:
+        raise SpeechPromptError(
+            f"The train split has only the label {form.labels[0]!r}: a task needs at least two."
+        )
     check_learnt(form.labels, valid)
     facts: dict[str, Any] = {
         "task": task.name,

@@ -107,8 +107,8 @@ def test_a_bad_file_does_not_take_the_others_away(backbone: str, clip: str, tmp_
         (["units", "CLIP", "--device", "cpu", "--dtype", "float16"], "float16 is for GPUs"),
         (["units", "CLIP", "--device", "abacus"], "no device 'abacus' here"),
         (["tune", "--task", "x", "--data", "d.parquet", "--device", "abacus"], "no device 'abacus' here"),
-        (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "cannot be read as a parquet file"),
-        (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "cannot be read as a parquet file"),
+        (["evaluate", "--task", "fruit", "--data", "missing.parquet"], "no file or folder 'missing.parquet'"),
+        (["tune", "--task", "Bad Name", "--data", "missing.parquet"], "no file or folder 'missing.parquet'"),
         (["tune", "--task", "x", "--data", "d.parquet", "--prompt-length", "0"], "prompt_length must be"),
         (["tune", "--task", "x", "--data", "d.parquet", "--augment", "-1"], "augment must be"),
         (

@@ -73,7 +73,7 @@ def test_what_is_wrong_is_named(tmp_path) -> None:
         ("d.parquet", {"formula": "x"}, None, "A label rule must be"),
         ("bare.parquet", rule, None, "needs the columns"),
         ("text.parquet", rule, None, "cannot be read as a parquet file"),
-        ("none.parquet", rule, None, "cannot be read as a parquet file"),
+        ("none.parquet", rule, None, "There is no file or folder 'none.parquet' to read"),
     ):
         with pytest.raises(SpeechPromptError, match=message):
             dataset.read(tmp_path / name, this_rule, split)

@@ -56,3 +56,11 @@ def test_what_is_missing_is_named(folder) -> None:
         read_task([folder], TASK)
     with pytest.raises(SpeechPromptError, match="does not say which files mine"):
         read_task([folder], Task("mine", "Mine", "Other", "", ""))
+
+
+def test_what_to_do_about_a_missing_split_is_said(tmp_path: Path) -> None:
+    write(tmp_path, "all", [("train", "red", "")] * 4)
+    with pytest.raises(
+        SpeechPromptError, match="no split 'valid'; it has train: name the splits in a column"
+    ):
+        read_task([tmp_path / "all.parquet"], TASK, "valid")

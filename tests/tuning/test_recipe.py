@@ -328,3 +328,9 @@ def test_figures_of_known_units_are_those_of_the_recordings(backbone: Backbone) 
         replace(QUICK, steps=5),
     )
     assert evaluate(backbone, prompt, data, to_units(backbone, data)) == evaluate(backbone, prompt, data)
+
+
+def test_one_label_alone_is_no_task(backbone: Backbone) -> None:
+    train = examples(6, 1, [("on",)])
+    with pytest.raises(SpeechPromptError, match="only the label 'on': a task needs at least two"):
+        tune_task(backbone, Task("t", "T", "Home", "d", "CC0-1.0"), train, train, QUICK)
