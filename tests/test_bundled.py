@@ -42,7 +42,7 @@ def test_what_is_bundled(sp: SpeechPrompt) -> None:
 @pytest.mark.parametrize(("file", "task", "label"), CASES)
 def test_examples_get_their_labels(sp: SpeechPrompt, file: str, task: str, label: str) -> None:
     (answer,) = sp.classify(EXAMPLES / file, [task])
-    assert answer.label == label
+    assert answer.label == label and answer.fits == "yes"
     assert answer.score == max(answer.scores.values()) and sum(answer.scores.values()) == pytest.approx(
         1, abs=1e-3
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -10,14 +11,16 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, expect
 
-from .conftest import EXAMPLES, open_page
+from .conftest import EXAMPLES, PHONE, open_page, record
 
 DENIED = """() => {
   navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotAllowedError"));
 }"""
 WATCH = """() => {
   window.shifts = 0;
-  new PerformanceObserver((list) => list.getEntries().forEach((one) => { window.shifts += one.value; }))
+  new PerformanceObserver((list) => list.getEntries().forEach((one) => {
+    if (!one.hadRecentInput) window.shifts += one.value;
+  }))
     .observe({ type: "layout-shift" });
 }"""
 # x and y of what stands in the page, with the heights that must not change either.
@@ -62,6 +65,24 @@ def test_the_task_and_the_whole_answer_are_above_the_fold(
     assert len(page.locator(".sp-two").inner_text().split()) <= 120
     assert page.evaluate("window.shifts") < 0.05
     page.context.close()
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 720), PHONE], ids=["large", "laptop", "phone"])
+def test_nothing_moves_from_recording_to_answer(
+    page_recording: Callable[..., Page], size: tuple[int, int]
+) -> None:
+    """The browser's own measure; what a person scrolls or clicks for half a second before is not in it."""
+    page = page_recording(EXAMPLES / "yes.flac", size)
+    page.wait_for_timeout(500)
+    page.evaluate(WATCH)
+    record(page.locator("#sp-audio"))
+    expect(page.locator("#sp-panel .sp-label bdi")).to_have_text("yes")
+    page.wait_for_timeout(1000)  # the waveform, the others' answers and the list of the last ones
+    assert page.evaluate("window.shifts") < 0.05
+    if size[0] > 1000:
+        folds = [page.locator(f"{part}:visible").first.bounding_box() for part in (".sp-answer", ".sp-way")]
+        assert all(box and box["y"] + box["height"] <= size[1] for box in folds)
+    assert len(page.locator(".sp-two").inner_text().split()) <= 120
 
 
 def test_another_task_answers_and_moves_nothing(page: Page) -> None:
