@@ -1,4 +1,4 @@
-"""The check that is ready for a GPU: its dry run does every step, and a step that fails or hangs takes no other along."""
+"""The check that is ready for a GPU: its dry run does every step; one that fails or hangs takes no other along."""
 
 from __future__ import annotations
 
