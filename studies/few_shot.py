@@ -1,13 +1,15 @@
 """How well a new task is learnt from a few recordings of each label, against tuning from elsewhere.
 
     python -m studies.few_shot --data arabic_keywords.parquet --split test
+    python -m studies.few_shot --data speech_commands.parquet --only taught --clips 0 --leave-out unknown silence
 
 Draws words and a few clips of each from the train split, teaches them as the app does, and answers all
 clips of those words in another split, whose speakers are not those of the training, and as many clips of other
 words, which ought to be flagged. Bundled prompts that were tuned on the same file are left aside, for what is
 taught must be new. Prints one table: mean and standard deviation over the seeds, the share of right answers and
 of answers to other words that are flagged, and the seconds of one teaching. Takes minutes for each
-seed, nearly all of them for what is tuned; `--only taught` takes seconds.
+seed, nearly all of them for what is tuned; `--only taught` takes seconds. With `--clips 0` the words are typed:
+nothing is recorded, and espeak-ng speaks them (`--only taught`: what is tuned needs recordings).
 """
 
 from __future__ import annotations
@@ -109,6 +111,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=5, help="of each word")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--takes", type=int, default=TeachConfig.takes, help="spoken, of each word without clips"
+    )
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], metavar="LABEL", help="labels that are no words"
+    )
     parser.add_argument("--only", help="names of methods, by their first letters, between commas")
 
 
@@ -118,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
     for task in [t for t in backbone.prompts if t in TASKS and args.data.stem in TASKS[t].files]:
         del backbone.prompts[task]  # teaching starts from prompts; these were tuned on the very words
     methods = [
-        Method("taught", taught(backbone, TeachConfig())),
+        Method("taught", taught(backbone, TeachConfig(takes=args.takes))),
         Method("tuned from the keyword prompt", tuned(backbone, backbone.prompts.get(KEYWORDS))),
         Method("tuned from random", tuned(backbone, None)),
     ]
@@ -129,7 +137,7 @@ def run(args: argparse.Namespace) -> None:
     backbone.encoder, backbone.lm  # noqa: B018 (loading is not part of a teaching)
     for seed in range(args.seeds):
         rng = random.Random(seed)
-        words = sorted(rng.sample(sorted({e.labels[0] for e in train}), args.words))
+        words = sorted(rng.sample(sorted({e.labels[0] for e in train} - set(args.leave_out)), args.words))
         examples = []
         for word in words:
             examples += rng.sample([e for e in train if e.labels[0] == word], args.clips)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from speechprompt.audio.kinds import HEAD_BYTES, kind, named_as_recording
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage.zip_reading import Bounds, open_zip
+from speechprompt.storage.zip_reading import Bounds, ZipReader, open_zip
 
 MAX_FILE_BYTES = 12 << 20
 MAX_TABLE_BYTES = 1 << 20
@@ -104,29 +104,32 @@ def read_zip(source: Path | bytes) -> tuple[list[LabelledFile], int]:
     SpeechPromptError in one sentence when the zip is not to be trusted or has neither.
     """
     with open_zip(source, BOUNDS) as reader:
-        tables = [name for name in reader.names if PurePosixPath(name).suffix.lower() == ".csv"]
-        if len(tables) > 1:
-            raise SpeechPromptError(
-                "The zip holds several tables: leave one, with the columns file and label."
-            )
-        read = {name: reader.read(name) for name in reader.names if name not in tables}
-        sounds = {
-            name: data for name, data in read.items() if named_as_recording(name) or kind(data[:HEAD_BYTES])
-        }
-        if not sounds:
-            raise SpeechPromptError("The zip holds no recordings.")
-        if tables:
-            folder = PurePosixPath(tables[0]).parent
-            pairs = [(str(folder / name), label) for name, label in read_table(reader.read(tables[0]))]
-            files = by_table(pairs, read)
-            return files, len(read) - len({name for name, _ in pairs})
-        if any(len(PurePosixPath(name).parts) < 2 for name in sounds):
-            raise SpeechPromptError(
-                "The zip needs a folder for each label with its recordings in it, or a CSV with the columns "
-                "file and label."
-            )
-        files = [
-            LabelledFile(PurePosixPath(name).parent.name, PurePosixPath(name).name, data)
-            for name, data in sounds.items()
-        ]
-        return files, len(read) - len(sounds)
+        return read_labelled(reader)
+
+
+def read_labelled(reader: ZipReader) -> tuple[list[LabelledFile], int]:
+    """What read_zip finds, in an open zip."""
+    tables = [name for name in reader.names if PurePosixPath(name).suffix.lower() == ".csv"]
+    if len(tables) > 1:
+        raise SpeechPromptError("The zip holds several tables: leave one, with the columns file and label.")
+    read = {name: reader.read(name) for name in reader.names if name not in tables}
+    sounds = {
+        name: data for name, data in read.items() if named_as_recording(name) or kind(data[:HEAD_BYTES])
+    }
+    if not sounds:
+        raise SpeechPromptError("The zip holds no recordings.")
+    if tables:
+        folder = PurePosixPath(tables[0]).parent
+        pairs = [(str(folder / name), label) for name, label in read_table(reader.read(tables[0]))]
+        files = by_table(pairs, read)
+        return files, len(read) - len({name for name, _ in pairs})
+    if any(len(PurePosixPath(name).parts) < 2 for name in sounds):
+        raise SpeechPromptError(
+            "The zip needs a folder for each label with its recordings in it, or a CSV with the columns "
+            "file and label."
+        )
+    files = [
+        LabelledFile(PurePosixPath(name).parent.name, PurePosixPath(name).name, data)
+        for name, data in sounds.items()
+    ]
+    return files, len(read) - len(sounds)

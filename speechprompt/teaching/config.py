@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TeachConfig:
-    """The defaults suit 2 to 10 labels with 1 to 50 clips each.
+    """The defaults suit 2 to 10 labels with none to 50 clips each.
 
     copies: simulated recordings of each clip, fewer when that made more than max_utterances. pauses: see
-    TuneConfig. seed: of the simulation and of the choice of a start.
+    TuneConfig. seed: of the simulation and of the choice of a start. takes: how often each label is spoken where one
+    has no recordings, in this language (speaking.LANGUAGES).
     """
 
     copies: int = 8
     pauses: float = 0.5
     max_utterances: int = 600
     seed: int = 0
+    takes: int = 24
+    language: str = "English"
 
 
 @dataclass(frozen=True)

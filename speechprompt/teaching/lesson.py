@@ -16,6 +16,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import listen_to, nothing_recorded
 from speechprompt.schema import is_plain
+from speechprompt.teaching import speaking
 from speechprompt.teaching.closed_form import Fit, fit_verbalizer
 from speechprompt.units import Units
 
@@ -26,23 +27,28 @@ ENOUGH_CLIPS = 3  # of a label; with fewer the user is told so
 MAX_TITLE_CHARACTERS = 80
 
 Clip = np.ndarray | bytes  # float32 [T] at 16 kHz, or the bytes of a sound file
-Clips = Mapping[str, Sequence[Clip]]
+Clips = Mapping[str, Sequence[Clip]]  # a label without clips is spoken by espeak-ng
 
 
 @dataclass(eq=False)
 class Lesson:
-    """labels; waveforms float32 [T] at 16 kHz with their label indices in truth; silence_label: the label
-    that all-silent clips were given for; warnings: one sentence for whatever was left out or is too little."""
+    """labels; waveforms float32 [T] at 16 kHz with their label indices in truth, of which the first n_recorded are
+    recordings and the rest spoken by espeak-ng; silence_label: the label that all-silent clips were given for;
+    warnings: one sentence for whatever was left out or is too little."""
 
     labels: list[str]
     waveforms: list[np.ndarray] = field(default_factory=list)
     truth: list[int] = field(default_factory=list)
+    n_recorded: int = 0
     silence_label: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def counts(self) -> list[int]:
-        """How many clips each label has."""
-        return [self.truth.count(label) for label in range(len(self.labels))]
+        """How many recordings each label has."""
+        return [self.truth[: self.n_recorded].count(label) for label in range(len(self.labels))]
+
+    def unrecorded(self) -> list[str]:
+        return [name for name, n in zip(self.labels, self.counts(), strict=True) if n == 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +97,10 @@ def gather(clips: Clips) -> Lesson:
             f"A task needs {MIN_LABELS} to {MAX_LABELS} labels; here {'is' if len(labels) == 1 else 'are'} "
             f"{len(labels)}."
         )
-    for label in labels:
+    for label, recordings in clips.items():
         check_label(label)
+        if not recordings:
+            check_spoken(label)
     total = sum(len(recordings) for recordings in clips.values())
     if total > MAX_CLIPS:
         raise SpeechPromptError(
@@ -123,7 +131,8 @@ def gather(clips: Clips) -> Lesson:
             lesson.warnings.append(
                 f"{name}: what was given more than once counts once ({repeated} left out)."
             )
-    few = [name for name, n in zip(labels, lesson.counts(), strict=True) if n < ENOUGH_CLIPS]
+    lesson.n_recorded = len(lesson.waveforms)
+    few = [name for name, n in zip(labels, lesson.counts(), strict=True) if 0 < n < ENOUGH_CLIPS]
     if few:
         lesson.warnings.append(
             f"{', '.join(few)}: fewer than {ENOUGH_CLIPS} clips; five of each label, spoken differently, do better."
@@ -133,10 +142,8 @@ def gather(clips: Clips) -> Lesson:
 
 def without_silent(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> list[np.ndarray]:
     """The clips of one label in which something can be heard, or all when it is the label of silence."""
-    if not waveforms:
-        raise SpeechPromptError(f"The label {name!r} has no recordings: give it some, or remove it.")
     audible = [waveform for waveform in waveforms if not is_silent(waveform)]
-    if audible:
+    if audible or not waveforms:
         if n := len(waveforms) - len(audible):
             lesson.warnings.append(f"{name}: {n} silent clip{'s' * (n > 1)} left out.")
         return audible
@@ -148,6 +155,42 @@ def without_silent(lesson: Lesson, name: str, waveforms: list[np.ndarray]) -> li
     lesson.silence_label = name
     lesson.warnings.append(f"{name}: nothing can be heard in its clips, so it is the answer to silence.")
     return waveforms
+
+
+def check_spoken(label: str) -> None:
+    """Raise SpeechPromptError unless a label without recordings can be spoken."""
+    if not speaking.can_speak():
+        raise SpeechPromptError(f"The label {label!r} has no recordings. {speaking.MISSING}")
+    speaking.check_text(label)
+
+
+def speak_labels(
+    lesson: Lesson, language: str, takes: int, seed: int, report: Callable[[float], object]
+) -> None:
+    """Add `takes` spoken takes of every label, where one label at least has no recordings.
+
+    Of every label, as far as its name can be spoken: else it would be the voice that tells the spoken labels from
+    the recorded ones. report is told the share of it that is done (0..1).
+    """
+    missing = lesson.unrecorded()
+    if not missing:
+        return
+    speech = [name for name in lesson.labels if name != lesson.silence_label and speaking.is_text(name)]
+    for done, name in enumerate(speech):
+        report(done / len(speech))
+        try:
+            spoken = speaking.speak(name, takes, language, seed)
+        except SpeechPromptError:
+            if name in missing:
+                raise
+            continue  # its recordings will do
+        lesson.waveforms += spoken
+        lesson.truth += [lesson.labels.index(name)] * len(spoken)
+    few = len(missing) < len(lesson.labels)
+    which = ", ".join(missing) if few else "All labels"
+    lesson.warnings.append(
+        f"{which}: spoken by espeak-ng, as there are no recordings; two of your own for each label do better."
+    )
 
 
 def encode_clips(
