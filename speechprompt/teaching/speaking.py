@@ -18,7 +18,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 
 PROGRAM = "espeak-ng"
-MISSING = "Labels can be spoken only where espeak-ng is installed (`apt install espeak-ng`): give every label recordings."
+MISSING = "Labels are spoken only where espeak-ng is installed (`apt install espeak-ng`): give every label recordings."
 MAX_CHARACTERS = 40
 MAX_BYTES = 4 << 20  # of one spoken label, 95 s; a label of MAX_CHARACTERS takes 6 s at the slowest
 TIMEOUT_SECONDS = 10.0  # espeak-ng takes some milliseconds

@@ -51,6 +51,9 @@ class Session:
         self.clips: dict[int, SessionClip] = {}
         self.tasks: dict[str, dict[str, Prompt]] = {}  # backbone -> task -> prompt, the newest last
         self.current: Prompt | None = None  # what the Teach tab tries, packs and publishes
+        self.kept: set[int] = (
+            set()
+        )  # numbers of the clips that are in a zip which was downloaded, or came from one
         self.stop = Event()
         self.busy = Lock()  # held while a task is taught
         self.used = time.monotonic()  # when it last asked for something
@@ -69,6 +72,15 @@ class Session:
         return sum(
             prompt.n_parameters for taught in list(self.tasks.values()) for prompt in list(taught.values())
         )
+
+    @property
+    def n_unsaved(self) -> int:
+        """How many clips would be lost with the page."""
+        return sum(number not in self.kept for number in list(self.clips))
+
+    def start_again(self) -> None:
+        """Without labels and clips; the tasks that were taught stay."""
+        self.labels, self.clips, self.kept, self.current = [], {}, set(), None
 
     def taught(self, backbone: str) -> dict[str, Prompt]:
         """The tasks taught here for a backbone."""
@@ -121,7 +133,7 @@ class Session:
 
     def check_known(self, label: str) -> None:
         if label not in self.labels:
-            raise SpeechPromptError("Add a label and choose it first.")
+            raise SpeechPromptError("Let the files go on the card of a label, or add one first.")
 
     def check_room(self, n: int, seconds: float) -> None:
         """Raise SpeechPromptError when so many more clips, or seconds of them, would be too many."""
@@ -143,7 +155,7 @@ class Session:
             if held + more <= most or self.used - session.used < IDLE_SECONDS:
                 break
             held -= getattr(session, kind)
-            session.clips, session.tasks, session.current = {}, {}, None
+            session.clips, session.tasks, session.kept, session.current = {}, {}, set(), None
         if held + more > most:
             raise SpeechPromptError("Too many people are teaching at the moment: try again later.")
 

@@ -1,180 +1,187 @@
-"""What the Teach tab does with labels and clips: the visitor names, records, uploads, plays and deletes.
+"""What the Teach tab does with labels and clips: the visitor names, records, uploads, plays, removes, keeps.
 
-Every handler takes the visitor's Session, changes that alone, and answers with a sentence when something is
-wrong; nothing that was given is lost by a mistake.
+Every action changes the visitor's Session alone, and answers with a sentence when something is wrong; nothing that was
+given is lost by a mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
+import soundfile
 from gradio.blocks import Block
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
 from speechprompt.audio import load as audio
 from speechprompt.audio.silence import is_silent
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time
-from speechprompt.teaching.clip_archive import (
-    BOUNDS,
-    LabelledFile,
-    by_table,
-    read_sound,
-    read_table,
-    read_zip,
-)
+from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.lesson import MAX_CLIP_SECONDS
+from speechprompt.teaching.lesson_zip import FORMAT_VERSION, LessonFile, pack
+from speechprompt.teaching.speaking import LANGUAGES
+from speechprompt.teaching.teacher import task_name
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.desk import load_recording
+from speechprompt.ui.desk import Desk, load_recording
 from speechprompt.ui.session import Session
-from speechprompt.ui.teach import figures
+from speechprompt.ui.teach import board, figures
+from speechprompt.ui.teach.board import Action
+from speechprompt.ui.teach.files import Opened, ready_made, take
 from speechprompt.ui.teach.layout import Parts
 
 Changes = dict[Block, Any]  # component -> what it becomes; the others stay as they are
-
-
-def one_sentence(work: Callable[[], str]) -> tuple[str, bool]:
-    """Run it: what it says, and whether that is a complaint."""
-    try:
-        return work(), False
-    except Exception as error:
-        return sentence(error, "The Teach tab failed"), True
+Load = Callable[
+    [Session, Prompt, str], Changes
+]  # a prompt came back from its zip, and what is chosen on the Try tab
 
 
 class ClipEvents:
-    """The handlers of the Teach tab's labels and clips."""
+    """The actions of the Teach tab's board. load: what becomes of a prompt that a zip brings."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, desk: Desk, parts: Parts, load: Load) -> None:
+        self.desk, self.parts, self.load = desk, parts, load
+        self.actions: Mapping[str, Callable[[Session, Action], str]] = {
+            "add": self.add_label,
+            "rename": self.rename_label,
+            "remove": self.remove_label,
+            "record": self.add_recording,
+            "delete": self.delete_clip,
+            "restart": self.start_again,
+        }
+
+    def act(
+        self, session: Session, action: Action | None, title: str, language: str, try_task: str
+    ) -> Changes:
+        """Do what a person did on the board; the board with what came of it, beside what it is about."""
+        if action is None:
+            return gr.skip()
+        try:
+            if action.do == "play":
+                return self._shown(session, action, "", file=self.sound(session, action.clip), use="play")
+            if action.do == "save":
+                file = self.saved(session, title, language)
+                return self._shown(session, action, "Saved: the zip brings it back.", file=file, use="save")
+            if action.do in ("files", "ready"):
+                return self.open(session, action, try_task)
+            said = self.actions[action.do](session, action)
+            return self._shown(session, action, said)
+        except Exception as error:
+            said = sentence(error, "The Teach tab failed")
+            return self._shown(session, action, said, bad=True)
 
     def _shown(
-        self,
-        session: Session,
-        chosen: str,
-        status: tuple[str, bool],
-        choose: str | None = None,
-        new_labels: bool = True,
+        self, session: Session, action: Action, said: str, bad: bool = False, file: str = "", use: str = ""
     ) -> Changes:
-        """choose: the label to be chosen from now on; without it the choice stays, which may be another by now.
-
-        new_labels: whether the labels may have changed. If not, the list of them is left alone: an answer that is
-        slow to arrive would take away a label added since.
-        """
+        """The board; `said` stands on the card of the action's label, or under the tools."""
+        label = action.text.strip() if action.do == "rename" and not bad else action.label
+        on_card = label in session.labels or action.do == "add"
+        notes = {("" if action.do == "add" else label): (said, bad)} if on_card else {}
+        above = "" if on_card else figures.status_line(said, bad)
+        cards = figures.cards(session, notes)
         changes: Changes = {
             self.parts.session: session,
-            self.parts.clips: gr.HTML(figures.clip_list(session.by_label())),
-            self.parts.status: gr.HTML(figures.status_line(*status)),
+            self.parts.board: board.answer(action.sequence, cards, above, file or None, use),
         }
-        if choose is None and chosen not in session.labels:
-            choose = session.labels[0] if session.labels else ""
-        options = figures.label_options(session.labels)
-        if choose is not None:
-            changes[self.parts.label] = gr.HTML(value=choose, options=options)
-        elif new_labels:
-            changes[self.parts.label] = gr.HTML(options=options)
+        if use != "play" and not session.busy.locked():
+            changes[self.parts.panel] = gr.HTML(figures.readiness(session))
         return changes
 
     # Labels
 
-    def add_label(self, session: Session, chosen: str, name: str) -> Changes:
-        status = one_sentence(lambda: f"{session.add_label(name)!r} is chosen: record it or give it files.")
-        return self._named(session, chosen, status, name)
+    def add_label(self, session: Session, action: Action) -> str:
+        if action.text.strip() in session.labels:
+            raise SpeechPromptError(f"There is a label {action.text.strip()!r} already.")
+        session.add_label(action.text)
+        return ""
 
-    def rename_label(self, session: Session, chosen: str, name: str) -> Changes:
-        status = one_sentence(lambda: f"{chosen!r} is called {session.rename_label(chosen, name)!r} now.")
-        return self._named(session, chosen, status, name)
+    def rename_label(self, session: Session, action: Action) -> str:
+        return f"It is called {session.rename_label(action.label, action.text)!r} now."
 
-    def _named(self, session: Session, chosen: str, status: tuple[str, bool], name: str) -> Changes:
-        """The label of that name is chosen and its field emptied, unless something was wrong with it."""
-        if status[1]:
-            return self._shown(session, chosen, status)
-        return self._shown(session, chosen, status, name.strip()) | {self.parts.new: ""}
+    def remove_label(self, session: Session, action: Action) -> str:
+        session.remove_label(action.label)
+        return f"{action.label!r} is gone."
 
-    def remove_label(self, session: Session, chosen: str) -> Changes:
-        def work() -> str:
-            session.remove_label(chosen)
-            return f"{chosen!r} is gone, with its clips."
-
-        return self._shown(session, chosen, one_sentence(work))
+    def start_again(self, session: Session, action: Action) -> str:
+        session.start_again()
+        return "Everything is cleared; tasks that were taught are still in Try."
 
     # Clips
 
-    def add_recording(self, session: Session, chosen: str, path: str | None) -> Changes:
-        """A recording for the chosen label; the recorder is emptied for the next one."""
+    def add_recording(self, session: Session, action: Action) -> str:
+        session.check_known(action.label)
+        waveform = load_recording(action.paths[0] if action.paths else None, MAX_CLIP_SECONDS)
+        numbers = [clip.name for clip in session.clips.values() if clip.label == action.label]
+        n = next(n for n in range(1, len(numbers) + 2) if f"Recording {n}" not in numbers)
+        session.add_clips([(action.label, f"Recording {n}", waveform)])
+        silent = " Nothing can be heard in it: check the microphone." if is_silent(waveform) else ""
+        return f"Recording {n} is here.{silent}"
 
-        def work() -> str:
-            session.check_known(chosen)
-            waveform = load_recording(path, MAX_CLIP_SECONDS)
-            note = " Nothing can be heard in it: check the microphone." if is_silent(waveform) else ""
-            n = 1 + sum(clip.label == chosen for clip in session.clips.values())
-            session.add_clips([(chosen, f"Recording {n}", waveform)])
-            return f"Recording {n} of {chosen!r} is kept.{note}"
+    def delete_clip(self, session: Session, action: Action) -> str:
+        clip = session.clips.pop(action.clip, None)
+        return "" if clip is None else f"{clip.name} is gone."
 
-        if path is None:
-            return gr.skip()
-        status = one_sentence(work)
-        return self._shown(session, chosen, status, new_labels=False) | {self.parts.recorder: None}
-
-    def add_files(self, session: Session, chosen: str, paths: list[str] | None) -> Changes:
-        """Uploaded files: recordings of the chosen label, a zip of labelled ones, or a CSV with its recordings."""
-        if not paths:
-            return gr.skip()
-        known = list(session.labels)
-        status = one_sentence(lambda: take(session, chosen, [Path(path) for path in paths]))
-        changes = self._shown(session, chosen, status, new_labels=session.labels != known)
-        return changes | {self.parts.files: None}
-
-    def clip_action(self, session: Session, chosen: str, event: gr.EventData) -> Changes:
-        """Play or Delete of one clip in the list."""
-        data = event._data if isinstance(event._data, dict) else {}
-        clip = session.clips.get(data.get("clip", -1)) if type(data.get("clip")) is int else None
+    def sound(self, session: Session, number: int) -> str:
+        """A clip as a file to be heard."""
+        clip = session.clips.get(number)
         if clip is None:
-            return gr.skip()
-        if data.get("do") == "delete":
-            session.clips.pop(clip.number, None)
-            status = (f"{clip.name} of {clip.label!r} is gone.", False)
-            return self._shown(session, chosen, status, new_labels=False)
-        return {self.parts.player: gr.update(value=(audio.SAMPLE_RATE, clip.samples), visible=True)}
+            raise SpeechPromptError("That clip is gone.")
+        path = save_bytes_to_cache(b"", f"clip-{number}.wav", get_upload_folder())
+        soundfile.write(path, clip.samples, audio.SAMPLE_RATE)
+        return path
+
+    # Whole lessons
+
+    def open(self, session: Session, action: Action, try_task: str) -> Changes:
+        """Files for a label, labelled ones, a lesson or a prompt that was kept, or the ready-made lesson."""
+        if action.do == "ready":
+            opened = ready_made(self.desk.examples_folder)
+        else:
+            opened = take(session, action.label, [Path(path) for path in action.paths])
+        kept = opened.lesson
+        if opened.prompt is not None:
+            self.desk.backbone(opened.prompt.backbone).check_fits(opened.prompt)
+        if kept is not None:  # as the whole lesson it takes the place of what is there
+            if session.n_unsaved and action.do != "ready":
+                raise SpeechPromptError(
+                    "The zip holds a whole lesson: save this one or start again, then open it."
+                )
+            session.check_room(len(opened.clips) - len(session.clips), 0)
+            session.start_again()
+            for label in kept.labels:
+                session.add_label(label)
+        n = session.add_clips(opened.clips)
+        if kept is not None:
+            session.kept |= set(session.clips)
+        changes = self._shown(session, action, said_of(opened, n))
+        if opened.prompt is not None:
+            changes |= self.load(session, opened.prompt, try_task)
+        elif kept is not None:
+            changes[self.parts.use] = gr.update(visible=False)
+        if kept is not None:
+            changes[self.parts.title] = kept.title
+            changes[self.parts.language] = gr.HTML(value=kept.language, options=figures.languages())
+        return changes
+
+    def saved(self, session: Session, title: str, language: str) -> str:
+        """The lesson as a zip with its recordings; from now on they are not lost with the page."""
+        if not session.labels:
+            raise SpeechPromptError("There is nothing to save yet: add a label first.")
+        clips = [clip for of_label in session.by_label().values() for clip in of_label]
+        spoken = language if language in LANGUAGES else next(iter(LANGUAGES))
+        lesson = LessonFile(FORMAT_VERSION, (title or "").strip(), tuple(session.labels), spoken)
+        packed = pack(lesson, [(clip.label, clip.name, clip.samples) for clip in clips], session.current)
+        session.kept |= {clip.number for clip in clips}
+        name = f"{task_name(title or '')}{'_with_recordings' if clips else ''}.zip"
+        return save_bytes_to_cache(packed, name, get_upload_folder())
 
 
-def take(session: Session, chosen: str, paths: list[Path]) -> str:
-    """Add uploaded files to the session, all or none: what to say of it, or SpeechPromptError."""
-    if not all(path.is_file() for path in paths):
-        raise SpeechPromptError("The files are no longer on the server: choose them again.")
-    tables = [path for path in paths if path.suffix.lower() == ".csv"]
-    archives = [path for path in paths if path.suffix.lower() == ".zip"]
-    if len(archives) > 1:
-        raise SpeechPromptError("Give one zip at a time.")
-    if sum(path.stat().st_size for path in paths) > BOUNDS.all_bytes:
-        raise SpeechPromptError(
-            f"Together the files have more than {BOUNDS.all_bytes >> 20} MB: choose fewer."
-        )
-    session.check_room(len(paths) - len(tables) - len(archives), 0)
-    files, left_out = read_zip(archives[0]) if archives else ([], 0)
-    if tables:
-        pairs = [pair for table in tables for pair in read_table(table.read_bytes())]
-        session.check_room(len(pairs), 0)
-        pairs = [(Path(name).name, label) for name, label in pairs]  # a browser tells no folders
-        files += by_table(pairs, {path.name: path for path in paths if path not in (*tables, *archives)})
-    elif not archives or len(paths) > len(archives):
-        session.check_known(chosen)
-        loose = [path for path in paths if path not in archives]
-        files += [LabelledFile(chosen, path.name, read_sound(path)) for path in loose]
-    decoded: list[tuple[str, str, np.ndarray]] = []
-    samples = 0
-    for file in files:
-        check_time()
-        session.check_room(len(files), samples / audio.SAMPLE_RATE)  # before more is decoded
-        try:
-            decoded.append(
-                (file.label, file.name, audio.load({"bytes": file.data, "path": file.name}, MAX_CLIP_SECONDS))
-            )
-        except SpeechPromptError as error:
-            raise SpeechPromptError(f"Nothing was added. {file.name[:60]}: {error}") from error
-        samples += len(decoded[-1][2])
-    n = session.add_clips(decoded)
-    rest = f" {left_out} other file{'s' * (left_out != 1)} in the zip left out." if left_out else ""
+def said_of(opened: Opened, n: int) -> str:
+    if opened.lesson is not None:
+        return f"The lesson is here again: {len(opened.lesson.labels)} labels, {n} clip{'s' * (n != 1)}."
+    if opened.prompt is not None:
+        return "The prompt is here again, without recordings."
+    rest = f" {opened.n_other} other file{'s' * (opened.n_other != 1)} left out." if opened.n_other else ""
     return f"{n} clip{'s' * (n != 1)} added.{rest}"

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
 
@@ -21,7 +20,7 @@ from huggingface_hub import get_token
 
 from speechprompt import machine
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time, time_limit
+from speechprompt.machine import time_limit
 from speechprompt.prompts import archive as prompt_zip
 from speechprompt.prompts import hub
 from speechprompt.prompts.prompt import Prompt
@@ -58,14 +57,9 @@ class TeachingDesk:
     # Teaching
 
     def tune(
-        self,
-        session: Session,
-        title: str,
-        backbone: str,
-        try_task: str,
-        try_backbone: str,
+        self, session: Session, title: str, backbone: str, language: str, try_task: str
     ) -> Iterator[Changes]:
-        """Teach the task, showing how it goes; at the end it is there to be tried, here and in the Try tab."""
+        """Teach the task, showing how it goes; at the end it is there to be tried, here and in the other tabs."""
         if not session.busy.acquire(blocking=False):
             yield self._complaint("A task is being taught already: wait for it, or cancel it.")
             return
@@ -74,6 +68,7 @@ class TeachingDesk:
             clips = {
                 name: [c.waveform for c in label_clips] for name, label_clips in session.by_label().items()
             }
+            config = replace(self.config, language=language)
             news: Queue[Moment] = Queue()
             found: list[Taught] = []
             complaints: list[str] = []
@@ -81,10 +76,10 @@ class TeachingDesk:
             def work() -> None:
                 try:
                     if backbone not in self.backbones():
-                        raise SpeechPromptError("Choose a backbone that can hear.")
+                        raise SpeechPromptError("Choose a backbone that has an encoder.")
                     here = self.desk.backbones[backbone]
                     with time_limit(TEACHING_REQUESTS * machine.REQUEST_SECONDS):
-                        found.append(teach(here, title or "", clips, self.config, news.put, stop.is_set))
+                        found.append(teach(here, title or "", clips, config, news.put, stop.is_set))
                 except Exception as error:
                     complaints.append(sentence(error, "A task could not be taught"))
 
@@ -100,9 +95,11 @@ class TeachingDesk:
                 yield self._complaint(complaints[0])
                 return
             (taught,) = found
+            seconds = time.perf_counter() - began
             self._keep(session, taught.prompt)
-            shown = figures.result(taught, time.perf_counter() - began)
-            yield self._ready(session, shown, try_task, try_backbone)
+            shown = figures.result(replace(taught, prompt=session.current or taught.prompt), seconds)
+            done = figures.status_line(f"Taught in {seconds:.0f}\u00a0s.")
+            yield self._ready(session, shown, try_task) | {self.parts.panel: gr.HTML(done)}
         finally:  # also when the visitor has gone
             stop.set()
             session.busy.release()
@@ -114,7 +111,7 @@ class TeachingDesk:
         return {self.parts.panel: gr.HTML(figures.progress(moment))}
 
     def _complaint(self, message: str) -> Changes:
-        return {self.parts.panel: gr.HTML(html.alert(message, "No new task"))}
+        return {self.parts.panel: gr.HTML(figures.status_line(f"No new task: {message}", bad=True))}
 
     def _keep(self, session: Session, prompt: Prompt) -> None:
         """The prompt becomes one of the session's tasks, under a name that no bundled task has."""
@@ -125,45 +122,32 @@ class TeachingDesk:
                 name += "_"
         session.keep(replace(prompt, task=name))
 
-    def _ready(self, session: Session, shown: str, try_task: str, try_backbone: str) -> Changes:
+    def _ready(self, session: Session, shown: str, try_task: str) -> Changes:
         prompt = session.current
         assert prompt is not None
-        changes: Changes = {
+        tasks = self.choices.task_options("", session)
+        return {
             self.parts.session: session,
-            self.parts.panel: gr.HTML(shown),
+            self.parts.result: gr.HTML(shown),
             self.parts.use: gr.update(visible=True),
             self.parts.download: gr.update(value=self._pack(prompt), interactive=True),
             self.parts.answer: gr.HTML(""),
+            self.parts.try_task: gr.HTML(value=try_task, options=tasks),
         }
-        if try_backbone in self.desk.backbones:
-            tasks = self.choices.task_options("", session)
-            changes[self.parts.try_task] = gr.HTML(value=try_task, options=tasks)
-        return changes
 
     def _pack(self, prompt: Prompt) -> str:
         """The prompt as a zip, kept as long as its session's recordings."""
         packed = prompt_zip.pack(prompt)
         return save_bytes_to_cache(packed, f"{prompt.task}.zip", get_upload_folder())
 
-    def load(self, session: Session, path: str | None, try_task: str, try_backbone: str) -> Changes:
-        """A prompt comes back from its zip."""
-        if not path:
-            return gr.skip()
-        try:
-            if not Path(path).is_file():
-                raise SpeechPromptError("The file is no longer on the server: choose it again.")
-            prompt = prompt_zip.unpack(Path(path))
-            check_time()
-            if prompt.backbone not in self.backbones():
-                raise SpeechPromptError(
-                    f"The prompt is for the backbone {prompt.backbone!r}, which cannot hear here."
-                )
-            self.desk.backbones[prompt.backbone].check_fits(prompt)
-            self._keep(session, prompt)
-            shown = figures.loaded(prompt.title, len(prompt.labels))
-            return self._ready(session, shown, try_task, try_backbone)
-        except Exception as error:
-            return self._complaint(sentence(error, "A prompt could not be loaded"))
+    def load(self, session: Session, prompt: Prompt, try_task: str) -> Changes:
+        """A prompt came back from its zip, and fits its backbone."""
+        if prompt.backbone not in self.backbones():
+            raise SpeechPromptError(
+                f"The prompt is for the backbone {prompt.backbone!r}, which has no encoder here."
+            )
+        self._keep(session, prompt)
+        return self._ready(session, figures.loaded(session.current or prompt), try_task)
 
     # The new task
 

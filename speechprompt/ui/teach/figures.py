@@ -8,49 +8,101 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from speechprompt.teaching.teacher import Moment, Taught
-from speechprompt.ui.html import label_tag, percent, score_bars, verdict
-from speechprompt.ui.session import SessionClip
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.teaching import speaking
+from speechprompt.teaching.lesson import MAX_LABELS, MIN_LABELS
+from speechprompt.teaching.teacher import SPOKEN_SPLIT, Moment, Taught
+from speechprompt.ui.html import label_tag, options, percent, score_bars, verdict
+from speechprompt.ui.session import Session, SessionClip
 
 NAME_SHOWN = 40  # characters of a file's name
+Notes = Mapping[
+    str, tuple[str, bool]
+]  # label ("" for the new one) -> what happened on its card, whether it is a fault
 
 
-def clip_list(labels: Mapping[str, Sequence[SessionClip]]) -> str:
-    """Every label with its clips: name, seconds, and buttons to play and to delete each."""
-    if not labels:
-        return (
-            '<section class="sp-card sp-lesson"><h2>No labels yet</h2><p>Name what the task should tell apart, '
-            "two to ten labels, then give each a few recordings. Five, spoken differently, do well.</p></section>"
-        )
-    groups = []
-    for label, clips in labels.items():
-        total = sum(clip.seconds for clip in clips)
-        facts = f"{len(clips)} clip{'s' * (len(clips) != 1)}" + (f" · {total:.1f} s" if clips else "")
-        rows = "".join(clip_row(clip) for clip in clips) or "<li>No recordings yet</li>"
-        groups.append(
-            f"<details{' open' if len(clips) <= 10 else ''}><summary>{label_tag('b', label)} <span>{facts}</span>"
-            f"</summary><ul>{rows}</ul></details>"
-        )
-    return f'<section class="sp-card sp-lesson" aria-label="Clips">{"".join(groups)}</section>'
+def cards(session: Session, notes: Notes | None = None) -> str:
+    """A card for each label with its clips, and one for a new label."""
+    notes = notes or {}
+    filled = "".join(
+        card(number, label, clips, notes.get(label, ("", False)))
+        for number, (label, clips) in enumerate(session.by_label().items(), 1)
+    )
+    more = (
+        new_card(len(session.labels), notes.get("", ("", False))) if len(session.labels) < MAX_LABELS else ""
+    )
+    return f'<ul class="sp-label-cards" aria-label="Labels" data-unsaved="{session.n_unsaved}">{filled}{more}</ul>'
+
+
+def card(number: int, label: str, clips: Sequence[SessionClip], note: tuple[str, bool]) -> str:
+    name = escape(label)
+    total = sum(clip.seconds for clip in clips)
+    if clips:
+        facts = f"{len(clips)} clip{'s' * (len(clips) != 1)} · {total:.1f}\u00a0s"
+    elif speaking.can_speak() and speaking.is_text(label):
+        facts = "No clips: the computer speaks it"
+    else:
+        facts = "No clips yet"
+    rows = "".join(clip_row(clip) for clip in clips)
+    return (
+        f'<li class="sp-card sp-label-card" data-label="{name}"><div class="sp-card-head">'
+        f'<input class="sp-name" value="{name}" maxlength="80" dir="auto" aria-label="Name of label {number}">'
+        f'<button type="button" data-do="remove" aria-label="Remove the label {name}">✕</button></div>'
+        f'<p class="sp-clip-count">{facts}</p><div class="sp-card-tools">'
+        f'<button type="button" class="sp-take" data-do="record" aria-label="Record {name}"><i aria-hidden="true"></i>'
+        f'<span>Record</span></button><button type="button" data-do="files" aria-label="Choose files for {name}">Files'
+        f'</button></div><ol class="sp-clips" aria-label="Clips of {name}">{rows}</ol>'
+        f'<div class="sp-card-said">{status_line(*note)}</div></li>'
+    )
 
 
 def clip_row(clip: SessionClip) -> str:
     name = escape(clip.name[:NAME_SHOWN])
+    of = f"{name} of {escape(clip.label)}"
     return (
-        f'<li><span class="sp-file" dir="auto">{name}</span><data>{clip.seconds:.2f}\u00a0s</data>'
-        f'<button type="button" data-do="play" data-clip="{clip.number}" aria-label="Play {name}">Play</button>'
-        f'<button type="button" data-do="delete" data-clip="{clip.number}" aria-label="Delete {name}">Delete</button>'
-        "</li>"
+        f'<li><button type="button" data-do="play" data-clip="{clip.number}" title="{name}" aria-label="Play {of}">'
+        f"▶ {clip.seconds:.1f}\u00a0s</button>"
+        f'<button type="button" data-do="delete" data-clip="{clip.number}" aria-label="Remove {of}">✕</button></li>'
     )
+
+
+def new_card(n: int, note: tuple[str, bool]) -> str:
+    lead = (
+        "Name what the task should tell apart, two to ten labels."
+        if n < MIN_LABELS
+        else "Drop files on a card, or record there; five clips, spoken differently, do well."
+    )
+    return (
+        '<li class="sp-card sp-new-label"><label for="sp-teach-name">Name of a label</label>'
+        '<div class="sp-card-head"><input id="sp-teach-name" maxlength="80" dir="auto" autocomplete="off">'
+        '<button type="button" data-do="add" id="sp-teach-add">Add</button></div>'
+        f'<p class="sp-clip-count">{lead}</p><div class="sp-card-said">{status_line(*note)}</div></li>'
+    )
+
+
+def readiness(session: Session) -> str:
+    """What is still missing before the task can be taught, or that nothing is; never out of date."""
+    empty = [label for label, clips in session.by_label().items() if not clips]
+    n, clips = len(session.labels), len(session.clips)
+    if n < MIN_LABELS:
+        left = "two labels at least" if n == 0 else "one label more at least"
+        return status_line(f"Add {left}, then teach.")
+    if empty and not speaking.can_speak():
+        return status_line(f"{', '.join(empty)}: record it or drop files on its card, then teach.")
+    silent = [label for label in empty if not speaking.is_text(label)]
+    if silent:
+        return status_line(f"{', '.join(silent)}: only words can be spoken by the computer, so record it.")
+    spoken = f" {', '.join(empty)}: the computer speaks it." if empty else ""
+    return status_line(f"Ready: {n} labels, {clips} clip{'s' * (clips != 1)}.{spoken}")
 
 
 def progress(moment: Moment) -> str:
     """How far the teaching is: what is being done, and a bar."""
     done = f"{100 * moment.done:.0f}"
     return (
-        f'<section class="sp-card sp-tuning"><p class="sp-eyebrow">{escape(moment.doing)}</p>'
-        f'<div class="sp-progress" role="progressbar" aria-label="Tuning" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{done}"><i style="width:{done}%"></i></div></section>'
+        f'<p class="sp-doing" role="status">{escape(moment.doing)}…</p>'
+        f'<div class="sp-progress" role="progressbar" aria-label="Teaching" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{done}"><i style="width:{done}%"></i></div>'
     )
 
 
@@ -59,9 +111,10 @@ def result(taught: Taught, seconds: float) -> str:
     prompt, metrics = taught.prompt, taught.prompt.metrics
     if "accuracy" in metrics:
         low, high = metrics["interval95"]
+        which = "spoken clips" if metrics["split"] == SPOKEN_SPLIT else "clips held out"
         head = (
             f'<p class="sp-label">{percent(metrics["accuracy"])}</p>'
-            f'<p class="sp-score">right of {metrics["n"]} clips held out (95\u00a0% interval '
+            f'<p class="sp-score">right of {metrics["n"]} {which} (95\u00a0% interval '
             f"{100 * low:.0f}–{100 * high:.0f}\u00a0%). {escape(taught.how)}</p>"
         )
     else:
@@ -70,8 +123,7 @@ def result(taught: Taught, seconds: float) -> str:
     return (
         f'<section class="sp-card sp-taught" aria-label="The new task"><p class="sp-eyebrow">'
         f"{label_tag('bdi', prompt.title)} · {len(prompt.labels)} labels · {seconds:.0f}\u00a0s</p>{head}"
-        f"<p>It is in the list of tasks in the Try tab now, for you alone.</p>"
-        f"{f'<ul class=sp-notes>{notes}</ul>' if notes else ''}"
+        f"{use_it(prompt)}{f'<ul class=sp-notes>{notes}</ul>' if notes else ''}"
         f"{confusion(prompt.labels, taught.confusion) if 'accuracy' in metrics else ''}</section>"
     )
 
@@ -93,11 +145,21 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     )
 
 
-def loaded(title: str, n_labels: int) -> str:
+def use_it(prompt: Prompt) -> str:
+    """Buttons that go to another tab with the new task chosen, which only its visitor sees there."""
+    task = escape(prompt.task)
+    buttons = "".join(
+        f'<button type="button" class="sp-use" data-tab="{tab}" data-task="{task}">Use it in {tab}</button>'
+        for tab in ("Try", "Live")
+    )
+    return f'<div class="sp-uses">{buttons}</div>'
+
+
+def loaded(prompt: Prompt) -> str:
     return (
         f'<section class="sp-card sp-taught" aria-label="The new task"><p class="sp-eyebrow">Loaded</p>'
-        f'<p class="sp-label sp-long">{label_tag("bdi", title)}</p><p>{n_labels} labels. It is in the list of tasks '
-        "in the Try tab now, for you alone.</p></section>"
+        f'<p class="sp-label sp-long">{label_tag("bdi", prompt.title)}</p><p>{len(prompt.labels)} labels.</p>'
+        f"{use_it(prompt)}</section>"
     )
 
 
@@ -116,8 +178,8 @@ def status_line(message: str, bad: bool = False) -> str:
     return f"<p{kind}>{escape(message)}</p>"
 
 
-def label_options(labels: Sequence[str]) -> str:
-    """Options of the label <select>."""
-    if not labels:
-        return '<option value="" data-hint="">Add a label first</option>'
-    return "".join(f'<option value="{escape(name)}" data-hint="">{escape(name)}</option>' for name in labels)
+def languages() -> str:
+    """Options of the <select> of what labels without clips are spoken in."""
+    return options(
+        {"": [(name, name, "Labels without clips are spoken in it.") for name in speaking.LANGUAGES]}
+    )

@@ -20,32 +20,24 @@ TEACHING_QUEUE: dict[str, Any] = {"concurrency_id": "teaching", "concurrency_lim
 def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTML) -> None:
     """The tab's components and events; a new task goes into the Try tab's list of tasks."""
     at = layout(desk, session, try_task, try_backbone)
-    clips, teaching = ClipEvents(at), TeachingDesk(desk, at)
-
-    lesson: list[Any] = [session, at.label, at.clips, at.status]
-    named: list[Any] = [session, at.label, at.new]
-    at.add.click(clips.add_label, named, [*lesson, at.new], **AT_ONCE)
-    at.new.submit(clips.add_label, named, [*lesson, at.new], **AT_ONCE)
-    at.rename.click(clips.rename_label, named, [*lesson, at.new], **AT_ONCE)
-    at.remove.click(clips.remove_label, [session, at.label], lesson, **AT_ONCE)
-    at.clips.click(clips.clip_action, [session, at.label], [*lesson, at.player], **AT_ONCE)
+    teaching = TeachingDesk(desk, at)
+    lesson = ClipEvents(desk, at, teaching.load)
     decoding: dict[str, Any] = {**PRIVATE, **DEVICE_QUEUE}
-    recorded: list[Any] = [session, at.label, at.recorder]
-    at.recorder.input(clips.add_recording, recorded, [*lesson, at.recorder], **decoding)
-    at.files.upload(clips.add_files, [session, at.label, at.files], [*lesson, at.files], **decoding)
 
-    ready: list[Any] = [session, at.panel, try_task, at.use, at.download, at.answer]
-    at.tune.click(
-        teaching.tune,
-        [session, at.title, at.backbone, try_task, try_backbone],
-        ready,
-        **PRIVATE,
-        **TEACHING_QUEUE,
-        show_progress="hidden",
+    ready: list[Any] = [session, at.panel, try_task, at.use, at.result, at.download, at.answer]
+    shown: dict[str, Any] = {"show_progress": "hidden"}
+    at.board.input(
+        lesson.act,
+        [session, at.board, at.title, at.language, try_task],
+        [*ready, at.board, at.title, at.language],
+        **decoding,
+        **shown,
+        trigger_mode="multiple",
     )
+    asked = [session, at.title, at.backbone, at.language, try_task]
+    at.tune.click(teaching.tune, asked, [*ready, at.board], **PRIVATE, **TEACHING_QUEUE, **shown)
     at.cancel.click(teaching.cancel, session, None, **AT_ONCE)
-    at.loaded.upload(teaching.load, [session, at.loaded, try_task, try_backbone], ready, **decoding)
-    shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
-    at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **shown)
+    beside: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
+    at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **beside)
     at.push.click(teaching.push, [session, at.repository], at.pushed, **PRIVATE, **TEACHING_QUEUE)
     place_hub(teaching, session, try_task, try_backbone, ready)

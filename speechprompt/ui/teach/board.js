@@ -1,0 +1,215 @@
+// The board of the Teach tab. Its cards are written anew with every answer, so listeners sit on the component, and what
+// is going on (a recording, what waits to be sent) is kept here and put back into the cards after each answer.
+const find = (name) => element.querySelector(`[data-part=${name}]`);
+const card = (label) => [...element.querySelectorAll(".sp-label-card")].find((one) => one.dataset.label === label);
+const cardOf = (target) => target.closest(".sp-label-card");
+const PATIENCE = 120000; // ms until an answer that never came is given up
+const LONGEST = 19.5; // s of one clip, under the server's limit
+let taking = null, starting = false, waiting = [], sent = null, giveUp = 0, sequence = 0, chosen = "";
+
+const unsaved = () => Number(element.querySelector(".sp-label-cards")?.dataset.unsaved || 0);
+const atWork = () => Boolean(taking || sent || waiting.length);
+
+// Tells what is going on where it is about: on a card, or under the tools where there is no such card.
+function say(label, text, bad = true) {
+  const line = card(label)?.querySelector(".sp-card-said") || element.querySelector("#sp-teach-said");
+  const shown = document.createElement("p");
+  shown.setAttribute("role", bad ? "alert" : "status");
+  if (bad) shown.className = "sp-bad";
+  shown.textContent = text;
+  line.replaceChildren(shown);
+}
+
+// One action at a time: the next goes when the answer to the last is there.
+function act(action) {
+  waiting.push(action);
+  send();
+}
+async function send() {
+  if (sent || !waiting.length) return;
+  sent = waiting.shift();
+  clearTimeout(giveUp);
+  giveUp = setTimeout(answered, PATIENCE);
+  const files = [];
+  try {
+    for (const file of sent.files || []) {
+      if (sent.files.length > 1) say(sent.label, `Sending ${files.length + 1} of ${sent.files.length}…`, false);
+      const { path, url } = await upload(file);
+      files.push({ path, url, orig_name: file.name, meta: { _type: "gradio.FileData" } });
+    }
+  } catch {
+    say(sent.label, "The file could not be sent: choose one of at most 50 MB, or try again.");
+    sent = null;
+    return send();
+  }
+  sent.sequence = ++sequence;
+  props.value = { do: sent.do, label: sent.label || "", text: sent.text || "", clip: sent.clip || 0, files, sequence };
+  trigger("input");
+}
+function answered() {
+  clearTimeout(giveUp);
+  const done = sent;
+  sent = null;
+  const field = element.querySelector("#sp-teach-name");
+  if (done?.do === "add" && field && !element.querySelector(".sp-new-label .sp-bad")) field.value = "";
+  for (const name of element.querySelectorAll(".sp-name")) {
+    if (name !== document.activeElement || done?.do === "rename") name.value = cardOf(name).dataset.label;
+  }
+  const file = props.value;
+  if (file?.url && props.use === "play") {
+    find("audio").src = file.url;
+    find("audio").play().catch(() => say(done?.label, "This browser cannot play the clip."));
+  } else if (file?.url && props.use === "save") {
+    const link = document.createElement("a");
+    link.href = file.url;
+    link.download = file.orig_name;
+    document.body.append(link);
+    link.click();
+    link.remove();
+  }
+  if (done?.do === "ready" && !element.querySelector("#sp-teach-said .sp-bad")) document.querySelector("#sp-teach-run").click();
+  show();
+  send();
+}
+watch("reply", () => sent && props.reply >= sent.sequence && answered());
+watch("cards", show);
+
+// Recording
+
+function show() {
+  for (const one of element.querySelectorAll(".sp-label-card")) {
+    const state = taking?.label === one.dataset.label ? "recording" : "";
+    if (one.dataset.state !== state) one.dataset.state = state;
+    const word = one.querySelector(".sp-take span"), button = one.querySelector(".sp-take");
+    word.textContent = state ? `Stop ${taking.seconds.toFixed(1)} s` : "Record";
+    button.setAttribute("aria-label", state ? `Stop recording ${one.dataset.label}` : `Record ${one.dataset.label}`);
+  }
+}
+async function record(label) {
+  if (starting) return;
+  const was = taking?.label;
+  taking?.running.stop();
+  if (was === label) return;
+  starting = true;
+  find("audio").pause();
+  say(label, "", false);
+  const mine = { label, seconds: 0, running: null };
+  try {
+    mine.running = await spSound.record({
+      silenceEnds: () => localStorage.getItem("sp-ends") === "1",
+      onLevel: (level, seconds) => {
+        mine.seconds = seconds;
+        if (taking === mine) show();
+        if (seconds > LONGEST) mine.running?.stop();
+      },
+    });
+  } catch (error) {
+    starting = false;
+    return say(label, spSound.sentence(error));
+  }
+  starting = false;
+  taking = mine;
+  show();
+  const file = await mine.running.done;
+  if (taking === mine) taking = null;
+  show();
+  act({ do: "record", label: mine.label, files: [file] });
+}
+
+// What is asked before work is lost
+
+function ask(question, yes, then) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "sp-ask";
+  dialog.setAttribute("aria-label", question);
+  const text = document.createElement("p");
+  text.textContent = question;
+  const keep = document.createElement("button"), go = document.createElement("button");
+  keep.textContent = "Keep everything";
+  go.textContent = yes;
+  keep.onclick = () => dialog.close();
+  go.onclick = () => (dialog.close(), then());
+  dialog.onclose = () => dialog.remove();
+  dialog.append(text, keep, go);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+const clips = (n) => `${n} recording${n === 1 ? "" : "s"}`;
+const lost = () => `What you made here and have not saved (${clips(unsaved())}) will be gone.`;
+addEventListener("beforeunload", (event) => {
+  if (element.isConnected && (unsaved() || atWork())) event.preventDefault();
+});
+
+// What a person does
+
+element.addEventListener("click", ({ target }) => {
+  const button = target.closest("button[data-do]");
+  if (!button || button.disabled) return;
+  const label = cardOf(button)?.dataset.label || "", todo = button.dataset.do;
+  if (todo === "record") return record(label);
+  if (todo === "files") return (chosen = label), find("input").click();
+  if (todo === "add") return add();
+  if (todo === "remove") {
+    const n = cardOf(button).querySelectorAll(".sp-clips li").length;
+    const gone = () => act({ do: "remove", label });
+    return n ? ask(`Remove the label “${label}” with its ${clips(n)}?`, "Remove", gone) : gone();
+  }
+  if (todo === "restart" || todo === "ready") {
+    const go = () => act({ do: todo });
+    const what = todo === "ready" ? "Open the ready-made lesson?" : "Start again?";
+    return unsaved() ? ask(`${what} ${lost()}`, todo === "ready" ? "Open it" : "Start again", go) : go();
+  }
+  act({ do: todo, label, clip: Number(button.dataset.clip || 0) });
+});
+function add() {
+  const field = element.querySelector("#sp-teach-name");
+  act({ do: "add", text: field.value });
+}
+element.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing) return;
+  if (event.target.id === "sp-teach-name") event.preventDefault(), add();
+  else if (event.target.matches(".sp-name")) event.preventDefault(), event.target.blur();
+});
+element.addEventListener("change", ({ target }) => {
+  if (target.matches(".sp-name")) {
+    const label = cardOf(target).dataset.label;
+    if (target.value.trim() !== label) act({ do: "rename", label, text: target.value });
+  }
+  if (target.type !== "file" || !target.files.length) return;
+  if (target === find("input")) act({ do: "files", label: chosen, files: [...target.files] });
+  else if (target.webkitdirectory) folder(target);
+  else act({ do: "files", files: [...target.files] });
+  target.value = "";
+});
+// A browser tells the server no folders: a folder becomes a table of its recordings and their labels.
+function folder(input) {
+  const sound = new RegExp(`\\.(${input.dataset.suffixes})$`, "i");
+  const hidden = /(^|\/)(\.|__MACOSX\/)/;
+  const sounds = [...input.files].filter((file) => sound.test(file.name) && !hidden.test(file.webkitRelativePath));
+  if (!sounds.length) return say("", "The folder holds no recordings: choose one with a folder for each label.");
+  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+  const table = ["file,label"], files = [];
+  sounds.forEach((file, i) => {
+    const name = `${i + 1}-${file.name.replace(/[^\w.-]/g, "")}`;
+    table.push(`${quoted(name)},${quoted(file.webkitRelativePath.split("/").at(-2) || "")}`);
+    files.push(new File([file], name, { type: file.type }));
+  });
+  act({ do: "files", files: [...files, new File([table.join("\n")], "labels.csv", { type: "text/csv" })] });
+}
+
+// Files that are let go on a card are its recordings; anywhere else page.js hands them to the input above.
+
+element.addEventListener("dragover", (event) => {
+  for (const one of element.querySelectorAll(".sp-drop")) one.classList.remove("sp-drop");
+  cardOf(event.target)?.classList.add("sp-drop");
+});
+element.addEventListener("dragleave", ({ target }) => cardOf(target)?.classList.remove("sp-drop"));
+element.addEventListener("drop", (event) => {
+  const on = cardOf(event.target), files = [...(event.dataTransfer?.files || [])];
+  on?.classList.remove("sp-drop");
+  if (!on || !files.length) return;
+  event.preventDefault();
+  event.stopPropagation();
+  act({ do: "files", label: on.dataset.label, files });
+});
+show();
