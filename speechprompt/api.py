@@ -43,19 +43,26 @@ class SpeechPrompt(Pipeline):
         answers = {answer.task: answer for answer in self.classify(audio, task)}
         return answers[task] if isinstance(task, str) else answers
 
-    def teach(self, title: str, clips: Mapping[str, Iterable[audio_input.AudioInput]]) -> Taught:
+    def teach(
+        self,
+        title: str,
+        clips: Mapping[str, Iterable[audio_input.AudioInput]] | Iterable[str],
+        language: str = "English",
+    ) -> Taught:
         """Make a task from a few clips of each label, and add it: label -> its clips, each any recording up to 20 s.
 
+        A label without clips, or labels alone in place of the mapping, are spoken by espeak-ng in the language.
         The result has the prompt, whose `task` is the name to ask by, and what was measured on clips left out.
         SpeechPromptError in one sentence when the clips cannot be taught.
         """
         from speechprompt.teaching.lesson import MAX_CLIP_SECONDS
-        from speechprompt.teaching.teacher import teach
+        from speechprompt.teaching.teacher import TeachConfig, teach
 
+        given = clips if isinstance(clips, Mapping) else dict.fromkeys(clips, ())
         waveforms = {
-            label: [audio_input.load(clip, MAX_CLIP_SECONDS) for clip in its] for label, its in clips.items()
+            label: [audio_input.load(clip, MAX_CLIP_SECONDS) for clip in its] for label, its in given.items()
         }
-        taught = teach(self.backbone, title, waveforms)
+        taught = teach(self.backbone, title, waveforms, TeachConfig(language=language))
         self.add(taught.prompt)
         return taught
 

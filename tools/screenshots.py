@@ -80,10 +80,10 @@ def teach(page: Page, folder: Path) -> None:
     for word in WORDS:
         add_label(page, word)
         clips = takes(word, 5, folder)
-        give(page, *clips)
+        give(page, word, *clips)
         page.get_by_text("5 clips added.").wait_for()
     page.locator("#sp-teach-run").click()
-    page.wait_for_selector("#sp-teach-panel .sp-taught")
+    page.wait_for_selector("#sp-teach-result .sp-taught")
     page.locator("#sp-teach-try input[type=file]").set_input_files(clips[-1])
     page.wait_for_selector("#sp-teach-answer .sp-label")
 

@@ -10,7 +10,7 @@ import pytest
 from speechprompt.audio.clips import FolderClips
 from speechprompt.audio.kinds import SUFFIXES, is_hidden, is_recording, kind, named_as_recording
 from speechprompt.errors import SpeechPromptError
-from speechprompt.ui.teach.layout import FOLDER_SCRIPT
+from speechprompt.ui.teach.board import board
 from tests.sound_files import by_ffmpeg, by_libsndfile, tone
 
 WRITTEN = {
@@ -87,4 +87,4 @@ def test_a_folder_gives_every_recording_and_counts_the_rest(tmp_path: Path) -> N
 
 
 def test_the_page_offers_the_same_list_of_names() -> None:
-    assert all(suffix.replace(".", "\\.") in FOLDER_SCRIPT for suffix in SUFFIXES)
+    assert {f".{suffix}" for suffix in board("").props["suffixes"].split("|")} == set(SUFFIXES)

@@ -109,11 +109,15 @@ def test_a_refused_microphone_says_how_to_allow_it_on_every_tab(page: Page) -> N
     for tab, recorder in (
         ("Try", "#sp-audio"),
         ("Compare", "#sp-compare-audio"),
-        ("Teach", "#sp-teach-audio"),
     ):
         page.get_by_role("tab", name=tab).click()
         page.locator(f"{recorder} .sp-record").click()
         expect(page.locator(f"{recorder} [role=alert]")).to_contain_text("did not allow the microphone")
+    page.get_by_role("tab", name="Teach").click()
+    page.get_by_label("Name of a label").fill("yes")
+    page.get_by_label("Name of a label").press("Enter")
+    page.get_by_role("button", name="Record yes").click()
+    expect(page.locator(".sp-label-card [role=alert]")).to_contain_text("did not allow the microphone")
 
 
 def test_an_address_answers_at_once_and_reload_and_back_keep_it(browser: Browser, server: str) -> None:

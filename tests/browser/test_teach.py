@@ -1,15 +1,16 @@
-"""A person teaches a task of their own: uploads, tunes, tries, downloads, loads back, makes mistakes."""
+"""A person teaches a task of their own: records, types, teaches, tries, keeps, goes on, makes mistakes."""
 
 from __future__ import annotations
 
-import re
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from .conftest import PHONE, open_page, record, takes
+from .conftest import EXAMPLES, PHONE, app_process, open_page, record, takes
 
 WORDS = ("yes", "stop")
 PATIENT = 240_000  # ms that a tuning may take on a busy machine
@@ -31,12 +32,36 @@ def add_label(page: Page, name: str) -> None:
     field = page.get_by_label("Name of a label")
     field.fill(name)
     field.press("Enter")
-    expect(page.locator("#sp-teach-label")).to_have_value(name)
+    expect(card(page, name)).to_be_visible()
     expect(field).to_have_value("")
 
 
-def give(page: Page, *paths: Path) -> None:
-    page.locator("#sp-teach-files input[type=file]").set_input_files(list(paths))
+def card(page: Page, label: str) -> Locator:
+    return page.locator(f'.sp-label-card[data-label="{label}"]')
+
+
+def give(page: Page, label: str, *paths: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=f"Choose files for {label}").click()
+    chooser.value.set_files(list(paths))
+
+
+def open_files(page: Page, *paths: Path) -> None:
+    page.locator("#sp-teach-files input").set_input_files(list(paths))
+
+
+def save_lesson(page: Page, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save with recordings").click()
+    packed = folder / download.value.suggested_filename
+    download.value.save_as(packed)
+    return packed
+
+
+def taught(page: Page) -> Locator:
+    """The new task's card, once it is there."""
+    expect(page.locator("#sp-teach-panel")).to_contain_text("Taught in", timeout=PATIENT)
+    return page.locator("#sp-teach-result .sp-taught")
 
 
 def try_in_try_tab(page: Page, title: str, clip: Path) -> str:
@@ -52,7 +77,7 @@ def try_in_try_tab(page: Page, title: str, clip: Path) -> str:
     return page.locator("#sp-panel .sp-label").inner_text() + " ".join(bars)
 
 
-def test_a_task_is_taught_tried_downloaded_and_loaded_back(
+def test_a_task_is_taught_tried_and_goes_on_from_its_zip(
     browser: Browser, server: str, clips: dict[str, list[Path]], tmp_path: Path
 ) -> None:
     page = open_page(browser, server)
@@ -60,81 +85,161 @@ def test_a_task_is_taught_tried_downloaded_and_loaded_back(
     page.get_by_label("Title of the task").fill("Two words")
     for word in WORDS:
         add_label(page, word)
-        give(page, *clips[word])
-        expect(page.locator("#sp-teach-said")).to_contain_text("3 clips added")
-    expect(page.locator("#sp-teach-clips li")).to_have_count(6)
-    page.get_by_role("button", name="Play yes0.wav").click()
-    expect(page.locator("#sp-teach-player")).to_be_visible()
+        give(page, word, *clips[word])
+        expect(card(page, word).locator(".sp-card-said")).to_contain_text("3 clips added")
     page.locator("#sp-teach-run").click()
     expect(page.locator("#sp-teach-panel [role=progressbar]")).to_be_visible()
-    expect(page.locator("#sp-teach-panel .sp-taught")).to_be_visible(timeout=PATIENT)
-    expect(page.locator("#sp-teach-panel .sp-taught")).to_contain_text(
-        re.compile("right of 6 clips held out")
-    )
-    with page.expect_download() as download:
-        page.locator("#sp-teach-download").click()
-    packed = tmp_path / download.value.suggested_filename
-    download.value.save_as(packed)
-    assert packed.name == "taught_two_words.zip"
+    expect(taught(page)).to_contain_text("right of 6 clips held out")
+    kept = save_lesson(page, tmp_path)
+    assert kept.name == "taught_two_words_with_recordings.zip"
     answer = try_in_try_tab(page, "Two words", clips["stop"][0])
     assert answer.startswith("stop")
     other = open_page(browser, server)  # somebody else does not see it
     assert "Two words" not in other.locator("#sp-task").inner_text()
     other.context.close()
 
-    page.reload()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()  # everything is in the zip: nothing is asked
     page.wait_for_selector("#sp-task")
-    assert "Two words" not in page.locator("#sp-task").inner_text()
+    assert not asked and "Two words" not in page.locator("#sp-task").inner_text()
     open_teach(page)
-    page.locator("#sp-teach-load input[type=file]").set_input_files(packed)
-    expect(page.locator("#sp-teach-panel .sp-taught")).to_contain_text("Two words")
+    open_files(page, kept)
+    expect(page.locator("#sp-teach-said")).to_contain_text("2 labels, 6 clips")
+    expect(page.get_by_label("Title of the task")).to_have_value("Two words")
+    expect(card(page, "yes").locator(".sp-clips li")).to_have_count(3)
     assert try_in_try_tab(page, "Two words", clips["stop"][0]) == answer
     page.context.close()
 
 
-def test_mistakes_get_one_sentence_and_lose_nothing_on_a_phone(
+def test_the_ready_made_lesson_goes_to_an_answer_in_try_and_live(browser: Browser, server: str) -> None:
+    page = open_page(browser, server)
+    open_teach(page)
+    page.get_by_role("button", name="Try a ready-made lesson").click()
+    expect(page.locator(".sp-clips li")).to_have_count(12)
+    taught(page).get_by_role("button", name="Use it in Try").click()
+    expect(page.locator("#sp-task-hint")).to_contain_text("Right")
+    page.locator("#sp-audio input[type=file]").set_input_files(EXAMPLES / "lesson" / "cat_2.flac")
+    expect(page.locator("#sp-panel .sp-verdict > .sp-eyebrow")).to_have_text("Bed, cat or happy")
+    expect(page.locator("#sp-panel .sp-label bdi")).to_have_text("cat")
+    page.get_by_role("tab", name="Teach").click()
+    page.get_by_role("button", name="Use it in Live").click()
+    expect(page.locator("#sp-live-task")).to_have_value("taught_bed_cat_or_happy")
+    assert "tab=live" in page.url
+    page.context.close()
+
+
+def test_mistakes_get_one_sentence_beside_what_they_are_about_and_go_away_on_a_phone(
     browser: Browser, server: str, clips: dict[str, list[Path]], tmp_path: Path
 ) -> None:
     page = open_page(browser, server, PHONE)
     open_teach(page)
     add_label(page, "yes")
-    give(page, *clips["yes"][:2])
-    expect(page.locator("#sp-teach-clips li")).to_have_count(2)
+    give(page, "yes", *clips["yes"][:2])
+    expect(page.locator(".sp-clips li")).to_have_count(2)
     (tmp_path / "notes.wav").write_text("no sound here")
-    give(page, clips["yes"][2], tmp_path / "notes.wav")
-    expect(page.locator("#sp-teach-said [role=alert]")).to_contain_text(
-        "notes.wav: The file cannot be read as sound"
-    )
-    expect(page.locator("#sp-teach-clips li")).to_have_count(2)
+    give(page, "yes", clips["yes"][2], tmp_path / "notes.wav")
+    fault = card(page, "yes").get_by_role("alert")
+    expect(fault).to_contain_text("notes.wav: The file cannot be read as sound")
+    expect(fault).to_be_in_viewport()
+    expect(page.locator(".sp-clips li")).to_have_count(2)
     page.locator("#sp-teach-run").click()
-    expect(page.locator("#sp-teach-panel [role=alert]")).to_contain_text(
-        "A task needs 2 to 10 labels; here is 1."
-    )
+    complaint = page.locator("#sp-teach-panel [role=alert]")
+    expect(complaint).to_contain_text("A task needs 2 to 10 labels; here is 1.")
+    expect(complaint).to_be_in_viewport()
+    page.get_by_role("button", name="Remove yes0.wav of yes").click()
+    expect(page.locator(".sp-clips li")).to_have_count(1)
+    expect(page.locator("#sp-board [role=alert], #sp-teach-panel [role=alert]")).to_have_count(0)
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 no zip")
-    page.locator("#sp-teach-load input[type=file]").set_input_files(tmp_path / "bad.zip")
-    expect(page.locator("#sp-teach-panel [role=alert]")).to_contain_text("not a zip, or a damaged one")
-    page.get_by_role("button", name="Delete yes0.wav").click()
-    expect(page.locator("#sp-teach-clips li")).to_have_count(1)
+    open_files(page, tmp_path / "bad.zip")
+    expect(page.locator("#sp-teach-said [role=alert]")).to_contain_text("not a zip, or a damaged one")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     page.context.close()
 
 
-def test_a_voice_is_recorded_for_the_chosen_label_and_asked_of_the_new_task(
+def test_what_would_be_lost_is_asked_about(
+    browser: Browser, server: str, clips: dict[str, list[Path]]
+) -> None:
+    page = open_page(browser, server)
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    open_teach(page)
+    add_label(page, "yes")
+    give(page, "yes", clips["yes"][0])
+    expect(page.locator(".sp-clips li")).to_have_count(1)
+    page.evaluate("location.reload()")
+    page.wait_for_timeout(1000)
+    assert asked == ["beforeunload"]
+    expect(page.locator(".sp-clips li")).to_have_count(1)
+    page.get_by_role("button", name="Start again").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 recording")
+    page.get_by_role("button", name="Keep everything").click()
+    expect(page.locator(".sp-clips li")).to_have_count(1)
+    page.get_by_role("button", name="Start again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start again").click()
+    expect(page.locator(".sp-label-card")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_voice_is_recorded_into_a_card_and_asked_of_the_new_task(
     page_recording: Callable[..., Page], clips: dict[str, list[Path]]
 ) -> None:
     page = page_recording(clips["yes"][0])
     open_teach(page)
     add_label(page, "stop")
-    give(page, *clips["stop"])
-    add_label(page, "yes")  # while the files are read: it stays chosen when they are
-    record(page.locator("#sp-teach-audio"))
-    expect(page.locator("#sp-teach-said")).to_contain_text("Recording 1 of 'yes' is kept.")
-    expect(page.locator("#sp-teach-clips li")).to_have_count(4)
-    page.get_by_role("button", name="Play Recording 1").click()
-    expect(page.locator("#sp-teach-player")).to_be_visible()
-    give(page, *clips["yes"][1:])
-    expect(page.locator("#sp-teach-clips li")).to_have_count(6)
+    give(page, "stop", *clips["stop"])
+    add_label(page, "yes")
+    mine = card(page, "yes")
+    before = mine.bounding_box()
+    mine.get_by_role("button", name="Record yes", exact=True).click()
+    expect(mine.get_by_role("button", name="Stop recording yes")).to_be_visible()
+    add_label(page, "other")  # what changes elsewhere does not end it
+    page.wait_for_timeout(2500)
+    mine.get_by_role("button", name="Stop recording yes").click()
+    expect(mine.locator(".sp-card-said")).to_contain_text("Recording 1 is here.")
+    assert mine.bounding_box() == before  # nothing has moved under the pointer
+    mine.get_by_role("button", name="Play Recording 1").click()
+    page.wait_for_function("document.querySelector('#sp-board audio').currentTime > 0")
+    page.get_by_role("button", name="Remove the label other").click()
+    give(page, "yes", *clips["yes"][1:])
+    expect(page.locator(".sp-clips li")).to_have_count(6)
     page.locator("#sp-teach-run").click()
-    expect(page.locator("#sp-teach-panel .sp-taught")).to_be_visible(timeout=PATIENT)
+    taught(page)
     record(page.locator("#sp-teach-try"))
     expect(page.locator("#sp-teach-answer .sp-label")).to_contain_text("yes")
+
+
+SPEAKER = """#!/bin/sh
+# Stands for espeak-ng: the last argument names the label, whose recording is what it says.
+for label; do :; done
+exec cat "{folder}/$label.wav"
+"""
+
+
+def test_labels_without_recordings_are_spoken(
+    browser: Browser, clips: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    """By espeak-ng where it is installed, else by a program of its name that plays recordings."""
+    path = os.environ["PATH"]
+    if shutil.which("espeak-ng") is None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "espeak-ng").write_text(SPEAKER.format(folder=tmp_path))
+        (tmp_path / "bin" / "espeak-ng").chmod(0o755)
+        for word in WORDS:
+            shutil.copy(clips[word][1], tmp_path / f"{word}.wav")
+        path = f"{tmp_path / 'bin'}{os.pathsep}{path}"
+    (tmp_path / "app").mkdir()
+    with app_process(tmp_path / "app", GRADIO_TEMP_DIR=str(tmp_path / "g"), PATH=path) as (_, address):
+        page = open_page(browser, address)
+        open_teach(page)
+        for word in (*WORDS, "7"):
+            add_label(page, word)
+        expect(page.locator("#sp-teach-panel")).to_contain_text("7: only words can be spoken")
+        page.get_by_role("button", name="Remove the label 7").click()
+        expect(page.locator("#sp-teach-panel")).to_contain_text(
+            "Ready: 2 labels, 0 clips. yes, stop: the computer"
+        )
+        page.locator("#sp-teach-run").click()
+        expect(taught(page)).to_contain_text("spoken by espeak-ng, as there are no recordings")
+        assert try_in_try_tab(page, "My words", clips["stop"][0]).startswith("stop")
+        page.context.close()

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
+from gradio.state_holder import SessionState
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.ui import private_folder, uploads
@@ -116,17 +116,17 @@ def test_no_folder_is_one_sentence(base: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_made_for_a_session_goes_with_it(running_page: uploads.Page) -> None:
     """A clip that was played in Teach: from the answer of its event until the session has ended."""
     page = running_page
-    index = next(i for i, function in page.fns.items() if function.name == "clip_action")
+    index = next(i for i, function in page.fns.items() if function.name == "act")
     session = Session()
     session.add_label("a")
     session.add_clips([("a", "clip", np.full(1600, 0.1, np.float32))])
     before = set(files(page.uploads.folder))
 
     async def play() -> None:
-        sound = (16_000, session.clips[1].samples)
-        outputs = [sound if isinstance(out, gr.Audio) else gr.skip() for out in page.fns[index].outputs]
-        page.fns[index].fn = lambda *_: outputs
-        await page.process_api(page.fns[index], [None, "a"], session_hash="listener")
+        state = SessionState(page)
+        state[page.fns[index].inputs[0]._id] = session
+        given = [None, {"do": "play", "label": "a", "clip": 1}, "Title", "English", "fruit"]
+        await page.process_api(page.fns[index], given, state, session_hash="listener")
 
     asyncio.run(play())
     (made,) = set(files(page.uploads.folder)) - before

@@ -25,7 +25,6 @@ from speechprompt.decoding import generation
 from speechprompt.labelling import label
 from speechprompt.live import Listener
 from speechprompt.models.encoder import UnitEncoder
-from speechprompt.prompts.archive import pack
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.page import build
 from speechprompt.ui.session import Session
@@ -45,8 +44,8 @@ def spoken() -> np.ndarray:
 
 
 PCM = base64.b64encode(np.round(32767 * spoken()).astype("<i2").tobytes()).decode()
-# Handler -> what it is given; these four stand for a recording, a prompt's zip, a visitor and their place in Live.
-CLIP, ZIP, SESSION, SEAT = "<clip>", "<zip>", "<session>", "<seat>"
+# Handler -> what it is given; these three stand for a recording, a visitor and their place in Live.
+CLIP, SESSION, SEAT = "<clip>", "<session>", "<seat>"
 ASKED: dict[str, list[Any]] = {
     "Endpoints.classify": [CLIP, "fruit", "tiny"],
     "Endpoints.compare": [CLIP, ["fruit"], "tiny"],
@@ -57,10 +56,14 @@ ASKED: dict[str, list[Any]] = {
     "Try.change": [None, "fruit", "deaf", "1 2 3", SESSION],
     "Comparison.change": [CLIP, CLIP, [], ["tiny"]],
     "Comparison.label_files": [[CLIP], [], ["tiny"]],
-    "ClipEvents.add_recording": [SESSION, "low", CLIP],
-    "ClipEvents.add_files": [SESSION, "low", [CLIP]],
-    "TeachingDesk.tune": [SESSION, "Tones", "tiny", "fruit", "tiny"],
-    "TeachingDesk.load": [SESSION, ZIP, "fruit", "tiny"],
+    "ClipEvents.act": [
+        SESSION,
+        {"do": "files", "label": "low", "files": [CLIP]},
+        "Tones",
+        "English",
+        "fruit",
+    ],
+    "TeachingDesk.tune": [SESSION, "Tones", "tiny", "English", "fruit"],
     "TeachingDesk.try_it": [SESSION, CLIP],
     "LiveDesk.receive": [SEAT, "fruit", "tiny", SESSION],
 }
@@ -142,23 +145,21 @@ def test_every_event_that_waits_for_the_models_is_tried_here(page: Page) -> None
 
 @pytest.mark.parametrize("handler", ASKED)
 def test_every_event_and_endpoint_ends_in_time(
-    page: Page, clip: Path, session: Session, handler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Page, clip: Path, session: Session, handler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = next(event for event in page.fns.values() if event.fn.__qualname__ == handler)
-    (tmp_path / "mine.zip").write_bytes(pack(session.taught("tiny")["mine"]))
 
     def resolved(value: Any) -> Any:
         if isinstance(value, list):
             return [resolved(item) for item in value]
+        if isinstance(value, dict):
+            return {name: resolved(item) for name, item in value.items()}
         if value == SEAT:
             return event.fn.__self__.sit("tiny", "fruit")
-        if value in (CLIP, ZIP):  # as if it had been uploaded
+        if value == CLIP:  # as if it had been uploaded
             folder = page.uploads.folder / "sent"
             folder.mkdir(parents=True, exist_ok=True)
-            return {
-                "path": shutil.copy(clip if value == CLIP else tmp_path / "mine.zip", folder),
-                "meta": META,
-            }
+            return {"path": shutil.copy(clip, folder), "meta": META}
         return session if value == SESSION else value
 
     assert SENTENCE not in ask(page, event, resolved(ASKED[handler]))
