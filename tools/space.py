@@ -28,7 +28,8 @@ from speechprompt.errors import SpeechPromptError
 
 ROOT = Path(__file__).parent.parent
 PARTS = (
-    "app.py", "requirements.txt", "README.md", "LICENSE", "speechprompt", "backbones", "prompts", "examples",
+    "app.py", "requirements.txt", "packages.txt", "README.md", "LICENSE", "speechprompt", "backbones", "prompts",
+    "examples",
 )  # fmt: skip
 ATTRIBUTES = ".gitattributes"
 BUILT = "# A Space built by `python -m tools.space`.\n"

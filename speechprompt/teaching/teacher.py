@@ -174,7 +174,7 @@ class Teacher:
 
     def _logits(self, prompt: Prompt, rows: Sequence[int], doing: str) -> np.ndarray:
         """The LM's logits at the separator of a prompt, float64 [len(rows), V]."""
-        found = []
+        found: list[np.ndarray] = []
         for raw in stream(self.backbone.lm, prompt, [self.rows.utterances[i] for i in rows]):
             if len(found) % REPORT_ROWS == 0:
                 self._report(doing, 1 - (1 - LISTENING) * self._left / self._rows_left)

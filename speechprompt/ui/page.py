@@ -33,11 +33,11 @@ def build(desk: Desk) -> Page:
         session = gr.State(Session())  # each visitor gets an empty one
         with gr.Tabs(elem_classes="sp-tabs"):
             with gr.Tab("Try", id="try"):
-                recording, task, backbone = try_tab.build(desk, session)
+                recording, task, _ = try_tab.build(desk, session)
             with gr.Tab("Compare", id="compare") as compare:
                 compare_tab.build(desk, compare, recording)
             with gr.Tab("Teach", id="teach"):
-                teach_tab.build(desk, session, task, backbone)
+                teach_tab.build(desk, session, task)
             with gr.Tab("Live", id="live") as live:
                 live_tab.build(desk, live, session)
         endpoints.build(desk)

@@ -73,7 +73,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def small_checkout(folder: Path) -> Path:
     """What a Space is built from, with little in it, and with things that must not get in."""
-    for name in ("app.py", "requirements.txt", "README.md", "LICENSE", ".gitignore", "pyproject.toml"):
+    for name in (
+        "app.py",
+        "requirements.txt",
+        "packages.txt",
+        "README.md",
+        "LICENSE",
+        ".gitignore",
+        "pyproject.toml",
+    ):
         folder.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     kept = ("speechprompt/a.py", "backbones/gslm/backbone.json", "prompts/mini/mine/prompt.safetensors",
@@ -111,8 +119,8 @@ def test_nothing_that_git_ignores_gets_in(built: Path) -> None:
 
 def test_caches_fetched_weights_links_and_hidden_files_stay_out(tmp_path: Path) -> None:
     files = {path.as_posix() for path in space.build(small_checkout(tmp_path / "repo"), tmp_path / "out")}
-    assert files == {".gitattributes", "app.py", "requirements.txt", "README.md", "LICENSE", "speechprompt/a.py",
-                     "backbones/gslm/backbone.json", "backbones/mini/encoder/model.safetensors",
+    assert files == {".gitattributes", "app.py", "requirements.txt", "packages.txt", "README.md", "LICENSE",
+                     "speechprompt/a.py", "backbones/gslm/backbone.json", "backbones/mini/encoder/model.safetensors",
                      "prompts/mini/mine/prompt.safetensors", "examples/examples.json"}  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def asked_from(address: str) -> gr.Request:
 def test_a_visitor_adds_a_task_for_this_session(folder: Path, tmp_path: Path) -> None:
     desk = Desk(folder, None, "cpu")
     with gr.Blocks() as page:
-        parts = layout(desk, gr.State(Session()), gr.HTML(), gr.HTML())
-        place(TeachingDesk(desk, parts), gr.State(Session()), gr.HTML(), gr.HTML(), [parts.panel])
+        parts = layout(desk, gr.State(Session()), gr.HTML())
+        place(TeachingDesk(desk, parts), gr.State(Session()), gr.HTML(), [parts.panel])
     assert any(getattr(block, "elem_id", "") == "sp-hub-add" for block in page.blocks.values())
     adding, session, stranger = FromHub(TeachingDesk(desk, parts)), Session(), asked_from("192.0.2.1")
     (tmp_path / "home").mkdir(exist_ok=True)
@@ -59,13 +59,13 @@ def test_a_visitor_adds_a_task_for_this_session(folder: Path, tmp_path: Path) ->
         ("me/other", "was tuned for the unit LM 111111111111"),
         ("words", "is named owner/name"),
     ):
-        changes = adding.add(session, address, "", "tiny", stranger)
+        changes = adding.add(session, address, "", stranger)
         assert message in changes[parts.panel].value and not session.taught("tiny")
-    adding.add(session, "me/shades", "", "tiny", stranger)
+    adding.add(session, "me/shades", "", stranger)
     assert list(session.taught("tiny")) == ["shades"] and "shades" not in desk.backbones["tiny"].prompts
     login = gr.OAuthToken(token=TOKEN, scope="read-repos", expires_at=0)
     mine = Session()
-    adding.add(mine, "me/closed", "", "tiny", stranger, login)
+    adding.add(mine, "me/closed", "", stranger, login)
     assert list(mine.taught("tiny")) == ["shades"]
 
 
@@ -73,8 +73,8 @@ def test_offline_the_fold_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     desk = Desk(folder, None, "cpu")
     with gr.Blocks() as page:
-        parts = layout(desk, gr.State(Session()), gr.HTML(), gr.HTML())
-        place(TeachingDesk(desk, parts), gr.State(Session()), gr.HTML(), gr.HTML(), [parts.panel])
+        parts = layout(desk, gr.State(Session()), gr.HTML())
+        place(TeachingDesk(desk, parts), gr.State(Session()), gr.HTML(), [parts.panel])
     assert not any(getattr(block, "elem_id", "") == "sp-hub-add" for block in page.blocks.values())
     assert any(
         "because HF_HUB_OFFLINE is set" in str(getattr(block, "value", "")) for block in page.blocks.values()

@@ -45,7 +45,7 @@ def without_espeak(monkeypatch: pytest.MonkeyPatch) -> None:
 def teaching(tmp_path_factory: pytest.TempPathFactory) -> TeachingDesk:
     desk = Desk(tiny.make_backbone(tmp_path_factory.mktemp("desk")), EXAMPLES, "cpu")
     with gr.Blocks():
-        parts = layout(desk, gr.State(Session()), gr.HTML(), gr.HTML())
+        parts = layout(desk, gr.State(Session()), gr.HTML())
     return TeachingDesk(desk, parts, TeachConfig(copies=2))
 
 
@@ -55,7 +55,7 @@ class Visitor:
     def __init__(self, teaching: TeachingDesk) -> None:
         self.session, self.parts, self.desk = Session(), teaching.parts, teaching.desk
         self.teaching = teaching
-        self.events = ClipEvents(teaching.desk, teaching.parts, teaching.load)
+        self.events = ClipEvents(teaching)
 
     def does(self, do: str, label: str = "", **more: Any) -> str:
         """Text of the board and of the line above it."""
@@ -342,7 +342,7 @@ def test_no_token_is_typed_and_a_space_offers_a_login(
     def n_logins() -> int:
         logins.clear()
         with gr.Blocks() as page:
-            layout(teaching.desk, gr.State(), gr.HTML(), gr.HTML())
+            layout(teaching.desk, gr.State(), gr.HTML())
         assert not any(getattr(block, "type", "") == "password" for block in page.blocks.values())
         return len(logins)
 

@@ -52,7 +52,9 @@ def action_of(payload: Any) -> Action | None:
     if not isinstance(files, list) or len(files) > MAX_FILES:
         raise ValueError("a board takes a list of files")
     paths = tuple(str(path_of(file)) for file in files if file is not None)
-    return Action(*texts, clip=numbers[0], paths=paths, sequence=numbers[1])
+    do, label, text = texts
+    clip, sequence = numbers
+    return Action(do, label, text, clip, paths, sequence)
 
 
 # A class, for the reason that RECORDER is one (recorder.py). Its value is an Action on its way to the server, and on

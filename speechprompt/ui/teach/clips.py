@@ -8,41 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import soundfile
-from gradio.blocks import Block
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from speechprompt.audio import load as audio
 from speechprompt.audio.silence import is_silent
 from speechprompt.errors import SpeechPromptError
-from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.lesson import MAX_CLIP_SECONDS
 from speechprompt.teaching.lesson_zip import FORMAT_VERSION, LessonFile, pack
 from speechprompt.teaching.speaking import LANGUAGES
 from speechprompt.teaching.teacher import task_name
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.desk import Desk, load_recording
+from speechprompt.ui.desk import load_recording
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import board, figures
 from speechprompt.ui.teach.board import Action
+from speechprompt.ui.teach.events import Changes, TeachingDesk
 from speechprompt.ui.teach.files import Opened, ready_made, take
-from speechprompt.ui.teach.layout import Parts
-
-Changes = dict[Block, Any]  # component -> what it becomes; the others stay as they are
-Load = Callable[
-    [Session, Prompt, str], Changes
-]  # a prompt came back from its zip, and what is chosen on the Try tab
 
 
 class ClipEvents:
-    """The actions of the Teach tab's board. load: what becomes of a prompt that a zip brings."""
+    """The actions of the Teach tab's board; a prompt that a zip brings is for the desk that teaches."""
 
-    def __init__(self, desk: Desk, parts: Parts, load: Load) -> None:
-        self.desk, self.parts, self.load = desk, parts, load
+    def __init__(self, teaching: TeachingDesk) -> None:
+        self.teaching, self.parts = teaching, teaching.parts
         self.actions: Mapping[str, Callable[[Session, Action], str]] = {
             "add": self.add_label,
             "rename": self.rename_label,
@@ -137,12 +129,12 @@ class ClipEvents:
     def open(self, session: Session, action: Action, try_task: str) -> Changes:
         """Files for a label, labelled ones, a lesson or a prompt that was kept, or the ready-made lesson."""
         if action.do == "ready":
-            opened = ready_made(self.desk.examples_folder)
+            opened = ready_made(self.teaching.desk.examples_folder)
         else:
             opened = take(session, action.label, [Path(path) for path in action.paths])
         kept = opened.lesson
         if opened.prompt is not None:
-            self.desk.backbone(opened.prompt.backbone).check_fits(opened.prompt)
+            self.teaching.check(opened.prompt)
         if kept is not None:  # as the whole lesson it takes the place of what is there
             if session.n_unsaved and action.do != "ready":
                 raise SpeechPromptError(
@@ -157,7 +149,7 @@ class ClipEvents:
             session.kept |= set(session.clips)
         changes = self._shown(session, action, said_of(opened, n))
         if opened.prompt is not None:
-            changes |= self.load(session, opened.prompt, try_task)
+            changes |= self.teaching.load(session, opened.prompt, try_task)
         elif kept is not None:
             changes[self.parts.use] = gr.update(visible=False)
         if kept is not None:

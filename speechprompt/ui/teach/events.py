@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from queue import Empty, Queue
 from threading import Event, Thread
+from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_space, get_upload_folder
 from huggingface_hub import get_token
@@ -31,9 +33,10 @@ from speechprompt.ui.complaints import UNEXPECTED, sentence
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import figures
-from speechprompt.ui.teach.clips import Changes
 from speechprompt.ui.teach.layout import Parts
 from speechprompt.ui.visitors import ADDRESS, parsed
+
+Changes = dict[Block, Any]  # component -> what it becomes; the others stay as they are
 
 log = logging.getLogger(__name__)
 
@@ -140,12 +143,16 @@ class TeachingDesk:
         packed = prompt_zip.pack(prompt)
         return save_bytes_to_cache(packed, f"{prompt.task}.zip", get_upload_folder())
 
-    def load(self, session: Session, prompt: Prompt, try_task: str) -> Changes:
-        """A prompt came back from its zip, and fits its backbone."""
+    def check(self, prompt: Prompt) -> None:
+        """Raise SpeechPromptError unless a prompt that comes from elsewhere can answer here."""
         if prompt.backbone not in self.backbones():
             raise SpeechPromptError(
                 f"The prompt is for the backbone {prompt.backbone!r}, which has no encoder here."
             )
+        self.desk.backbones[prompt.backbone].check_fits(prompt)
+
+    def load(self, session: Session, prompt: Prompt, try_task: str) -> Changes:
+        """A prompt that was checked becomes one of the session's tasks."""
         self._keep(session, prompt)
         return self._ready(session, figures.loaded(session.current or prompt), try_task)
 

@@ -6,16 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 from speechprompt.prompts import hub as prompt_hub
 from speechprompt.storage import hub
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import PRIVATE
 from speechprompt.ui.session import Session
-from speechprompt.ui.teach import figures
-from speechprompt.ui.teach.clips import Changes
-from speechprompt.ui.teach.events import TeachingDesk, cached_token
+from speechprompt.ui.teach.events import Changes, TeachingDesk, cached_token
 from speechprompt.ui.teach.layout import plain
 
 OFFLINE = f'<p class="sp-hint">Nothing can be added from the Hub here because {hub.OFFLINE}.</p>'
@@ -34,7 +31,6 @@ class FromHub:
         session: Session,
         address: str,
         try_task: str,
-        try_backbone: str,
         request: gr.Request,
         login: gr.OAuthToken | None = None,
     ) -> Changes:
@@ -47,21 +43,13 @@ class FromHub:
             token = login.token if login is not None else cached_token(request) or False
             prompt = prompt_hub.pull_from_stranger(address or "", token)
             check_time()
-            if prompt.backbone not in teaching.backbones():
-                raise SpeechPromptError(
-                    f"The prompt is for the backbone {prompt.backbone!r}, which cannot hear here."
-                )
-            teaching.desk.backbones[prompt.backbone].check_fits(prompt)
-            teaching._keep(session, prompt)
-            shown = figures.loaded(prompt.title, len(prompt.labels))
-            return teaching._ready(session, shown, try_task, try_backbone)
+            teaching.check(prompt)
+            return teaching.load(session, prompt, try_task)
         except Exception as error:
             return teaching._complaint(sentence(error, "A prompt could not be added from the Hub"))
 
 
-def place(
-    teaching: TeachingDesk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTML, ready: list[Any]
-) -> None:
+def place(teaching: TeachingDesk, session: gr.State, try_task: gr.HTML, ready: list[Any]) -> None:
     """Put the fold into the tab; ready: what changes when there is a task."""
     with gr.Accordion("Add a task from the Hugging Face Hub", open=False):
         if hub.is_offline():
@@ -71,7 +59,7 @@ def place(
             label="Repository", placeholder="owner/my-words", max_length=300, elem_id="sp-hub-address"
         )
         button = gr.Button("Add", elem_id="sp-hub-add")
-    asked: list[Any] = [session, address, try_task, try_backbone]
+    asked: list[Any] = [session, address, try_task]
     add = FromHub(teaching).add
     for event in (button.click, address.submit):
         event(add, asked, ready, **PRIVATE, **QUEUE)

@@ -22,11 +22,10 @@ from speechprompt.ui.teach.board import board
 
 @dataclass(frozen=True)
 class Parts:
-    """What the tab's events read and change; `try_task` and `try_backbone` are the Try tab's choices."""
+    """What the tab's events read and change; `try_task` is the Try tab's choice."""
 
     session: gr.State
     try_task: gr.HTML
-    try_backbone: gr.HTML
     # The lesson
     title: gr.Textbox
     board: gr.HTML
@@ -57,7 +56,7 @@ def plain(value: str = "", **more: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, js_on_load=None, **more)
 
 
-def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTML) -> Parts:
+def layout(desk: Desk, session: gr.State, try_task: gr.HTML) -> Parts:
     """Put the tab's components where they belong; session: the visitor's."""
     known = desk.complete()
     name = desk.default if desk.default in known else next(iter(known), "")
@@ -96,7 +95,6 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HT
     return Parts(
         session=session,
         try_task=try_task,
-        try_backbone=try_backbone,
         title=title,
         board=cards,
         language=language,

@@ -17,11 +17,11 @@ from speechprompt.ui.teach.layout import layout
 TEACHING_QUEUE: dict[str, Any] = {"concurrency_id": "teaching", "concurrency_limit": 1}
 
 
-def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTML) -> None:
+def build(desk: Desk, session: gr.State, try_task: gr.HTML) -> None:
     """The tab's components and events; a new task goes into the Try tab's list of tasks."""
-    at = layout(desk, session, try_task, try_backbone)
+    at = layout(desk, session, try_task)
     teaching = TeachingDesk(desk, at)
-    lesson = ClipEvents(desk, at, teaching.load)
+    lesson = ClipEvents(teaching)
     decoding: dict[str, Any] = {**PRIVATE, **DEVICE_QUEUE}
 
     ready: list[Any] = [session, at.panel, try_task, at.use, at.result, at.download, at.answer]
@@ -40,4 +40,4 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML, try_backbone: gr.HTM
     beside: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
     at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **beside)
     at.push.click(teaching.push, [session, at.repository], at.pushed, **PRIVATE, **TEACHING_QUEUE)
-    place_hub(teaching, session, try_task, try_backbone, ready)
+    place_hub(teaching, session, try_task, ready)
