@@ -146,19 +146,17 @@ class Installation:
     def install_prosody_lm(self, n_units: int, lm: Path | None, edges: Path | None) -> None:
         """pGSLM's LM with prosody in and out, with the edges of its F0 bins."""
         from speechprompt.making.convert import prosody_lm
-        from speechprompt.making.convert.checkpoint import is_checkpoint
 
         files = [self.file(sources.PROSODY_LM, lm), self.file(sources.F0_EDGES, edges)]
-        for path, local in zip(files, (lm, edges), strict=True):
-            if local is None and not is_checkpoint(path):
-                path.unlink()
-                raise SpeechPromptError(
-                    f"{path.name} is no file of PyTorch, though it was downloaded: run the command again, or look "
-                    "at its address in a browser."
-                )
         self.work.mkdir(exist_ok=True)
         check_space(self.folder / "unit_lm", INSTALLED_BYTES)
-        made = prosody_lm.convert(files[0], self.work / "unit_lm", files[1])
+        try:
+            made = prosody_lm.convert(files[0], self.work / "unit_lm", files[1])
+        except SpeechPromptError:  # pages in place of the files, or a half, which no published digest tells
+            for path, local in zip(files, (lm, edges), strict=True):
+                if local is None:
+                    path.unlink()
+            raise
         self.put_lm(sources.PROSODY_LM, made.config.vocab_size, n_units)
 
     def put_lm(self, source: Source, vocab_size: int, n_units: int) -> None:

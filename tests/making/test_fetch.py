@@ -418,15 +418,20 @@ def test_the_prosody_lm_of_the_papers_is_fetched_and_hears_recordings(
     run("gslm")
     capsys.readouterr()
     online.asked.clear()
-    online.files["/discrete_prosody_shift_1_1.pt"], right = (
-        b"<html>please log in</html>",
-        online.files["/discrete_prosody_shift_1_1.pt"],
-    )
-    with pytest.raises(SpeechPromptError, match="discrete_prosody_shift_1_1.pt is no file of PyTorch"):
-        run("pgslm")
-    folder = root / "backbones" / "pgslm"
-    assert not (folder / "unit_lm").exists() and (folder / "encoder").is_dir()  # it is the one of gslm
-    online.files["/discrete_prosody_shift_1_1.pt"] = right
+    there, folder = "/discrete_prosody_shift_1_1.pt", root / "backbones" / "pgslm"
+    right = online.files[there]
+    for content, message in (
+        (b"<html>please log in</html>", "is no PyTorch checkpoint"),
+        (right[:-5000], "is damaged or cut short"),
+    ):
+        online.files[there] = content
+        with pytest.raises(SpeechPromptError, match=f"discrete_prosody_shift_1_1.pt {message}"):
+            run("pgslm")
+        assert not (folder / "unit_lm").exists() and not (folder / "fetched.json").read_text().count(
+            "_1_1.pt"
+        )
+        assert (folder / "encoder").is_dir()  # it is the one of gslm
+    online.files[there] = right
     run("pgslm")
     backbone = Backbone.load("pgslm")
     assert backbone.missing is None and backbone.needs_f0 and backbone.lm.config.vocab_size == 104

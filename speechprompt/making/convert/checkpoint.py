@@ -103,12 +103,6 @@ def load(path: Path, what: str, max_bytes: int = 4 << 30) -> dict[str, Any]:
     return {"model": _weights(loaded["model"], size, label), **settings}
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file begins as those of torch.save do, and not as a web page in its place."""
-    with Path(path).open("rb") as file:
-        return file.read(len(LEGACY_MAGIC)).startswith((ZIP_MAGIC, LEGACY_MAGIC))
-
-
 def _structure(path: Path, label: str) -> tuple[bytes, bool]:
     """The bytes that hold the checkpoint's structure, and whether it is the zip format."""
     with path.open("rb") as file:
