@@ -131,8 +131,9 @@ def alert(message: str, heading: str = "No answer") -> str:
     )
 
 
-def note(message: str) -> str:
-    return f'<section class="sp-card sp-note"><p>{escape(message)}</p></section>'
+def note(message: str, heading: str = "") -> str:
+    head = f"<h2>{escape(heading)}</h2>" if heading else ""
+    return f'<section class="sp-card sp-note">{head}<p>{escape(message)}</p></section>'
 
 
 def label_tag(tag: str, label: str) -> str:

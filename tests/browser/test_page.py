@@ -145,7 +145,10 @@ def test_long_pauses_are_hatched_and_have_no_units(page: Page, tmp_path: Path) -
 def test_a_backbone_without_its_encoder_explains_itself_and_takes_units(page: Page) -> None:
     page.get_by_label("Task").select_option("intent_classification")
     expect(page.locator(PANEL)).to_contain_text("Or give it units.")
+    expect(page.locator(PANEL)).to_contain_text("Click an example above")
     expect(page.locator("#sp-audio")).to_be_hidden()
+    page.locator(".sp-say .sp-examples button:visible").first.click()
+    expect(page.locator(".sp-label bdi")).to_have_text("deactivate, lights")
     field = page.get_by_role("textbox", name="Units")
     clip = next(clip for clip in CLIPS if "intent_classification" in clip["labels"])
     field.fill(" ".join(map(str, clip["units"])))

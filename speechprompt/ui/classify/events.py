@@ -88,7 +88,9 @@ class Try:
         """Nothing recorded yet, or the recording was cleared."""
         here = self._backbone(backbone)
         if not here.has_encoder:
-            return panel(html.note(units_only(here)))
+            examples = self.choices.examples_of(task, here.name)
+            heading = "Click an example above: its units are answered at once" if examples else ""
+            return panel(html.note(units_only(here), heading))
         return panel(html.empty(self.desk.prompts(here.name, session).get(task)))
 
     def _backbone(self, name: str) -> Backbone:
