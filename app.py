@@ -50,6 +50,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--backbone", default="mini", help="the one chosen at first: a bundled name or a folder"
     )
+    parser.add_argument(
+        "--longest",
+        type=float,
+        default=60.0,
+        metavar="MINUTES",
+        help="of a recording that is answered stretch by stretch (default: 60; uploads have 200 MB at most)",
+    )
     return parser.parse_args()
 
 
@@ -73,13 +80,18 @@ def check_port(host: str | None, port: int) -> None:
 torch.set_num_threads(min(2, max(1, usable_cores() // 2)))
 keep_freed_memory()
 
-arguments = parse() if __name__ == "__main__" else argparse.Namespace(port=None, backbone="mini")
+arguments = (
+    parse() if __name__ == "__main__" else argparse.Namespace(port=None, backbone="mini", longest=60.0)
+)
 if arguments.port is not None:
     check_port(arguments.host, arguments.port)
 try:
     desk = desk_of(arguments.backbone, EXAMPLES)
 except SpeechPromptError as error:
     sys.exit(f"app.py: {error}")
+if not arguments.longest > 0:
+    sys.exit("app.py: --longest must be a number of minutes above 0.")
+desk.longest = 60 * arguments.longest
 demo = build(desk)
 
 if __name__ == "__main__":

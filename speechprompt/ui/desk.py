@@ -60,6 +60,7 @@ class Desk:
         self.clips: list[dict[str, Any]] = []
         if examples is not None and (examples / "examples.json").is_file():
             self.clips = json.loads((examples / "examples.json").read_text(encoding="utf-8"))
+        self.longest = 3600.0  # seconds of a recording that is answered stretch by stretch
         self.lender: Lender | None = None  # answers everybody's tasks instead of this device, when it can
         self._pipelines: dict[str, SpeechPrompt] = {}
         self._lock = Lock()

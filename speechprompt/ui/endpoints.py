@@ -6,7 +6,7 @@ line is an item of its own. Every failure is one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from speechprompt.audio import load as audio
 from speechprompt.comparison import Row
 from speechprompt.errors import SpeechPromptError
 from speechprompt.ui.choices import FIRST_TASK
+from speechprompt.ui.classify.long import LONG_QUEUE, batches
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import DEVICE_QUEUE
 from speechprompt.ui.desk import Desk, load_recording
@@ -122,6 +123,34 @@ class Endpoints:
             found.append(entry)
         return found
 
+    def segments(
+        self, audio_file: str, tasks: list[str] | None = None, backbone: str = "mini"
+    ) -> Iterator[dict]:
+        """Answer tasks about each stretch of speech in a recording of up to an hour, as it is read.
+
+        Args:
+            audio_file: a recording (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
+            tasks: names of the tasks; an empty list asks all tasks of the backbone
+            backbone: name of the backbone, mini unless another one is here
+
+        Returns:
+            every few seconds another result: segments (those that are new: start and end in seconds, answers by task)
+            seconds (of the recording that were looked through), total (by its header, or null)
+            notice (in the last one a sentence where the file was cut off, else empty)
+        """
+        try:
+            names = [task for _, task in self.choose(tasks, backbone)]
+            for found, batch in batches(self.desk, audio_file, names, backbone):
+                new = [segment.to_dict() for segment in batch]
+                yield {
+                    "segments": new,
+                    "seconds": found.seconds,
+                    "total": found.total,
+                    "notice": found.notice,
+                }
+        except Exception as error:
+            raise gr.Error(sentence(error, FAILED), print_exception=False) from error
+
     @in_a_sentence
     def units(self, audio_file: str, backbone: str = "mini") -> dict:
         """Turn a recording into the discrete units that a backbone's language model reads.
@@ -211,10 +240,10 @@ def build(desk: Desk) -> None:
     """The named endpoints; their inputs are never shown."""
     endpoints = Endpoints(desk)
 
-    def add(function: Callable[..., Any], *inputs: Any) -> None:
+    def add(function: Callable[..., Any], *inputs: Any, queue: dict[str, Any] = DEVICE_QUEUE) -> None:
         answer = gr.JSON(label="answer", visible=False)
         name = function.__name__
-        gr.Button(visible=False).click(function, list(inputs), answer, api_name=name, **DEVICE_QUEUE)
+        gr.Button(visible=False).click(function, list(inputs), answer, api_name=name, **queue)
 
     def recording() -> gr.Audio:
         return gr.Audio(type="filepath", label="audio_file", visible=False)
@@ -227,6 +256,7 @@ def build(desk: Desk) -> None:
     add(endpoints.classify, recording(), task, backbone)
     add(endpoints.compare, recording(), tasks, backbone)
     add(endpoints.compare_files, files, tasks, backbone)
+    add(endpoints.segments, recording(), tasks, backbone, queue=LONG_QUEUE)
     add(endpoints.units, recording(), backbone)
     add(endpoints.classify_units, text("", "units"), task, backbone)
     add(endpoints.tasks, backbone)

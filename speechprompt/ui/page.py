@@ -19,7 +19,7 @@ from speechprompt.ui.session import Session
 from speechprompt.ui.teach import tab as teach_tab
 from speechprompt.ui.uploads import MAX_SESSIONS, Page
 
-MAX_FILE_SIZE = "50mb"  # 60 s of 96 kHz stereo in 32 bits
+MAX_FILE_SIZE = "200mb"  # an hour of 16 kHz in 16 bits is 115 MB, of MP3 at 256 kbit/s as much
 # Who asks does not wait long: at 0.1 to 0.2 s an answer, the last of so many gets its own in 10 to 20 s.
 # Whoever comes then is told at once that the queue is full.
 MAX_WAITING = 96

@@ -76,7 +76,7 @@ async function bring(file) {
     spSound.brought = { url: new URL(sent.url, location.href).href, file }; // who needs it again need not fetch it
     props.value = { path: sent.path, url: sent.url, orig_name: file.name, meta: { _type: "gradio.FileData" } };
   } catch (error) {
-    return say("The file could not be sent: choose one of at most 50 MB, or try again.");
+    return say("The file could not be sent: choose one of at most 200 MB, or try again.");
   }
   show();
   trigger("input");

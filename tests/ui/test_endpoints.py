@@ -29,7 +29,7 @@ from speechprompt.ui.recorder import CLASS
 from speechprompt.ui.uploads import NOT_UNDERSTOOD, NOT_UPLOADED
 from tests import tiny
 
-ENDPOINTS = ("classify", "compare", "compare_files", "units", "classify_units", "tasks")
+ENDPOINTS = ("classify", "compare", "compare_files", "segments", "units", "classify_units", "tasks")
 
 
 @pytest.fixture(scope="module")

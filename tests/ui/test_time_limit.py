@@ -50,6 +50,7 @@ ASKED: dict[str, list[Any]] = {
     "Endpoints.classify": [CLIP, "fruit", "tiny"],
     "Endpoints.compare": [CLIP, ["fruit"], "tiny"],
     "Endpoints.compare_files": [[CLIP], ["fruit"], "tiny"],
+    "Endpoints.segments": [CLIP, ["fruit"], "tiny"],
     "Endpoints.units": [CLIP, "tiny"],
     "Endpoints.classify_units": ["1 2 3", "fruit", "tiny"],
     "Try.answer": [CLIP, "fruit", "tiny", "", SESSION],
@@ -67,7 +68,11 @@ ASKED: dict[str, list[Any]] = {
     "TeachingDesk.try_it": [SESSION, CLIP],
     "LiveDesk.receive": [SEAT, "fruit", "tiny", SESSION],
 }
-QUICK = {"Endpoints.tasks", "TeachingDesk.push"}  # these neither run a model nor read a recording
+QUICK = {
+    "Endpoints.tasks",
+    "TeachingDesk.push",
+    "Try.timeline",
+}  # these neither run a model nor read a recording
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +143,9 @@ def ask(page: Page, event: Any, given: list[Any]) -> str:
 
 def test_every_event_that_waits_for_the_models_is_tried_here(page: Page) -> None:
     waiting = [
-        e for e in page.fns.values() if e.concurrency_id in ("device", "live", "teaching") and e.inputs
+        e
+        for e in page.fns.values()
+        if e.concurrency_id in ("device", "live", "long", "teaching") and e.inputs
     ]
     assert {event.fn.__qualname__ for event in waiting} == ASKED.keys() | QUICK
 

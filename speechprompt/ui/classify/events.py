@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from speechprompt.comparison import Row
 from speechprompt.ui import html
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify.answer import result, shown_label
+from speechprompt.ui.classify.long import ABOVE, is_long, timeline
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, units_only
@@ -31,6 +33,8 @@ class Try:
         """One task about one recording: the answer, or the sentence that says why there is none."""
         try:
             here = self.desk.backbone(backbone)
+            if here.has_encoder and is_long(path):  # `timeline` comes next
+                return panel(html.note(ABOVE))
             rows: list[Row] = []
             waveform: np.ndarray | None = None
             if here.has_encoder:
@@ -58,6 +62,12 @@ class Try:
         if not there:
             return self.invite(task, backbone, session)
         return self.answer(path, task, backbone, ids, session)
+
+    def timeline(
+        self, path: str | None, task: str, backbone: str, ids: str | None = "", session: Session | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """After `answer`: a recording of over a minute, answered as it is read; nothing for others."""
+        yield from timeline(self.desk, path, task, backbone, session)
 
     def choose_task(
         self, task: str, backbone: str, session: Session | None = None
