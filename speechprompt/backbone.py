@@ -12,55 +12,26 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time, memory_guard
+from speechprompt.machine import check_time, choose_dtype, memory_guard
+from speechprompt.models.backbone_config import ENCODERS, missing, read_info
 from speechprompt.models.lm_config import LMConfig, ProsodyLMConfig, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
-from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
-from speechprompt.schema import matching, plain, read, schema
-from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN, find
-from speechprompt.storage.folders import read_json
+from speechprompt.prompts.installed import InstalledPrompts
+from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.bundled import BACKBONE_JSON, find
 from speechprompt.storage.hub import is_address
-from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, UNIT_OFFSET, Units
+from speechprompt.units import FRAME_SAMPLES, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from speechprompt.models.quantizer import Quantizer
     from speechprompt.models.unit_lm import UnitLM
-
-FORMAT_VERSION = 1
-ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # that the models may run in
-FETCHED = ("gslm", "hubert-mini", "pgslm")  # what `speechprompt fetch` completes
-
-
-Line = Annotated[str, plain(2000)]
-BackboneName = Annotated[str, matching(NAME_PATTERN, "1 to 64 of a-z, 0-9, - and _")]
-
-
-@schema(kw_only=True)
-class Info:
-    """What backbone.json says. encoder: "bundled", "hubert-base", or the backbone whose encoder it shares."""
-
-    name: BackboneName
-    title: Line
-    encoder: BackboneName
-    n_units: Annotated[int, Field(ge=2, le=65_000)]
-    frame_rate: int
-    description: Line
-    licence: Line
-
-    def __post_init__(self) -> None:
-        if self.encoder == self.name:
-            raise ValueError(f"the encoder must be one of {', '.join(ENCODERS)}, or another backbone's name")
-        if self.frame_rate != FRAME_RATE:
-            raise ValueError(f"frame_rate must be {FRAME_RATE} frames per second")
 
 
 class Backbone:
@@ -73,21 +44,9 @@ class Backbone:
         prompts_folder: Path | None = None,
         dtype: str | torch.dtype = torch.float32,
     ) -> None:
-        if isinstance(dtype, str):
-            dtype = next((kind for kind in DTYPES if str(kind) == f"torch.{dtype}"), dtype)
-        if not isinstance(dtype, torch.dtype) or dtype not in DTYPES:
-            known = ", ".join(str(kind).removeprefix("torch.") for kind in DTYPES)
-            raise SpeechPromptError(f"The models run in {known}, not in {str(dtype)[:40]}.")
-        if dtype == torch.float16 and torch.device(device).type == "cpu":
-            # oneDNN's float16 convolutions were seen not to return on processors with AVX512-FP16.
-            raise SpeechPromptError(
-                "float16 is for GPUs: on a CPU take bfloat16, or float32 where it has no AMX."
-            )
         self.folder = Path(folder).absolute()
-        self.device, self.dtype = torch.device(device), dtype
-        what = f"Backbone {self.folder.name}"
-        info = read_json(self.folder, BACKBONE_JSON, what, version=FORMAT_VERSION)
-        self.info = read(Info, info, f"{what}: {BACKBONE_JSON}")
+        self.device, self.dtype = torch.device(device), choose_dtype(dtype, device)
+        self.info = read_info(self.folder)
         self.name, self.title, self.n_units = self.info.name, self.info.title, self.info.n_units
         self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
         self._lock = RLock()
@@ -96,8 +55,7 @@ class Backbone:
         self._lm_config: LMConfig | ProsodyLMConfig | None = None
         self._sha256: str | None = None
         self._encoder_sha256: str | None = None
-        self._prompts: dict[str, Prompt] | None = None
-        self._refused: dict[str, str] = {}
+        self._installed = InstalledPrompts(self.prompts_folder)
 
     @classmethod
     def load(
@@ -109,10 +67,8 @@ class Backbone:
     ) -> Backbone:
         """Find a backbone by its bundled name, its folder, or its repository on the Hub ("owner/name").
 
-        revision: of the repository, a branch, tag or commit.
-
-        dtype: what the models multiply in: "float32", or "bfloat16" or "float16", which are faster where the
-        hardware has them and change few units and answers (docs/precision.md).
+        revision: of the repository, a branch, tag or commit. dtype: what the models multiply in: "float32", or
+        "bfloat16" or "float16", which are faster where the hardware has them and change few units and answers.
         """
         if is_address(name_or_folder):
             from speechprompt.storage.backbone_hub import pull
@@ -128,10 +84,8 @@ class Backbone:
         """Where the encoder belongs: in this folder, or in that of the backbone which shares it."""
         shared = self.info.encoder
         if shared not in ENCODERS:
-            try:
+            with suppress(SpeechPromptError):  # not here either; `missing` says so
                 return find(shared) / "encoder"
-            except SpeechPromptError:  # not here either; `missing` says so
-                pass
         return self.folder / "encoder"
 
     @property
@@ -152,19 +106,7 @@ class Backbone:
     @property
     def missing(self) -> str | None:
         """One sentence that says what is not on this machine and how to get it; None when all is here."""
-        if self.complete:
-            return None
-        encoder, it, instead = f"encoder of backbone {self.name} ({self.info.encoder})", "it", ""
-        if self.has_encoder:
-            lacking = f"The unit LM of backbone {self.name} is"
-        elif self.has_lm:
-            lacking, instead = f"The {encoder} is", " for audio"
-        else:
-            lacking, it = f"The unit LM and the {encoder} are", "them"
-        how = f"copy {it} into its folder"
-        if self.name in FETCHED:
-            how = f"fetch {it} with `python -m speechprompt fetch {self.name}`"
-        return f"{lacking} not on this machine: {how}, or choose another backbone{instead}."
+        return missing(self.info, self.has_encoder, self.has_lm)
 
     @property
     def encoder(self) -> Quantizer:
@@ -174,11 +116,7 @@ class Backbone:
                 if not self.has_encoder:
                     raise SpeechPromptError(str(self.missing))
                 encoder = load_encoder(self.encoder_folder, self.device, self.dtype)
-                if encoder.n_units != self.n_units:
-                    raise SpeechPromptError(
-                        f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, "
-                        f"but the encoder has {encoder.n_units}."
-                    )
+                self._check_units("encoder", encoder.n_units)
                 self._encoder = encoder
             return self._encoder
 
@@ -232,11 +170,7 @@ class Backbone:
             if self._lm is None:
                 self._require_lm()
                 lm = load_lm(self.folder / "unit_lm", self.device, self.dtype)
-                if lm.config.vocab_size != self.n_units + UNIT_OFFSET:
-                    raise SpeechPromptError(
-                        f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, "
-                        f"but the unit LM has {lm.config.vocab_size - UNIT_OFFSET}."
-                    )
+                self._check_units("unit LM", lm.config.vocab_size - UNIT_OFFSET)
                 self._lm = lm
             return self._lm
 
@@ -265,49 +199,29 @@ class Backbone:
                 self._encoder_sha256 = sha256(self.encoder_folder)
             return self._encoder_sha256
 
+    def _check_units(self, model: str, found: int) -> None:
+        if found != self.n_units:
+            raise SpeechPromptError(
+                f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, but the {model} has {found}."
+            )
+
     def _require_lm(self) -> None:
         if not self.has_lm:
             raise SpeechPromptError(str(self.missing))
 
     @property
     def prompts(self) -> dict[str, Prompt]:
-        """Task -> prompt, for all prompts here that are sound and fit; ordered by group, then title.
-
-        None fit where there is no unit LM.
-        """
-        with self._lock:
-            if not self.has_lm:
-                return {}
-            if self._prompts is None:
-                found, self._refused = {}, {}
-                for path in sorted(self.prompts_folder.glob(f"[!.]*/{PROMPT_JSON}")):
-                    try:
-                        prompt = self.load_prompt(path.parent)
-                        if prompt.task != path.parent.name:
-                            raise SpeechPromptError(
-                                f"Prompt {path.parent.name}: its task is {prompt.task!r}; name the folder so too."
-                            )
-                        found[prompt.task] = prompt
-                    except SpeechPromptError as error:  # one bad prompt must not take the others away
-                        self._refused[path.parent.name] = str(error)
-                self._prompts = dict(sorted(found.items(), key=lambda kv: in_list(kv[1])))
-            return self._prompts
+        """Task -> prompt, for all prompts here that are sound and fit; ordered by group, then title."""
+        return self._installed.read(self.load_prompt)[0] if self.has_lm else {}
 
     def sound_prompts(self, tasks: Sequence[str]) -> dict[str, Prompt]:
         """Task -> prompt for those of these tasks that are here and sound; no other prompt is read."""
-        with self._lock:
-            if self._prompts is not None:
-                return {task: self._prompts[task] for task in tasks if task in self._prompts}
-            found = {}
-            for task in tasks if self.has_lm else ():
-                with suppress(SpeechPromptError):  # `refused` says what is wrong with it
-                    found[task] = self.load_prompt(self.prompt_folder(task))
-            return found
+        return self._installed.some(tasks, self.load_prompt) if self.has_lm else {}
 
     @property
     def refused(self) -> dict[str, str]:
         """Prompt folder -> why it is not among `prompts`."""
-        return self._refused if self.prompts is not None else {}
+        return self._installed.read(self.load_prompt)[1] if self.has_lm else {}
 
     def load_prompt(self, folder: Path) -> Prompt:
         """Read a prompt from any folder; SpeechPromptError unless it fits this backbone."""
@@ -334,8 +248,3 @@ class Backbone:
     def prompt_folder(self, task: str) -> Path:
         """Where the prompt of a task is kept (it need not be there yet)."""
         return self.prompts_folder / task
-
-
-def in_list(prompt: Prompt) -> tuple[bool, str, str]:
-    """Where a prompt stands in the list of tasks: by group, then title, experimental ones last."""
-    return prompt.experimental, prompt.group, prompt.title

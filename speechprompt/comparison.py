@@ -11,9 +11,10 @@ import numpy as np
 from speechprompt.audio.silence import is_silent
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer
+from speechprompt.decoding.no_speech import without_answer
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models.quantizer import Quantizer
-from speechprompt.pipeline import SpeechPrompt, without_answer
+from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import Units
 

@@ -26,9 +26,10 @@ from speechprompt.data.clips import clips_of
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.fits import Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.no_speech import check_speech
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import time_limit
-from speechprompt.pipeline import check_speech, judges_of
+from speechprompt.pipeline import judges_of
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import try_lock
 

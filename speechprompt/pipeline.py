@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from speechprompt.audio import load as audio_input
-from speechprompt.audio import silence
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.answer import Answer, make_answer
 from speechprompt.decoding.fits import LANGUAGE, VOICE, Judges
 from speechprompt.decoding.generation import PromptedLM
+from speechprompt.decoding.no_speech import load_speech
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import choose_device, memory_guard
+from speechprompt.machine import choose_device
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.hub import is_address
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids
@@ -212,13 +212,6 @@ def judges_of(backbone: Backbone) -> Judges:
     return Judges.of(backbone.sound_prompts((VOICE, LANGUAGE)))
 
 
-def load_speech(audio: audio_input.AudioInput, prompts: Sequence[Prompt]) -> np.ndarray:
-    """The waveform of a recording; SpeechPromptError when a prompt has no answer because nothing was recorded."""
-    waveform = audio_input.load(audio)
-    check_speech(waveform, prompts)
-    return waveform
-
-
 def batches(
     recordings: Iterable[audio_input.AudioInput], prompts: Sequence[Prompt]
 ) -> Iterator[list[np.ndarray]]:
@@ -236,29 +229,6 @@ def batches(
             batch = []
     if batch:
         yield batch
-
-
-@memory_guard()  # the judgement of silence needs as much as a recording
-def without_answer(waveform: np.ndarray, prompts: Sequence[Prompt]) -> dict[int, str]:
-    """Which of the prompts, by position, have no answer for a recording in which nobody speaks, and the sentence.
-
-    A prompt with a label for silence has one. So has one about any sound, unless nothing was recorded at all.
-    """
-    if not silence.has_no_speech(waveform):
-        return {}
-    nothing = silence.is_silent(waveform)
-    fact = "Nothing was recorded" if nothing else "The recording holds no speech"
-    return {
-        i: f"{fact}, and {prompt.title} has no answer for silence: check the microphone and speak closer to it."
-        for i, prompt in enumerate(prompts)
-        if prompt.form.silence_label is None and (nothing or prompt.expects == "speech")
-    }
-
-
-def check_speech(waveform: np.ndarray, prompts: Sequence[Prompt]) -> None:
-    """Raise SpeechPromptError when nobody speaks in the recording and a prompt has no answer for that."""
-    for sentence in without_answer(waveform, prompts).values():
-        raise SpeechPromptError(sentence)
 
 
 def choose_prompt(backbone: Backbone, prompt: str | Path | Prompt, revision: str | None = None) -> Prompt:

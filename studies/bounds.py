@@ -42,7 +42,7 @@ from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import check_answers, evaluate, to_units, waveform_of
 from speechprompt.evaluation.metrics import slot_figures, wilson_interval
-from speechprompt.models.encoder import LogMel
+from speechprompt.models.log_mel import LogMel
 from speechprompt.prompts.card import percent
 from speechprompt.tasks import TASKS, task_of
 from speechprompt.tuning.labelled import simulation_for

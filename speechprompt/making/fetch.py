@@ -21,10 +21,11 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from speechprompt.backbone import FETCHED, Backbone
+from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.install import Installation
 from speechprompt.making.sources import check_mirror, read_digests
+from speechprompt.models.backbone_config import FETCHED
 from speechprompt.storage.bundled import BACKBONE_JSON, find
 
 

@@ -28,7 +28,8 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from speechprompt.machine import check_time
-from speechprompt.models.encoder import MEL_HOP, window_spans
+from speechprompt.models.encoder import window_spans
+from speechprompt.models.log_mel import MEL_HOP
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.schema import schema
 from speechprompt.storage.folders import replaced_folder, write_json

@@ -18,6 +18,7 @@ from torch import Tensor
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.config import Facts, PromptFile
 from speechprompt.prompts.confusion import PICTURE_NAME, picture
+from speechprompt.prompts.tensors import TENSOR_NAMES, check_tensors, expected_shapes
 from speechprompt.schema import read, schema
 from speechprompt.storage.folders import read_json, replaced_folder, write_json
 from speechprompt.storage.hub import is_address
@@ -30,16 +31,7 @@ PROMPT_JSON = "prompt_config.json"
 WEIGHTS_NAME = "prompt.safetensors"
 CARD_NAME = "README.md"
 MAX_BYTES = 64 << 20  # a prompt of length 200 on GSLM takes 20 MB in fp32
-MAX_LENGTH = 200  # prompt vectors per layer
-MAX_UNITS = 1000  # of one label
-
 TINY = 1e-9  # a score is so far from 0 and 1 where its odds are taken
-LARGEST = 65_504.0  # what a half-precision number holds: with more, logits are no numbers any longer
-
-# Field of Prompt -> name of its tensor in the file.
-TENSOR_NAMES = {
-    name: name for name in ("separator", "key_prompts", "value_prompts", "input_prompts", "label_embeddings")
-} | {"verbalizer_weight": "verbalizer.weight", "verbalizer_units": "verbalizer.units"}
 
 
 @schema(eq=False, repr=False, kw_only=True)
@@ -47,8 +39,7 @@ class Prompt(Facts):
     """One task's prompt: Facts and tensors. L layers, P prompt vectors, width d, V symbols, C labels.
 
     Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d] (where they are projected, as wide
-    as the LM's keys of all heads), input prompts hold
-    input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
+    as the LM's keys of all heads), input prompts input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
     c + 4 is label c, row 2 ends a sequence; the other specials' are never answered); a fixed one has
     verbalizer_units int64 [C], the unit that stands for each label, or [C, K], up to K units for each, the
     likeliest first and -1 where a label has fewer.
@@ -73,7 +64,7 @@ class Prompt(Facts):
         for name in TENSOR_NAMES:
             if (tensor := getattr(self, name)) is not None and tensor.is_floating_point():
                 object.__setattr__(self, name, tensor.detach().float())
-        self._check_tensors()
+        check_tensors(self.tensors(), len(self.labels), self.form.kind, self.projected)
 
     def __repr__(self) -> str:
         return f"<Prompt {self.task} of {self.backbone}: {len(self.labels)} labels>"
@@ -140,31 +131,6 @@ class Prompt(Facts):
             return [[] for _ in self.labels]
         rows = self.verbalizer_units.reshape(len(self.labels), -1).tolist()
         return [[unit for unit in row if unit >= 0] for row in rows]
-
-    def _check_tensors(self) -> None:
-        for name, tensor in self.tensors().items():
-            if tensor.is_floating_point() and not bool((tensor.abs() <= LARGEST).all()):
-                raise ValueError(f"{name} holds values that are not finite, or beyond {LARGEST:g}")
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors().items()}
-        expected = expected_shapes(shapes, len(self.labels), self.projected)
-        for name in sorted(shapes.keys() | expected.keys()):
-            if shapes.get(name) != expected.get(name):
-                raise ValueError(f"{name} has the shape {shapes.get(name)}, expected {expected.get(name)}")
-        if self.label_embeddings is not None and self.form.kind == "label":
-            raise ValueError("an answer of one label needs no label_embeddings")
-        if self.verbalizer_weight is not None and self.label_embeddings is None and self.form.kind != "label":
-            n_units = self.verbalizer_weight.shape[1] - UNIT_OFFSET
-            if len(self.labels) > n_units:  # label c is fed back as unit c
-                raise ValueError(
-                    f"a learned verbalizer can feed back at most {n_units} labels, one for each unit"
-                )
-        if (units := self.verbalizer_units) is not None:
-            used = units[units >= 0]
-            first = units if units.ndim == 1 else units[:, 0]
-            if units.dtype != torch.int64 or len(used.unique()) != len(used) or int(first.min()) < 0:
-                raise ValueError("verbalizer.units must be different units, at least one per label")
-            if int(units.min()) < -1:
-                raise ValueError("verbalizer.units must be units, or -1 for none")
 
     @property
     def shift(self) -> int:
@@ -282,36 +248,3 @@ def read_tensors(folder: Path, what: str, n_labels: int, projected: bool = False
     file.expect(shapes, {"verbalizer.units": ("I64",)})
     tensors = file.read(torch.float32)
     return {name: tensors[stored] for name, stored in TENSOR_NAMES.items() if stored in tensors}
-
-
-def prompt_length(shapes: dict[str, tuple[int, ...]]) -> int:
-    """P by the shape of whichever prompts are there; 0 when there are none."""
-    shape = shapes.get("key_prompts", shapes.get("input_prompts", ()))
-    return shape[-2] if len(shape) >= 2 else 0
-
-
-def expected_shapes(
-    shapes: dict[str, tuple[int, ...]], n_labels: int, projected: bool = False
-) -> dict[str, tuple[int, ...]]:
-    """What the shapes must be, given the sizes L, P, d, V that the leading tensors claim; ValueError without them."""
-    deep, separator = "input_prompts" not in shapes, shapes.get("separator", ())
-    length, d = prompt_length(shapes), separator[0] if separator else 0
-    if not 1 <= length <= MAX_LENGTH or not 1 <= d <= 4096:
-        raise ValueError(f"prompts need 1 to {MAX_LENGTH} vectors and a separator as wide as the unit LM")
-    expected: dict[str, tuple[int, ...]] = {"separator": (d,)}
-    if deep:
-        n_layers, _, *last = shapes["key_prompts"]
-        width = last[0] if projected and last and 1 <= last[0] <= 4096 else d
-        expected["key_prompts"] = expected["value_prompts"] = (n_layers, length, width)
-    else:
-        expected["input_prompts"] = (length, d)
-    if "label_embeddings" in shapes:
-        expected["label_embeddings"] = (n_labels, d)
-    if "verbalizer.weight" in shapes:
-        vocab_size = shapes["verbalizer.weight"][-1] if shapes["verbalizer.weight"] else 0
-        expected["verbalizer.weight"] = (n_labels + UNIT_OFFSET, vocab_size)
-    else:
-        units = shapes.get("verbalizer.units", ())
-        several = len(units) == 2 and 1 <= units[1] <= MAX_UNITS
-        expected["verbalizer.units"] = (n_labels, units[1]) if several else (n_labels,)
-    return expected

@@ -11,8 +11,9 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from speechprompt.backbone import FORMAT_VERSION, Backbone
+from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
+from speechprompt.models.backbone_config import FORMAT_VERSION
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN, list_backbones

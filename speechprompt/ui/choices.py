@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from speechprompt.backbone import in_list
 from speechprompt.prompts.config import FEWEST_STRANGERS
+from speechprompt.prompts.installed import in_list
 from speechprompt.ui import html
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session

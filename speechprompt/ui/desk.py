@@ -17,9 +17,10 @@ from speechprompt.audio.segmenter import stretches_of_speech
 from speechprompt.backbone import Backbone
 from speechprompt.comparison import Row, compare
 from speechprompt.decoding.answer import Answer
+from speechprompt.decoding.no_speech import check_speech
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, choose_device
-from speechprompt.pipeline import SpeechPrompt, check_speech
+from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.segments import Segment, Segments, on_words
 from speechprompt.storage.bundled import list_backbones

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tiny import make_prompt
 
-from speechprompt.backbone import in_list
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.card import prompt_card
+from speechprompt.prompts.installed import in_list
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import html
 from studies import field

@@ -24,7 +24,8 @@ from speechprompt.backbone import Backbone
 from speechprompt.decoding.prefix import past
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.card import prompt_card
-from speechprompt.prompts.prompt import MAX_BYTES, MAX_LENGTH, PROMPT_JSON, Prompt
+from speechprompt.prompts.prompt import MAX_BYTES, PROMPT_JSON, Prompt
+from speechprompt.prompts.tensors import MAX_LENGTH
 from speechprompt.storage.folders import read_json, replaced_folder, write_json
 from speechprompt.storage.tensors import TensorFile, write_tensors
 

@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 from speechprompt.audio import augment
 from speechprompt.making.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of
-from speechprompt.models.encoder import EncoderConfig, LogMel
+from speechprompt.models.encoder import EncoderConfig
+from speechprompt.models.log_mel import LogMel
 from speechprompt.units import FRAME_SAMPLES
 
 WORD_FRAMES = 64  # most batches: 1.28 s, one word each

@@ -11,9 +11,10 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from speechprompt.audio.load import SAMPLE_RATE
-from speechprompt.backbone import Backbone, in_list
+from speechprompt.backbone import Backbone
 from speechprompt.comparison import NO_SILENCE, NO_SPEECH, Row
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.installed import in_list
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import html
 from speechprompt.ui.choices import Choices, language, name_of
