@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,8 @@ MAX_TOKENS_GPU = 32_768
 # Rows with more labels go on together, from the keys and values of several passes: a step takes hardly
 # longer for many rows than for few.
 CACHE_BYTES = 128 << 20
+# The prompts of the batches before, put together for their rows: a page, a folder and a stream ask the same again.
+KEPT_BATCHES, KEPT_BYTES = 4, 12 << 20
 STREAMED = 256  # utterances of a stream that are answered at a time
 
 
@@ -80,6 +83,7 @@ class PromptedLM:
         ready = list(dict.fromkeys([*self.prompts, *judges.prompts]))
         self.numbers = {prompt: i for i, prompt in enumerate(ready)}
         self.caches: list[Cache] = []  # that no batch uses just now
+        self._kept = lru_cache(KEPT_BATCHES)(self._joined)
         with torch.inference_mode():
             self.prefix = Prefix.of(self.lm, ready)
             self.verbalizers = [to_device(prompt, lm.device) for prompt in ready]
@@ -166,7 +170,13 @@ class PromptedLM:
         """Logits [B, V] at the separators of some rows, which have the prompts of these numbers."""
         check_time()
         batch = to_batch(self.lm, utterances, [self.absolute[i] for i in which])
-        return forward_prompted(self.lm, batch, self.prefix.rows(which).cut(), cache=cache)[:, 0]
+        small = len(which) * self.prefix.row_bytes <= KEPT_BYTES
+        prefix = (self._kept if small else self._joined)(tuple(which))
+        return forward_prompted(self.lm, batch, prefix, cache=cache)[:, 0]
+
+    def _joined(self, which: tuple[int, ...]) -> Prefix:
+        """The prompts of these numbers, one for each row."""
+        return self.prefix.rows(which).cut()
 
     def _label_logits(self, prompt: Prompt, logits: Tensor) -> Tensor:
         """Vocabulary logits [n, V] -> those of the prompt's labels, [n, C], or [n, C + 1] with a sequence's end."""

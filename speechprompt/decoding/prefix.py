@@ -72,6 +72,12 @@ class Prefix:
         """P', the places that input prompts take at the beginning of a row."""
         return 0 if self.inputs is None else self.inputs.shape[-2]
 
+    @property
+    def row_bytes(self) -> int:
+        """What one row's prompts take in memory."""
+        tensors = (self.separator, self.keys, self.values, self.inputs)
+        return sum(t.numel() * t.itemsize for t in tensors if t is not None) // len(self.separator)
+
     def rows(self, index: Sequence[int]) -> Prefix:
         """The rows of these numbers, in their order; where all are the same, that one for all."""
         of: slice | Tensor = slice(index[0], index[0] + 1)  # one prompt need not be copied for every row

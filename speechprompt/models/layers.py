@@ -14,7 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from speechprompt.models.packing import filled
 
 if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
@@ -96,19 +99,25 @@ class Cache:
 class Packing:
     """The positions of a batch [B, T] that layers work on: all of them, or those that are not padding.
 
-    valid: bool [B, T], the positions that are not padding; None for all.
+    valid: bool [B, T], the positions that are not padding; None for all. layer: one that works on them; where its
+    products are made of more rows, these are added once, at the end, instead of by each product: copies of position 0.
     """
 
-    def __init__(self, batch: int, length: int, valid: Tensor | None) -> None:
+    def __init__(self, batch: int, length: int, valid: Tensor | None, layer: nn.Module) -> None:
         self.shape = (batch, length)
         self.kept = self.source = None
+        n = batch * length
         if valid is not None and not bool(valid.all()):
             self.kept = valid.flatten().nonzero()[:, 0]
+            n = len(self.kept)
             # Padding gets the numbers of its row's nearest position before or after: nothing looks at them, but
             # those of another row might not even be finite.
             counts = valid.sum(1)
             position = (valid.cumsum(1) - 1).clamp(min=0)
             self.source = (position + (counts.cumsum(0) - counts)[:, None]).flatten()
+        if more := filled(layer, n) - n:
+            kept = torch.arange(n) if self.kept is None else self.kept
+            self.kept = F.pad(kept, (0, more), value=int(kept[0]))
 
     def listed(self, rows: Tensor) -> Tensor:
         """[B, T, d] -> [N, d], one position after the other."""
@@ -117,7 +126,11 @@ class Packing:
 
     def by_head(self, flat: Tensor, heads: int) -> Tensor:
         """[N, d] -> [B, heads, T, d / heads]; what padding holds has no meaning."""
-        rows = flat if self.source is None else flat.index_select(0, self.source)
+        rows = (
+            flat[: self.shape[0] * self.shape[1]]
+            if self.source is None
+            else flat.index_select(0, self.source)
+        )
         return rows.view(*self.shape, heads, -1).transpose(1, 2)
 
     def at(self, flat: Tensor, read: Tensor) -> Tensor:
@@ -146,7 +159,7 @@ def run_layers(
     itself. Gradients flow.
     """
     batch, length, _ = embedded.shape
-    packed = Packing(batch, length, valid)
+    packed = Packing(batch, length, valid, lm.model.layers[0].fc1)
     hidden = packed.listed(embedded + lm.model.embed_positions(position_ids, n_past))
     step = BLOCK_CPU if embedded.device.type == "cpu" else BLOCK_GPU
     positions = torch.arange(n_past, n_past + length, device=embedded.device)[None]
@@ -162,7 +175,7 @@ def run_layers(
         keys, values = extend(i, *(packed.by_head(flat, attention.num_heads) for flat in made))
         if i == last:
             hidden, normed = packed.at(hidden, read), packed.at(normed, read)
-            packed = Packing(batch, read.shape[1], None)
+            packed = Packing(batch, read.shape[1], None, layer.fc1)
             blocks = [(0, read.shape[1], bias(read + n_past, keys.shape[2], present, embedded.dtype))]
         queries = packed.by_head(attention.q_proj(normed) * attention.scaling, attention.num_heads)
         mixed = [attend(queries[:, :, a:b], keys, values, mask) for a, b, mask in blocks]

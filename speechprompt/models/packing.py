@@ -46,10 +46,17 @@ class PackedLinear(nn.Linear):
             return super().forward(input)
         rows = input.reshape(-1, self.in_features)
         n = len(rows)
-        if FEW_ROWS <= n < MANY_ROWS and n % ROWS:
-            rows = F.pad(rows, (0, 0, 0, ROWS - n % ROWS))
+        if more := filled(self, n) - n:
+            rows = F.pad(rows, (0, 0, 0, more))
         product = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, "none", [], "")
         return product[:n].view(*input.shape[:-1], self.out_features)
+
+
+def filled(layer: nn.Module, n: int) -> int:
+    """How many rows a product of n rows with this layer is made of: n or, where it is packed, some more."""
+    if not isinstance(layer, PackedLinear) or not FEW_ROWS <= n < MANY_ROWS or torch.is_grad_enabled():
+        return n
+    return -(-n // ROWS) * ROWS
 
 
 def packed(module: Module) -> Module:

@@ -38,11 +38,11 @@ TINY = 1e-9  # a score is so far from 0 and 1 where its odds are taken
 class Prompt(Facts):
     """One task's prompt: Facts and tensors. L layers, P prompt vectors, width d, V symbols, C labels.
 
-    Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d] (where they are projected, as wide
-    as the LM's keys of all heads), input prompts input_prompts [P, d]; separator [d]. A learned verbalizer has verbalizer_weight [C + 4, V] (row
-    c + 4 is label c, row 2 ends a sequence; the other specials' are never answered); a fixed one has
-    verbalizer_units int64 [C], the unit that stands for each label, or [C, K], up to K units for each, the
-    likeliest first and -1 where a label has fewer.
+    Tensors are float32: deep prompts hold key_prompts and value_prompts [L, P, d] (where they are projected, as
+    wide as the LM's keys of all heads), input prompts input_prompts [P, d]; separator [d]. A learned verbalizer has
+    verbalizer_weight [C + 4, V] (row c + 4 is label c, row 2 ends a sequence; the other specials' are never
+    answered); a fixed one has verbalizer_units int64 [C], the unit that stands for each label, or [C, K], up to K
+    units for each, the likeliest first and -1 where a label has fewer.
 
     label_embeddings [C, d], of answers with several labels alone: what an answered label is fed back as
     (scaled like the separator). Without them it is fed back as a unit, as the papers do: the label's
