@@ -83,9 +83,9 @@ class PromptedLM:
         ready = list(dict.fromkeys([*self.prompts, *judges.prompts]))
         self.numbers = {prompt: i for i, prompt in enumerate(ready)}
         self.caches: list[Cache] = []  # that no batch uses just now
-        self._kept = lru_cache(KEPT_BATCHES)(self._joined)
         with torch.inference_mode():
-            self.prefix = Prefix.of(self.lm, ready)
+            prefix = self.prefix = Prefix.of(self.lm, ready)
+            self._kept = lru_cache(KEPT_BATCHES)(lambda which: prefix.rows(which).cut())
             self.verbalizers = [to_device(prompt, lm.device) for prompt in ready]
             self.fed = [label_inputs(self.lm, prompt) for prompt in ready]
             self.absolute = [prompt.absolute_pitch for prompt in ready]
@@ -171,12 +171,8 @@ class PromptedLM:
         check_time()
         batch = to_batch(self.lm, utterances, [self.absolute[i] for i in which])
         small = len(which) * self.prefix.row_bytes <= KEPT_BYTES
-        prefix = (self._kept if small else self._joined)(tuple(which))
+        prefix = self._kept(tuple(which)) if small else self.prefix.rows(which).cut()
         return forward_prompted(self.lm, batch, prefix, cache=cache)[:, 0]
-
-    def _joined(self, which: tuple[int, ...]) -> Prefix:
-        """The prompts of these numbers, one for each row."""
-        return self.prefix.rows(which).cut()
 
     def _label_logits(self, prompt: Prompt, logits: Tensor) -> Tensor:
         """Vocabulary logits [n, V] -> those of the prompt's labels, [n, C], or [n, C + 1] with a sequence's end."""

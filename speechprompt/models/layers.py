@@ -99,11 +99,11 @@ class Cache:
 class Packing:
     """The positions of a batch [B, T] that layers work on: all of them, or those that are not padding.
 
-    valid: bool [B, T], the positions that are not padding; None for all. layer: one that works on them; where its
+    valid: bool [B, T], the positions that are not padding; None for all. layer: a layer that works on them; where its
     products are made of more rows, these are added once, at the end, instead of by each product: copies of position 0.
     """
 
-    def __init__(self, batch: int, length: int, valid: Tensor | None, layer: nn.Module) -> None:
+    def __init__(self, batch: int, length: int, valid: Tensor | None, layer: nn.Module | None = None) -> None:
         self.shape = (batch, length)
         self.kept = self.source = None
         n = batch * length
@@ -175,7 +175,7 @@ def run_layers(
         keys, values = extend(i, *(packed.by_head(flat, attention.num_heads) for flat in made))
         if i == last:
             hidden, normed = packed.at(hidden, read), packed.at(normed, read)
-            packed = Packing(batch, read.shape[1], None, layer.fc1)
+            packed = Packing(batch, read.shape[1], None)
             blocks = [(0, read.shape[1], bias(read + n_past, keys.shape[2], present, embedded.dtype))]
         queries = packed.by_head(attention.q_proj(normed) * attention.scaling, attention.num_heads)
         mixed = [attend(queries[:, :, a:b], keys, values, mask) for a, b, mask in blocks]

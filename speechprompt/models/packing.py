@@ -52,7 +52,7 @@ class PackedLinear(nn.Linear):
         return product[:n].view(*input.shape[:-1], self.out_features)
 
 
-def filled(layer: nn.Module, n: int) -> int:
+def filled(layer: nn.Module | None, n: int) -> int:
     """How many rows a product of n rows with this layer is made of: n or, where it is packed, some more."""
     if not isinstance(layer, PackedLinear) or not FEW_ROWS <= n < MANY_ROWS or torch.is_grad_enabled():
         return n
