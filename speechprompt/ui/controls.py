@@ -70,13 +70,13 @@ element.addEventListener("click", (event) => {
   for (const other of element.querySelectorAll("button[aria-pressed]")) other.removeAttribute("aria-pressed");
   button.setAttribute("aria-pressed", "true");
   for (const one of document.querySelectorAll(".sp-recorder")) {
-    if (one.offsetParent) one.dispatchEvent(new Event("sp-heard"));
+    if (one.offsetParent) one.dispatchEvent(new Event("sp-play"));
   }
   trigger("click", { index: Number(button.dataset.index) });
 });
 """
 PANEL = (
-    '<p class="sp-said" role="status">${summary}</p><p class="sp-wait" aria-live="polite"></p>'
+    '<p class="sp-sr-only" role="status">${summary}</p><p class="sp-wait" aria-live="polite"></p>'
     '<div id="${field}" class="sp-panel">${value}</div>'
 )
 

@@ -143,7 +143,7 @@ const follow = () => {
 for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, () => (sync(), follow()));
 audio.addEventListener("seeking", draw);
 let plays = false; // an example that was clicked is heard as soon as it is here
-element.addEventListener("sp-heard", () => {
+element.addEventListener("sp-play", () => {
   plays = true;
   if (here()) audio.currentTime = 0;
 });

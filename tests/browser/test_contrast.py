@@ -35,7 +35,7 @@ PALE = """() => {
     const box = element.getBoundingClientRect();
     const isText = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
     const isIcon = element.matches("button svg");
-    const hidden = getComputedStyle(element).visibility === "hidden" || element.closest(".sp-said");
+    const hidden = getComputedStyle(element).visibility === "hidden" || element.closest(".sp-sr-only");
     if (!box.width || !box.height || hidden || !(isText || isIcon)) continue;
     seen += 1;
     let opacity = 1;

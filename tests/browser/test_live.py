@@ -60,7 +60,7 @@ def test_two_words_appear_in_order_and_stopping_stops(
     expect(now.locator(".sp-bars li").first).to_contain_text("stop")
     unit = now.locator(".sp-live-unit .sp-chip").inner_text()
     assert unit.isdigit() and unit == page.locator(".sp-live-history li .sp-chip").first.inner_text()
-    expect(page.locator(".sp-said[role=status]").last).to_contain_text("stop, ")
+    expect(page.locator(".sp-sr-only[role=status]").last).to_contain_text("stop, ")
     assert page.locator(".sp-live-ribbon > i").count() > 10
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     page.get_by_role("button", name="Stop listening").click()

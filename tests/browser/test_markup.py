@@ -103,7 +103,7 @@ def test_try_and_compare(opened: Callable[..., Page], tmp_path: Path) -> None:
     expect(page.locator("#sp-compare-panel .sp-one")).to_have_count(3)
     expect(page.locator("#sp-compare-panel .sp-grid tbody tr")).to_have_count(3)
     assert nothing_ran(page)
-    status = page.locator(".sp-said[role=status]").nth(1)
+    status = page.locator(".sp-sr-only[role=status]").nth(1)
     expect(status).to_contain_text(markup("title"))  # as text, all of it
 
 
@@ -162,7 +162,7 @@ def test_a_prompt_that_comes_in_a_zip(opened: Callable[..., Page], tmp_path: Pat
     expect(verdict).to_have_text(markup("title"), timeout=PATIENT)
     page.locator("#sp-task").select_option("from_elsewhere")
     expect(verdict).to_have_text(markup("packed"), timeout=PATIENT)
-    expect(page.locator(".sp-said[role=status]").first).to_contain_text(markup("packed"))
+    expect(page.locator(".sp-sr-only[role=status]").first).to_contain_text(markup("packed"))
     assert nothing_ran(page)
 
 
@@ -171,5 +171,5 @@ def test_live(opened: Callable[..., Page]) -> None:
     page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start listening").click()
     expect(page.locator(".sp-live-history li bdi").first).to_contain_text("<img")
-    expect(page.locator(".sp-said[role=status]").last).to_contain_text("<img")
+    expect(page.locator(".sp-sr-only[role=status]").last).to_contain_text("<img")
     assert nothing_ran(page)

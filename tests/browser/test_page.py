@@ -35,7 +35,7 @@ def test_a_spoken_keyword_is_answered_when_the_recording_ends(
     expect(page.locator(".sp-way .sp-chip").first).to_have_text(re.compile(r"\d+"))
     expect(page.locator(".sp-way")).to_contain_text("→ yes")
     assert page.locator(".sp-ribbon > i").count() > 10
-    expect(page.locator(".sp-said[role=status]")).to_have_text(re.compile(r"^Keyword spotting: yes, "))
+    expect(page.locator(".sp-sr-only[role=status]")).to_have_text(re.compile(r"^Keyword spotting: yes, "))
 
 
 def test_a_corrupt_file_gets_one_clear_sentence_and_nothing_is_lost(page: Page, tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_a_long_recording_scrolls_in_its_card_and_not_the_page(
     upload(page, tmp_path / "long.wav")
     expect(page.locator(".sp-answer")).to_be_visible()
     page.get_by_text("Look at the units").click()
-    expect(page.locator(".sp-heard")).to_be_visible()
+    expect(page.locator(".sp-timeline")).to_be_visible()
     cards = [card.bounding_box() for card in page.locator("#sp-panel .sp-card:visible").all()]
     assert len(cards) == 4 and all(card and card["x"] + card["width"] <= width for card in cards)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator(".sp-heard .sp-scroll").evaluate("box => box.scrollWidth > box.clientWidth")
+    assert page.locator(".sp-timeline .sp-scroll").evaluate("box => box.scrollWidth > box.clientWidth")
     page.context.close()
 
 
@@ -132,7 +132,7 @@ def test_long_pauses_are_hatched_and_have_no_units(page: Page, tmp_path: Path) -
     upload(page, tmp_path / "waited.wav")
     expect(page.locator(".sp-label bdi")).to_have_text("yes")
     page.get_by_text("Look at the units").click()
-    expect(page.locator(".sp-heard .sp-title")).to_contain_text("s of 4.00 s, the rest is pauses")
+    expect(page.locator(".sp-timeline .sp-title")).to_contain_text("s of 4.00 s, the rest is pauses")
     before, after = (veil.bounding_box() for veil in page.locator(".sp-pause").all())
     units = page.locator(".sp-ribbon > i")
     first, last = units.first.bounding_box(), units.last.bounding_box()

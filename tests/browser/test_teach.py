@@ -105,7 +105,7 @@ def test_a_task_is_taught_tried_and_goes_on_from_its_zip(
     assert not asked and "Two words" not in page.locator("#sp-task").inner_text()
     open_teach(page)
     open_files(page, kept)
-    expect(page.locator("#sp-teach-said")).to_contain_text("2 labels, 6 clips")
+    expect(page.locator("#sp-teach-status")).to_contain_text("2 labels, 6 clips")
     expect(page.get_by_label("Title of the task")).to_have_value("Two words")
     expect(card(page, "yes").locator(".sp-clips li")).to_have_count(3)
     assert try_in_try_tab(page, "Two words", clips["stop"][0]) == answer
@@ -152,7 +152,7 @@ def test_mistakes_get_one_sentence_beside_what_they_are_about_and_go_away_on_a_p
     expect(page.locator("#sp-board [role=alert], #sp-teach-panel [role=alert]")).to_have_count(0)
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 no zip")
     open_files(page, tmp_path / "bad.zip")
-    expect(page.locator("#sp-teach-said [role=alert]")).to_contain_text("not a zip, or a damaged one")
+    expect(page.locator("#sp-teach-status [role=alert]")).to_contain_text("not a zip, or a damaged one")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     page.context.close()
 

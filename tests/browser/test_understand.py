@@ -20,7 +20,7 @@ SPY = """() => {
 }"""
 TRACK = "document.querySelector('.sp-track').offsetWidth"
 MIDDLE = """(() => {
-  const box = document.querySelector(".sp-heard .sp-scroll");
+  const box = document.querySelector(".sp-timeline .sp-scroll");
   return (box.scrollLeft + box.clientWidth / 2) / document.querySelector(".sp-track").offsetWidth;
 })()"""
 
@@ -77,11 +77,11 @@ def test_zoom_widens_the_track_and_keeps_the_place(page: Page) -> None:
     page.get_by_role("button", name="Zoom in").click()
     assert page.evaluate(TRACK) == pytest.approx(2 * narrow, abs=1)
     assert page.evaluate(MIDDLE) == pytest.approx(0.5, abs=0.01)
-    page.locator(".sp-heard .sp-scroll").evaluate("box => box.scrollLeft *= 1.4")
+    page.locator(".sp-timeline .sp-scroll").evaluate("box => box.scrollLeft *= 1.4")
     place = page.evaluate(MIDDLE)
     page.locator(".sp-ribbon").focus()
     page.keyboard.press("Home")  # selects; the place is then where the first unit is
-    page.locator(".sp-heard .sp-scroll").evaluate(
+    page.locator(".sp-timeline .sp-scroll").evaluate(
         "(box, at) => box.scrollLeft = at", place * 2 * narrow - narrow / 2
     )
     page.keyboard.press("+")
@@ -168,7 +168,7 @@ def test_english_given_to_an_arabic_task_is_flagged_calmly(page: Page) -> None:
     expect(page.locator(".sp-outside")).to_have_count(0)
     page.get_by_label("Task").select_option("arabic_commands")
     expect(page.locator(".sp-outside")).to_have_text(re.compile("^This may be none of the labels"))
-    expect(page.locator(".sp-said[role=status]")).to_contain_text("This may be none of the labels")
+    expect(page.locator(".sp-sr-only[role=status]")).to_contain_text("This may be none of the labels")
 
 
 def test_melody_and_steps_fit_a_phone(browser: Browser, server: str) -> None:

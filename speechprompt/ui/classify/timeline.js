@@ -10,7 +10,7 @@
   const cells = (ribbon) => Array.from(ribbon.children);
   // An attribute, which a new answer sets back with the ribbon; the state of a checkbox would outlive it.
   const isMerged = (card) => card.querySelector(".sp-merge").getAttribute("aria-pressed") === "true";
-  const heard = (element) => element.closest(".sp-heard");
+  const timelineOf = (element) => element.closest(".sp-timeline");
   const say = (card, text, colour) => {
     const readout = card.querySelector(".sp-readout");
     if (readout.textContent === text) return;
@@ -26,7 +26,7 @@
     ribbon.querySelector("[aria-selected]")?.removeAttribute("aria-selected");
     cell.setAttribute("aria-selected", "true");
     ribbon.setAttribute("aria-activedescendant", cell.id);
-    say(heard(ribbon), cell.getAttribute("aria-label"), cell.style.background);
+    say(timelineOf(ribbon), cell.getAttribute("aria-label"), cell.style.background);
   }
 
   function count(card) {
@@ -107,7 +107,7 @@
   const followed = new WeakSet();
   function follow(audio) {
     followed.add(audio);
-    const card = () => Array.from(document.querySelectorAll(".sp-heard[data-player]")).find((c) => media(c) === audio);
+    const card = () => Array.from(document.querySelectorAll(".sp-timeline[data-player]")).find((c) => media(c) === audio);
     const move = () => {
       const own = card();
       // The player seeks to its start while it loads: that is nobody's wish to see where it is.
@@ -119,7 +119,7 @@
     audio.addEventListener("play", hush);
   }
   setInterval(() => {
-    for (const card of document.querySelectorAll(".sp-heard[data-player]")) {
+    for (const card of document.querySelectorAll(".sp-timeline[data-player]")) {
       const audio = media(card);
       if (audio && !followed.has(audio)) follow(audio);
     }
@@ -151,7 +151,7 @@
   }
 
   async function play(cell) {
-    const card = heard(cell);
+    const card = timelineOf(cell);
     if (!card.dataset.player) return;
     hush();
     media(card)?.pause();
@@ -200,8 +200,8 @@
     const cell = event.target.closest?.(".sp-ribbon > i");
     if (cell) play(cell);
     const button = event.target.closest?.(".sp-tools [data-zoom]");
-    if (button) zoom(heard(button), button.dataset.zoom);
-    if (event.target.matches?.(".sp-merge")) merge(heard(event.target));
+    if (button) zoom(timelineOf(button), button.dataset.zoom);
+    if (event.target.matches?.(".sp-merge")) merge(timelineOf(event.target));
   });
 
   document.addEventListener("focusin", (event) => {
@@ -220,7 +220,7 @@
     const plays = event.key === "Enter" || event.key === " ";
     if (!all.length || !(how || to !== undefined || plays)) return;
     event.preventDefault();
-    if (how) return zoom(heard(event.target), how);
+    if (how) return zoom(timelineOf(event.target), how);
     if (plays) return at >= 0 && play(all[at]);
     const cell = all[Math.min(Math.max(to, 0), all.length - 1)];
     show(cell);

@@ -1,4 +1,4 @@
-"""What the model heard: the waveform, its melody where it is heard, and the units on one time axis.
+"""The recording in units: the waveform, its F0 where the unit LM takes it, and the units on one time axis.
 
 The pictures are made here; timeline.js beside this file zooms, merges repeats, follows the player and plays
 single units, all of it in the browser.
@@ -40,8 +40,8 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER, co
     data = "" if waveform is None else f' data-player="{player}" data-seconds="{seconds:.4f}"'
     ids = " ".join(str(unit) for unit in units.ids.tolist())
     return (
-        f'<section class="sp-card sp-heard" aria-label="What the model heard"{data}>'
-        f'<div class="sp-title"><h2 class="sp-eyebrow">What the model heard</h2><p>{summary}</p></div>'
+        f'<section class="sp-card sp-timeline" aria-label="The recording in units"{data}>'
+        f'<div class="sp-title"><h2 class="sp-eyebrow">The recording in units</h2><p>{summary}</p></div>'
         f"{toolbar(units)}"
         f'<div class="sp-scroll"><div class="sp-track" style="min-width:{PIXELS_PER_SECOND * seconds:.0f}px">'
         f"{'' if waveform is None else waveform_svg(waveform) + veils(units, seconds)}"
@@ -57,7 +57,7 @@ def timeline(units: Units, waveform: np.ndarray | None, player: str = PLAYER, co
     )
 
 
-def unheard(units: Units, seconds: float) -> list[tuple[float, float]]:
+def skipped_pauses(units: Units, seconds: float) -> list[tuple[float, float]]:
     """Start and end (s) of the long pauses around the speech that were not listened to (pauses.py)."""
     first, end = (frame * FRAME_SECONDS for frame in units.span)
     # A recording may end within a frame, which is no pause.
@@ -65,7 +65,7 @@ def unheard(units: Units, seconds: float) -> list[tuple[float, float]]:
 
 
 def seconds_text(units: Units, seconds: float) -> str:
-    if not unheard(units, seconds):
+    if not skipped_pauses(units, seconds):
         return f"{seconds:.2f} s"
     first, end = (frame * FRAME_SECONDS for frame in units.span)
     return f"{first:.2f} to {end:.2f} s of {seconds:.2f} s, the rest is pauses"
@@ -76,7 +76,7 @@ def veils(units: Units, seconds: float) -> str:
     return "".join(
         f'<i class="sp-pause" title="A pause, not listened to" '
         f'style="left:{100 * a / seconds:.3f}%;width:{100 * (b - a) / seconds:.3f}%"></i>'
-        for a, b in unheard(units, seconds)
+        for a, b in skipped_pauses(units, seconds)
     )
 
 

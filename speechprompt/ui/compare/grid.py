@@ -61,7 +61,7 @@ def grid(rows: Sequence[Row], second: Sequence[Row] = ()) -> str:
         body.append(f"<tr{kind}>{name}{cells}</tr>")
     top = "".join(f'<th scope="col">{head}</th>' if head else "<td></td>" for head in heads)
     return (
-        '<div class="sp-scroll"><table class="sp-grid"><caption class="sp-said">Answers of every task, what fits '
+        '<div class="sp-scroll"><table class="sp-grid"><caption class="sp-sr-only">Answers of every task, what fits '
         f"first</caption><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
         f"{units_differ(rows, second)}"
     )
@@ -110,7 +110,7 @@ def right(prompt: Prompt) -> str:
 
 def units_differ(rows: Sequence[Row], second: Sequence[Row]) -> str:
     """One sentence on how many of the units two recordings share, for each backbone."""
-    said = []
+    lines = []
     for backbone in dict.fromkeys(row.backbone for row in rows):
         pairs = [
             (row.answer, other.answer)
@@ -119,11 +119,11 @@ def units_differ(rows: Sequence[Row], second: Sequence[Row]) -> str:
         ]
         if pairs:
             one, two = (set(np.unique(answer.units.ids).tolist()) for answer in pairs[0])
-            said.append(
+            lines.append(
                 f"On {escape(backbone.name)} the two recordings share {len(one & two)} different units; "
                 f"{len(one - two)} are in the first alone, {len(two - one)} in the second alone."
             )
-    return "".join(f'<p class="sp-hint">{text}</p>' for text in said)
+    return "".join(f'<p class="sp-hint">{text}</p>' for text in lines)
 
 
 def batch(heads: Sequence[Prompt], found: Sequence[tuple[str, Sequence[Row], str]], n_files: int) -> str:

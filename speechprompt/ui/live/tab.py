@@ -35,7 +35,9 @@ MICROPHONE = """
 </p>
 """
 NOTHING = "No backbone here can hear words: fetch an encoder with `python -m speechprompt fetch`."
-PANEL = '<p class="sp-said" role="status">${summary}</p><div id="sp-live-panel" class="sp-two">${value}</div>'
+PANEL = (
+    '<p class="sp-sr-only" role="status">${summary}</p><div id="sp-live-panel" class="sp-two">${value}</div>'
+)
 
 
 def build(desk: Desk, tab: gr.Tab, session: gr.State) -> None:

@@ -12,7 +12,7 @@ const atWork = () => Boolean(taking || sent || waiting.length);
 
 // Tells what is going on where it is about: on a card, or under the tools where there is no such card.
 function say(label, text, bad = true) {
-  const line = card(label)?.querySelector(".sp-card-said") || element.querySelector("#sp-teach-said");
+  const line = card(label)?.querySelector(".sp-card-said") || element.querySelector("#sp-teach-status");
   const shown = document.createElement("p");
   shown.setAttribute("role", bad ? "alert" : "status");
   if (bad) shown.className = "sp-bad";
@@ -67,7 +67,7 @@ function answered() {
     link.click();
     link.remove();
   }
-  if (done?.do === "ready" && !element.querySelector("#sp-teach-said .sp-bad")) document.querySelector("#sp-teach-run").click();
+  if (done?.do === "ready" && !element.querySelector("#sp-teach-status .sp-bad")) document.querySelector("#sp-teach-run").click();
   show();
   send();
 }
