@@ -21,6 +21,7 @@ from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time, choose_dtype, memory_guard
 from speechprompt.models.backbone_config import ENCODERS, missing, read_info
+from speechprompt.models.causal_config import CausalConfig
 from speechprompt.models.lm_config import LMConfig, ProsodyLMConfig, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
 from speechprompt.prompts.installed import InstalledPrompts
@@ -52,7 +53,7 @@ class Backbone:
         self._lock = RLock()
         self._encoder: Quantizer | None = None
         self._lm: UnitLM | None = None
-        self._lm_config: LMConfig | ProsodyLMConfig | None = None
+        self._lm_config: LMConfig | ProsodyLMConfig | CausalConfig | None = None
         self._sha256: str | None = None
         self._encoder_sha256: str | None = None
         self._installed = InstalledPrompts(self.prompts_folder)
@@ -126,7 +127,7 @@ class Backbone:
         return self.has_lm and isinstance(self.lm_config, ProsodyLMConfig)
 
     @property
-    def lm_config(self) -> LMConfig | ProsodyLMConfig:
+    def lm_config(self) -> LMConfig | ProsodyLMConfig | CausalConfig:
         """The unit LM's config.json, checked and read once; SpeechPromptError when it is not here."""
         with self._lock:
             if self._lm_config is None:
@@ -232,7 +233,17 @@ class Backbone:
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
         config = self.lm_config
-        prompt.check_fits(self.unit_lm_sha256, config.d_model, config.num_layers, config.vocab_size)
+        sizes = (config.d_model, config.num_layers, config.vocab_size, config.past_width)
+        prompt.check_fits(self.unit_lm_sha256, *sizes)
+        if not config.projects and not prompt.deep and prompt.positions == "row":
+            raise SpeechPromptError(
+                f"Prompt {prompt.task} has vectors without positions, which the unit LM of backbone {self.name} "
+                "needs: tune it with --positions after_prompt."
+            )
+        if prompt.deep and not prompt.projected and not config.projects:
+            raise SpeechPromptError(
+                f"Prompt {prompt.task} needs layers that project it, which the unit LM of backbone {self.name} has not."
+            )
 
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; the error lists the known ones, or says why this one is refused."""

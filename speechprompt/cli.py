@@ -33,6 +33,7 @@ COMMANDS = {
     "calibrate": "commands.calibrate",
     "fetch": "making.fetch",
     "convert unit-lm": "making.convert.unit_lm",
+    "convert causal-lm": "making.convert.causal_lm",
     "convert prompt": "making.convert.prompt",
     "convert peft": "making.convert.peft",
     "convert prompt-folder": "making.convert.prompt_folder",

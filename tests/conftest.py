@@ -18,6 +18,7 @@ LONG = (
     "tests/tools/test_space.py",
     "tests/making/test_pretrain.py",
     "tests/making/test_prosody_pretrain.py",
+    "tests/models/test_causal_lm.py::test_a_toy_task",
     "tests/prompts/test_hub.py::test_commands_in_a_process",
     "tests/making/test_fetch.py::test_the_command_line_knows_it",
     "tests/tuning/test_loop.py",

@@ -159,6 +159,8 @@ def run_layers(
     itself. Gradients flow.
     """
     batch, length, _ = embedded.shape
+    if not lm.projects:  # another LM of transformers runs itself (causal_lm.py)
+        return lm.run(embedded, position_ids, read, extend, n_past, present)  # type: ignore[operator]
     packed = Packing(batch, length, valid, lm.model.layers[0].fc1)
     hidden = packed.listed(embedded + lm.model.embed_positions(position_ids, n_past))
     step = BLOCK_CPU if embedded.device.type == "cpu" else BLOCK_GPU

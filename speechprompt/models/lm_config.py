@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from speechprompt.models.causal_config import CausalConfig, read_causal
 from speechprompt.schema import read, schema
 from speechprompt.storage.folders import file_inside, read_json, sha256_file
 from speechprompt.units import UNIT_OFFSET
@@ -34,6 +35,13 @@ class Sizes:
     attention_heads: Annotated[int, Field(ge=1, le=64)]
     ffn_dim: Annotated[int, Field(ge=1, le=16_384)]
     max_position_embeddings: Annotated[int, Field(ge=16, le=8192)]
+
+    projects = True  # see UnitLM
+
+    @property
+    def past_width(self) -> int:
+        """Numbers in one key of all heads."""
+        return self.d_model
 
     def __post_init__(self) -> None:
         if self.d_model % self.attention_heads or self.d_model % 2:
@@ -81,12 +89,14 @@ def sizes_of(config: Any) -> dict[str, int]:
     return {one.name: int(getattr(config, one.name)) for one in fields(Sizes)}
 
 
-def read_config(folder: Path) -> LMConfig | ProsodyLMConfig:
-    """What config.json says, checked: a plain or a prosody LM of bearable sizes."""
+def read_config(folder: Path) -> LMConfig | ProsodyLMConfig | CausalConfig:
+    """What config.json says, checked: a plain or a prosody LM, or another of transformers', of bearable sizes."""
     settings = read_json(folder, LM_JSON, "Unit LM")
     if settings.get("model_type") == PROSODY:
         return read(ProsodyLMConfig, settings, f"Prosody LM: {LM_JSON}")
-    return read(LMConfig, settings, f"Unit LM: {LM_JSON}")
+    if settings.get("model_type") in (None, "xglm"):
+        return read(LMConfig, settings, f"Unit LM: {LM_JSON}")
+    return read_causal(folder, settings)
 
 
 def sha256(folder: Path) -> str:

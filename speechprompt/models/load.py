@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakValueDictionary
 
 import torch
 
+from speechprompt.models.causal_config import CausalConfig
 from speechprompt.models.lm_config import ProsodyLMConfig, read_config
 from speechprompt.storage.folders import read_json
 
@@ -49,7 +50,10 @@ def load_encoder(
 
 def load_lm(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> UnitLM:
     """The unit LM in a folder, plain or with prosody, frozen; SpeechPromptError names what does not fit."""
-    from speechprompt.models import prosody_lm, unit_lm  # transformers takes seconds to import
+    from speechprompt.models import causal_lm, prosody_lm, unit_lm  # transformers takes seconds to import
 
-    kind = prosody_lm if isinstance(read_config(folder), ProsodyLMConfig) else unit_lm
+    config = read_config(folder)
+    if isinstance(config, CausalConfig):
+        return cast("UnitLM", causal_lm.load(folder, device, dtype))  # by the same interface
+    kind = prosody_lm if isinstance(config, ProsodyLMConfig) else unit_lm
     return kind.load(folder, device, dtype)

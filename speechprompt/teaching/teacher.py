@@ -139,7 +139,9 @@ class Teacher:
 
     def _choose_start(self) -> tuple[Tensors, np.ndarray]:
         """The prompt that tells the clips apart best when each is left out, and its logits [N, V] on all rows."""
-        starts = [p for p in self.backbone.prompts.values() if p.key_prompts is not None] or [self._random()]
+        known = [p for p in self.backbone.prompts.values() if p.key_prompts is not None]
+        starts = [p for p in known if p.positions == "row" and p.projected != self.backbone.lm.projects]
+        starts = starts or [self._random()]
         rng = random.Random(self.config.seed)
         judges = sorted(rng.sample(range(self.n_clips), min(JUDGES, self.n_clips)))
         truth = [self.lesson.truth[i] for i in judges]
@@ -157,10 +159,11 @@ class Teacher:
 
     def _random(self) -> Prompt:
         """A prompt of random vectors, for a backbone that has none yet."""
-        config, generator = self.backbone.lm.config, torch.Generator().manual_seed(self.config.seed)
-        shape = (config.num_layers, LENGTH_ALONE, config.d_model)
+        lm, generator = self.backbone.lm, torch.Generator().manual_seed(self.config.seed)
+        config = lm.config
+        shape = (config.num_layers, LENGTH_ALONE, config.d_model if lm.projects else lm.past_width)
         keys, values = (torch.randn(*shape, generator=generator) for _ in range(2))
-        separator = self.backbone.lm.model.embed_tokens.weight[EOS].detach().clone()
+        separator = lm.model.embed_tokens.weight[EOS].detach().clone()
         verbalizer = torch.zeros(self.n_labels + UNIT_OFFSET, config.vocab_size)
         return self._prompt(
             "start",
@@ -195,6 +198,7 @@ class Teacher:
             form=AnswerForm(tuple(self.lesson.labels), silence_label=self.lesson.silence_label),
             backbone=self.backbone.name,
             unit_lm_sha256=self.backbone.unit_lm_sha256,
+            projected=not self.backbone.lm_config.projects,
             group=GROUP,
             data=data,
             licence="not stated",

@@ -137,7 +137,7 @@ def tune_task(
         "label_rule": task.label_rule if isinstance(task.label_rule, Mapping) else None,
         "absolute_pitch": config.absolute_pitch,
         "positions": config.positions,
-        "projected": config.projected and not config.input_prompts,
+        "projected": (config.projected or not backbone.lm_config.projects) and not config.input_prompts,
         "data": task.data,
         "licence": task.licence,
     }

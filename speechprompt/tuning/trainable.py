@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import forward_prompted, label_logits, outside_mass, to_batch
 from speechprompt.decoding.prefix import Prefix, past
+from speechprompt.errors import SpeechPromptError
+from speechprompt.models.layers import run_layers
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance
 
@@ -38,6 +40,10 @@ class TrainablePrompt(nn.Module):
         super().__init__()
         self.config, self.form = config, form
         self.projected = config.projected or not lm.projects
+        if config.input_prompts and not lm.projects and config.positions == "row":
+            raise SpeechPromptError(
+                "Input prompts on this unit LM need positions: tune with --positions after_prompt."
+            )
         d, n_layers, length = lm.config.d_model, lm.config.num_layers, config.prompt_length
         generator = torch.Generator().manual_seed(config.seed)
         embeddings = lm.model.embed_tokens.weight.float().cpu()
@@ -62,6 +68,10 @@ class TrainablePrompt(nn.Module):
                 made = past(lm, both[0], both[1], projected=False)
                 for prompt, start in zip((self.key_prompts, self.value_prompts), made, strict=True):
                     prompt.data = start.transpose(2, 3).reshape(n_layers, length, width).float().cpu()
+            elif self.projected:
+                self.begin_as_read(
+                    lm, torch.randint(UNIT_OFFSET, len(embeddings), (1, length), generator=generator)
+                )
         # The separator starts as the LM's own end symbol, which is what ends an utterance.
         self.separator = normal(d, std=1.0 if config.start == "papers" else 0.3 / math.sqrt(d))
         if config.start != "papers":
@@ -77,6 +87,22 @@ class TrainablePrompt(nn.Module):
                 self.verbalizer_weight.data.uniform_(-bound, bound, generator=generator)
         self.register_buffer("verbalizer_units", units)
         self.to(lm.device)
+
+    @torch.no_grad()
+    def begin_as_read(self, lm: UnitLM, symbols: Tensor) -> None:
+        """Begin with the keys and values that the LM makes of these symbols, int64 [1, P]: no others are like them."""
+        made: list[tuple[Tensor, Tensor]] = []
+
+        def keep(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+            made.append((keys, values))
+            return keys, values
+
+        places = torch.arange(symbols.shape[1], device=lm.device)[None]
+        run_layers(lm, lm.model.embed_tokens(symbols.to(lm.device)), places, places, keep, 0)
+        for prompt, found in zip(
+            (self.key_prompts, self.value_prompts), zip(*made, strict=True), strict=True
+        ):
+            prompt.data = torch.stack(found)[:, 0].transpose(1, 2).flatten(2).float().cpu()
 
     @property
     def any_answer(self) -> list[int]:
