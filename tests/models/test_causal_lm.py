@@ -197,8 +197,15 @@ def test_xglm_gives_the_same_by_its_own_layers_and_by_these() -> None:
     """Our layers are the faster path for XGLM, and the numbers are those of transformers' forward."""
     ours = tiny.make_lm()
     units = UnitTokens(start=2, end=2, offset=UNIT_OFFSET, n_units=N)
-    config = CausalConfig(model_type="xglm", units=units, n_tokens=N + UNIT_OFFSET, d_model=tiny.WIDTH,
-                          num_layers=tiny.LAYERS, past_heads=tiny.HEADS, head_width=tiny.WIDTH // tiny.HEADS)  # fmt: skip
+    config = CausalConfig(
+        model_type="xglm",
+        units=units,
+        n_tokens=N + UNIT_OFFSET,
+        d_model=tiny.WIDTH,
+        num_layers=tiny.LAYERS,
+        past_heads=tiny.HEADS,
+        head_width=tiny.WIDTH // tiny.HEADS,
+    )
     generic = causal_lm.CausalUnitLM(ours, config)
     prompts = [tiny.make_prompt(length=n, positions="after_prompt", projected=True) for n in (2, 4)]
     with torch.inference_mode():
