@@ -51,16 +51,19 @@ FIXED = {"model_type": "whisper", "activation_function": "gelu", "scale_embeddin
 class WhisperSizes:
     """Sizes of a Whisper encoder cut after `n_layers` layers; the defaults are those of Whisper base.
 
-    n_positions: frames that attention spans at most. n_features: width of the mapped features.
+    n_positions: frames that attention spans at most. n_features: width of the mapped features. smoothing: frames on
+    each side, of the same clip, whose mean is taken with a feature's own; many hold who speaks, few what is said.
+    Without layers there is no attention and so no positions: the output of the convolutions is kept.
     """
 
     n_mels: Annotated[int, Field(ge=1, le=256)] = 80
     dim: Annotated[int, Field(ge=1, le=2048)] = 512
-    n_layers: Annotated[int, Field(ge=1, le=48)] = 4
+    n_layers: Annotated[int, Field(ge=0, le=48)] = 4
     n_heads: Annotated[int, Field(ge=1, le=64)] = 8
     ffn_dim: Annotated[int, Field(ge=1, le=8192)] = 2048
     n_positions: Annotated[int, Field(gt=2 * MARGIN_FRAMES, le=3000)] = 1500
     n_features: Annotated[int, Field(ge=1, le=2048)] = 512
+    smoothing: Annotated[int, Field(ge=0, le=MARGIN_FRAMES // 2)] = 0
 
     def __post_init__(self) -> None:
         if self.dim % self.n_heads:
@@ -143,7 +146,8 @@ class WhisperUnits(Quantizer):
         network = self.network
         states = F.gelu(network.conv2(F.gelu(network.conv1(mel.to(network.conv1.weight.dtype)))))
         states = states.transpose(1, 2)
-        states = states + network.embed_positions.weight[: states.shape[1]]
+        if network.layers:
+            states = states + network.embed_positions.weight[: states.shape[1]]
         for layer in network.layers:
             states = layer(states, None)
         return states.float()
@@ -169,7 +173,8 @@ class WhisperUnits(Quantizer):
                 check_time()
                 states = self.hidden(torch.stack([windows[i] for i in group]))
                 found.update(zip(group, (states - self.mean) @ self.projection, strict=True))
-        return [torch.cat([found[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]
+        clips = [torch.cat([found[w][a:b] for w, a, b in clip_cuts]) for clip_cuts in cuts]
+        return [smoothed(features, self.sizes.smoothing) for features in clips]
 
     def save(self, folder: Path) -> None:
         """Write encoder.json and model.safetensors: the network in fp16, as it is published, the rest in fp32."""
@@ -198,6 +203,14 @@ class WhisperUnits(Quantizer):
         encoder.add_front_end(device)
         encoder.network.to(dtype)  # type: ignore[arg-type]  # transformers' stub hides Module.to
         return encoder.requires_grad_(False)
+
+
+def smoothed(features: Tensor, frames: int) -> Tensor:
+    """Each frame's mean over itself and up to `frames` neighbours on each side that there are: [F, n] -> [F, n]."""
+    if not frames:
+        return features
+    rows = F.avg_pool1d(features.T[None], 2 * frames + 1, stride=1, padding=frames, count_include_pad=False)
+    return rows[0].T
 
 
 def blank(sizes: WhisperSizes, n_units: int) -> WhisperUnits:

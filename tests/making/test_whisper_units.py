@@ -15,6 +15,7 @@ from transformers import WhisperConfig, WhisperModel
 
 from speechprompt.audio import load as audio
 from speechprompt.cli import main
+from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import whisper_units
 from speechprompt.models.whisper import WhisperUnits
 from tests.tiny import make_waveform
@@ -37,7 +38,15 @@ def data(tmp_path: Path) -> Path:
             file = io.BytesIO()
             soundfile.write(file, make_waveform(0.4 + 0.02 * i, i), 16_000, format="FLAC")
             split = "valid" if i % 6 == 5 else "train"
-            rows.append({"id": str(i), "split": split, "label": str(i % 10), "audio": file.getvalue()})
+            rows.append(
+                {
+                    "id": str(i),
+                    "split": split,
+                    "label": str(i % 10),
+                    "speaker": f"s{i % 5}",
+                    "audio": file.getvalue(),
+                }
+            )
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
     return folder
 
@@ -89,6 +98,41 @@ def test_the_map_is_half_whitened() -> None:
     torch.testing.assert_close(covariance, torch.diag(covariance.diag()), rtol=0, atol=1e-2)
     deviations = torch.linalg.eigvalsh(torch.corrcoef(points.T)).flip(0)[:4].sqrt()
     torch.testing.assert_close(covariance.diag(), deviations, rtol=1e-2, atol=1e-2)
+
+
+def test_the_axes_of_speakers_tell_them_apart_where_the_widest_do_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    speakers = [("set", str(i % 20)) for i in range(4000)] + [("set", "")] * 50
+    voices = torch.randn(20, 2, generator=generator)
+    points = torch.randn(4050, 6, generator=generator) * torch.tensor([50.0, 9, 9, 9, 0.3, 0.3])
+    points[:4000, 4:] += voices.repeat(200, 1)  # who speaks is in two faint dimensions
+    mean, projection = whisper_units.speaker_axes(points, speakers, 2)
+    mapped = (points - mean)[:4000] @ projection
+    centres = torch.stack([mapped[i::20].mean(0) for i in range(20)])
+    nearest = torch.cdist(mapped, centres).argmin(1)
+    told_apart = (nearest == torch.arange(4000) % 20).float().mean()
+    assert told_apart > 0.4
+    widest_mean, widest = whisper_units.half_whitened(points, 2)
+    mapped = (points - widest_mean)[:4000] @ widest
+    centres = torch.stack([mapped[i::20].mean(0) for i in range(20)])
+    nearest = torch.cdist(mapped, centres).argmin(1)
+    assert (nearest == torch.arange(4000) % 20).float().mean() < told_apart / 2
+    with pytest.raises(SpeechPromptError, match="names 3 speakers; 4 axes need more"):
+        whisper_units.speaker_axes(points, [("a", str(i % 3)) for i in range(4050)], 4)
+
+
+def test_units_of_who_speaks_are_fitted_on_smoothed_frames(
+    data: Path, whisper: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "voices"
+    stage = ["pretrain", "whisper-units", "--data", str(data), "--whisper", str(whisper), "--out", str(out)]
+    options = ["--layer", "1", "--axes", "speakers", "--smoothing", "2", "--units", "6", "--threads", "1"]
+    options += ["--transcripts", str(tmp_path / "units.parquet"), "--copies", "0"]
+    assert main([*stage, *options, "--features", "3"]) == 0
+    encoder = WhisperUnits.load(out)
+    assert encoder.sizes.smoothing == 2 and encoder.n_units == 6
+    assert main([*stage[:-1], str(tmp_path / "more"), *options, "--features", "8"]) == 2
+    assert "8 axes need more of them" in capsys.readouterr().err
 
 
 def test_a_folder_without_the_sets_is_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,31 @@ def test_a_batch_gives_the_features_and_units_of_single_clips(encoder: WhisperUn
         assert np.array_equal(found.ids, encoder.units(clip).ids)
     assert len(set(units[1].ids.tolist())) > 3
     assert len(encoder.features([np.zeros(0, dtype=np.float32)])[0]) == 1
+
+
+def test_a_smoothed_feature_is_the_mean_of_its_neighbours_that_there_are(encoder: WhisperUnits) -> None:
+    plain = encoder.features([make_waveform(0.5, 1), make_waveform(0.06, 2)])
+    try:
+        encoder.sizes = replace(encoder.sizes, smoothing=4)
+        smooth = encoder.features([make_waveform(0.5, 1), make_waveform(0.06, 2)])
+    finally:
+        encoder.sizes = replace(encoder.sizes, smoothing=0)
+    for before, after in zip(plain, smooth, strict=True):
+        expected = torch.stack([before[max(0, i - 4) : i + 5].mean(0) for i in range(len(before))])
+        torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_layers_the_convolutions_are_the_encoder() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = WhisperUnits(
+            WhisperSizes(n_mels=8, dim=16, n_layers=0, n_heads=2, ffn_dim=16, n_features=16), 3
+        )
+    wave = make_waveform(1.0, 3)
+    assert not encoder.network.layers and encoder.features([wave])[0].shape == (50, 16)
+    # Nothing says where a frame is: the sound again, half a second later, has the same features.
+    twice = encoder.features([np.concatenate([wave, wave])])[0]
+    torch.testing.assert_close(twice[10:40], twice[60:90], rtol=1e-4, atol=1e-5)
 
 
 def test_long_clips_run_in_windows_and_keep_their_number_of_frames(encoder: WhisperUnits) -> None:

@@ -170,7 +170,7 @@ def save_hub_folder(sizes: WhisperSizes, tensors: Mapping[str, Tensor], folder: 
 
 
 def from_hub_folder(
-    folder: Path, n_layers: int, n_features: int | None = None, n_units: int = 2
+    folder: Path, n_layers: int, n_features: int | None = None, n_units: int = 2, smoothing: int = 0
 ) -> WhisperUnits:
     """A folder as openai/whisper-base on the Hub -> its first layers, with a linear map and centroids yet to be set.
 
@@ -183,7 +183,7 @@ def from_hub_folder(
                 f"Whisper: config.json has {name} = {str(settings.get(name))[:60]}, but Whisper has {value}."
             )
     there = settings.get("encoder_layers")
-    if type(there) is not int or not 1 <= n_layers <= there:
+    if type(there) is not int or not 0 <= n_layers <= there:
         raise SpeechPromptError(
             f"Whisper: this model has {str(there)[:20]} layers, so it cannot be cut at {n_layers}."
         )
@@ -195,6 +195,7 @@ def from_hub_folder(
         ffn_dim=settings.get("encoder_ffn_dim", 2048),
         n_positions=settings.get("max_source_positions", 1500),
         n_features=n_features or settings.get("d_model", 512),
+        smoothing=smoothing,
     )
     file = TensorFile(folder, WEIGHTS_NAME, "Whisper", MAX_BYTES)
     weights = {}

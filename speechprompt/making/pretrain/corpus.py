@@ -39,7 +39,10 @@ OPEN_SETS = {
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: samples int16 [T] at 16 kHz; phones "" where nothing is said, None where unknown."""
+    """One recording: samples int16 [T] at 16 kHz; phones "" where nothing is said, None where unknown.
+
+    speaker: "" where unknown.
+    """
 
     dataset: str
     id: str
@@ -47,6 +50,7 @@ class Clip:
     samples: np.ndarray
     phones: str | None
     hubert_units: list[int] | None
+    speaker: str = ""
 
     @property
     def waveform(self) -> np.ndarray:
@@ -85,6 +89,7 @@ def read_files(
                         samples,
                         phones_of(path.stem, row),
                         [int(unit) for unit in hubert.split()] if hubert else None,
+                        str(row.get("speaker") or ""),
                     )
                 )
     return clips

@@ -5,8 +5,11 @@
 
 A frame's hidden state is standardised, turned to its principal axes and divided by the square root of their standard
 deviations, so that neither the few dimensions in which Whisper's values are huge nor the many that hold little
-decide what is near; then k-means. Writes the `encoder/` folder of a backbone and, for `pretrain unit-lm`, a parquet
-file with the columns id, dataset, split, units. Recordings lose long pauses at their ends, as all do that are answered.
+decide what is near; then k-means. With --axes speakers a frame is the mean of its neighbours too, and the axes are
+those along which speakers differ most from each other, measured by how one speaker varies (Fisher's discriminant):
+units of who speaks, not of what is said. Writes the `encoder/` folder of a backbone and, for `pretrain unit-lm`, a
+parquet file with the columns id, dataset, split, units. Recordings lose long pauses at their ends, as all do that
+are answered.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ MORE_SETS = (
 SOUNDS = ("sound_events", "infant_cries")  # transcribed, but k-means is for speech
 FIT_FRAMES = 120_000  # frames that k-means sees: 40 minutes of speech
 MOST_OF_ONE_SET = 0.15  # share of those frames
+MOST_OF_ONE = 100  # frames of a speaker, when speakers are set against each other
 
 
 def read_open_speech(folder: Path, workers: int) -> list[Clip]:
@@ -58,18 +62,25 @@ def read_open_speech(folder: Path, workers: int) -> list[Clip]:
     return clips
 
 
-def speech_frames(encoder: WhisperUnits, clips: Sequence[Clip], seed: int) -> Tensor:
-    """Features [FIT_FRAMES or fewer, n_features] of train clips in random order, no set more than its share."""
+def speech_frames(
+    encoder: WhisperUnits, clips: Sequence[Clip], seed: int, every: int = 1
+) -> tuple[Tensor, list[tuple[str, str]]]:
+    """Features [FIT_FRAMES or fewer, n_features] of train clips in random order, no set more than its share.
+
+    And of each frame its set and speaker. every: one frame of so many is taken.
+    """
     spoken = [clip for clip in clips if clip.split == "train" and clip.dataset not in SOUNDS]
     most, taken = MOST_OF_ONE_SET * FIT_FRAMES, Counter[str]()
     frames: list[Tensor] = []
+    speakers: list[tuple[str, str]] = []
     with tqdm(total=FIT_FRAMES, desc="features", unit="frame", mininterval=5) as progress:
         for i in np.random.default_rng(seed).permutation(len(spoken)):
             if taken[spoken[i].dataset] < most and taken.total() < FIT_FRAMES:
-                frames += encoder.features([spoken[i].waveform])
+                frames.append(encoder.features([spoken[i].waveform])[0][every // 2 :: every])
+                speakers += [(spoken[i].dataset, spoken[i].speaker)] * len(frames[-1])
                 taken[spoken[i].dataset] += len(frames[-1])
                 progress.update(len(frames[-1]))
-    return torch.cat(frames)
+    return torch.cat(frames), speakers
 
 
 def half_whitened(points: Tensor, n_features: int) -> tuple[Tensor, Tensor]:
@@ -80,9 +91,46 @@ def half_whitened(points: Tensor, n_features: int) -> tuple[Tensor, Tensor]:
     return mean, (axes / variances.clamp(min=1e-8).pow(0.25)).float() / deviation[:, None]
 
 
-def fit(encoder: WhisperUnits, points: Tensor, seed: int) -> float:
-    """Set the linear map and the centroids from hidden states [N, dim]; return the share of variance explained."""
-    mean, projection = half_whitened(points, encoder.sizes.n_features)
+def speaker_axes(
+    points: Tensor, speakers: Sequence[tuple[str, str]], n_features: int
+) -> tuple[Tensor, Tensor]:
+    """Mean [dim] and map [dim, n_features] of points [N, dim]: Fisher's discriminant of who speaks.
+
+    speakers: set and name of each point's; those without a name are left out. Between speakers, none counts for
+    more than MOST_OF_ONE points. An axis is scaled by the root of the share of its variance that lies between them.
+    """
+    named = [i for i, (_, name) in enumerate(speakers) if name]
+    numbers = {speaker: n for n, speaker in enumerate(dict.fromkeys(speakers[i] for i in named))}
+    if len(numbers) <= n_features:
+        raise SpeechPromptError(
+            f"The data names {len(numbers)} speakers; {n_features} axes need more of them than that."
+        )
+    who = torch.tensor([numbers[speakers[i]] for i in named])
+    known = points[named].double()
+    mean, deviation = known.mean(0), known.std(0) + 1e-5
+    known = (known - mean) / deviation
+    counts = torch.bincount(who).double()
+    centres = torch.zeros(len(numbers), known.shape[1], dtype=torch.float64).index_add_(0, who, known)
+    centres /= counts[:, None]
+    weights = counts.clamp(max=MOST_OF_ONE)
+    between = (centres * weights[:, None]).T @ centres / weights.sum()
+    within = (known.T @ known - (centres * counts[:, None]).T @ centres) / len(known)
+    within += 1e-3 * within.trace() / len(within) * torch.eye(len(within), dtype=torch.float64)
+    unwind = torch.linalg.inv(torch.linalg.cholesky(within))
+    ratios, axes = torch.linalg.eigh(unwind @ between @ unwind.T)
+    ratios, axes = ratios.flip(0)[:n_features].clamp(min=0), (unwind.T @ axes).flip(1)[:, :n_features]
+    return mean.float(), (axes * (ratios / (1 + ratios)).sqrt() / deviation[:, None]).float()
+
+
+def fit(
+    encoder: WhisperUnits, points: Tensor, seed: int, speakers: Sequence[tuple[str, str]] | None = None
+) -> float:
+    """Set the linear map and the centroids from hidden states [N, dim]; return the share of variance explained.
+
+    speakers: of each point, where the axes are to be theirs.
+    """
+    n = encoder.sizes.n_features
+    mean, projection = half_whitened(points, n) if speakers is None else speaker_axes(points, speakers, n)
     mapped = (points - mean) @ projection
     encoder.mean.copy_(mean)
     encoder.projection.copy_(projection)
@@ -99,6 +147,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", type=int, default=4, help="layers to keep (default 4)")
     parser.add_argument("--features", type=int, default=96, help="principal axes to keep (default 96)")
     parser.add_argument("--units", type=int, default=1000, help="number of centroids (default 1000)")
+    parser.add_argument(
+        "--axes",
+        choices=("principal", "speakers"),
+        default="principal",
+        help="what the features tell apart: what is said (default), or who says it",
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=int,
+        default=0,
+        metavar="FRAMES",
+        help="frames of 20 ms on each side that a feature is the mean of (default 0)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="encoder folder to write")
     parser.add_argument("--transcripts", type=Path, default=Path("runs/whisper_units.parquet"))
     parser.add_argument(
@@ -112,12 +173,11 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     clips = read_open_speech(args.data, args.threads)
     if not (args.out / "encoder.json").is_file():  # a stopped run goes on with the units that it fitted
-        plain = from_hub_folder(args.whisper, args.layer)
-        points = speech_frames(plain, clips, args.seed)
-        encoder = from_hub_folder(args.whisper, args.layer, args.features, args.units)
-        print(
-            f"{args.units} units of layer {args.layer} explain {fit(encoder, points, args.seed):.1%} of the variance"
-        )
+        plain = from_hub_folder(args.whisper, args.layer, smoothing=args.smoothing)
+        points, speakers = speech_frames(plain, clips, args.seed, every=args.smoothing + 1)
+        encoder = from_hub_folder(args.whisper, args.layer, args.features, args.units, args.smoothing)
+        explained = fit(encoder, points, args.seed, speakers if args.axes == "speakers" else None)
+        print(f"{args.units} units of layer {args.layer} explain {explained:.1%} of the variance")
         encoder.save(args.out)
     rows = transcribe(WhisperUnits.load(args.out), clips, args.copies, args.seed)
     print(f"{write(rows, args.transcripts):,} units of {len(rows):,} recordings")
