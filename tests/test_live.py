@@ -318,7 +318,7 @@ def test_any_format_gives_the_same_answers(mini: SpeechPrompt, played: tuple, ki
     assert [(f[0], f[4]) for f in found] == [(f[0], f[4]) for f in expected]
     for one, other in zip(found, expected, strict=True):
         # The ends of words fade, so a band that 8 kHz do not carry moves them.
-        assert one[1:4] == pytest.approx(other[1:4], abs=0.25 if kind == "8000" else 0.011)
+        assert one[1:4] == pytest.approx(other[1:4], abs=0.25 if kind == "8000" else 0.033)
 
 
 @pytest.mark.parametrize(

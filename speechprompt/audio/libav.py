@@ -164,7 +164,7 @@ def sound_of(file: SoundFile, suffix: str) -> Iterator[float | tuple[np.ndarray,
         if told is None and container.duration:
             told = container.duration / 1e6
         yield float(told) if told and not set(TRUSTED).isdisjoint(kinds) else None
-        yield from frames(container, stream)
+        yield from frames(container, stream, whole=False)
 
 
 def audio_stream(container: InputContainer) -> Any:
@@ -192,13 +192,13 @@ def check_declared(container: InputContainer, stream: Any, file: SoundFile, max_
             check_seconds(declared[0], max_seconds)
 
 
-def frames(container: InputContainer, stream: Any) -> Iterator[tuple[np.ndarray, int]]:
+def frames(container: InputContainer, stream: Any, whole: bool = True) -> Iterator[tuple[np.ndarray, int]]:
     """What each packet of a stream decodes to: float32 [T], and the rate in Hz."""
     import av
 
     failed = decoded = barren = 0  # barren: packets since the last sound
-    for packet in packets(container, stream):
-        too_many(barren)
+    for number, packet in enumerate(packets(container, stream)):
+        too_many(number if whole else barren)
         barren += 1
         try:
             found = packet.decode()
