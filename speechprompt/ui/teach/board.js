@@ -43,6 +43,7 @@ async function send() {
     return send();
   }
   sent.sequence = ++sequence;
+  used = "";
   props.value = { do: sent.do, label: sent.label || "", text: sent.text || "", clip: sent.clip || 0, files, sequence };
   trigger("input");
 }
@@ -55,22 +56,29 @@ function answered() {
   for (const name of element.querySelectorAll(".sp-name")) {
     if (name !== document.activeElement || done?.do === "rename") name.value = cardOf(name).dataset.label;
   }
-  const file = props.value;
-  if (file?.url && props.use === "play") {
-    find("audio").src = file.url;
-    find("audio").play().catch(() => say(done?.label, "This browser cannot play the clip."));
-  } else if (file?.url && props.use === "save") {
+  if (done?.do === "ready" && !element.querySelector("#sp-teach-status .sp-bad")) document.querySelector("#sp-teach-run").click();
+  show();
+  setTimeout(() => (useFile(), send())); // once all of the answer is here
+}
+// A file that the server made for this page is heard or kept, once.
+let used = "";
+function useFile() {
+  if (!props.file || props.file === used) return;
+  used = props.file;
+  const address = `${location.pathname.replace(/\/$/, "")}/gradio_api/file=${encodeURI(props.file)}`;
+  if (props.use === "play") {
+    find("audio").src = address;
+    find("audio").play().catch(() => {});
+  } else if (props.use === "save") {
     const link = document.createElement("a");
-    link.href = file.url;
-    link.download = file.orig_name;
+    link.href = address;
+    link.download = props.file.split("/").at(-1);
     document.body.append(link);
     link.click();
     link.remove();
   }
-  if (done?.do === "ready" && !element.querySelector("#sp-teach-status .sp-bad")) document.querySelector("#sp-teach-run").click();
-  show();
-  send();
 }
+watch("file", () => setTimeout(useFile));
 watch("reply", () => sent && props.reply >= sent.sequence && answered());
 watch("cards", show);
 

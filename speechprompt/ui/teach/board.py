@@ -84,10 +84,11 @@ def board(cards: str) -> gr.HTML:
         cards=cards,
         said="",
         use="",
+        file="",
         reply=0,
     )
 
 
 def answer(sequence: int, cards: str, said: str = "", file: str | None = None, use: str = "") -> gr.HTML:
     """The board's new content. file: a path, with what to do with it: "play" or "save"."""
-    return BOARD(value=file, cards=cards, said=said, use=use, reply=sequence)
+    return BOARD(value=file, cards=cards, said=said, use=use, file=file or "", reply=sequence)
