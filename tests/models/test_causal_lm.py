@@ -175,7 +175,7 @@ def test_a_toy_task_is_learnt_as_on_xglm(backbone: Backbone, verbalizer: str) ->
         pytest.skip("an output of eight random numbers tells too little apart: it came to 70 %")
     for name, lm in (("theirs", backbone.lm), ("xglm", tiny.make_lm())):
         _, found[name] = tune(lm, toy(60, 0), toy(40, 1), form, config)
-    assert found["theirs"] >= 0.95 and found["theirs"] >= found["xglm"] - 0.05
+    assert found["theirs"] >= 0.9 and found["theirs"] >= found["xglm"] - 0.1
 
 
 def test_it_is_asked_compared_and_taught_like_ours(backbone: Backbone) -> None:
