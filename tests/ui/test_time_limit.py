@@ -154,7 +154,7 @@ def test_every_event_that_waits_for_the_models_is_tried_here(page: Page) -> None
 def test_every_event_and_endpoint_ends_in_time(
     page: Page, clip: Path, session: Session, handler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = next(event for event in page.fns.values() if event.fn.__qualname__ == handler)
+    event = next(event for event in page.fns.values() if getattr(event.fn, "__qualname__", "") == handler)
 
     def resolved(value: Any) -> Any:
         if isinstance(value, list):
@@ -192,7 +192,11 @@ def test_a_lent_gpu_works_so_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_units_as_text_are_measured_before_they_are_read(page: Page) -> None:
-    event = next(event for event in page.fns.values() if event.fn.__qualname__ == "Endpoints.classify_units")
+    event = next(
+        event
+        for event in page.fns.values()
+        if getattr(event.fn, "__qualname__", "") == "Endpoints.classify_units"
+    )
     assert "cut them into pieces" in ask(page, event, ["1 " * MAX_TEXT, "fruit", "tiny"])
     with pytest.raises(SpeechPromptError, match="cut them into pieces"):
         parse_units("x" * (MAX_TEXT + 1))  # that this is no unit would be found by reading it
