@@ -80,7 +80,7 @@ def test_all_is_in_one_folder_and_sigterm_leaves_nothing(browser: Browser, tmp_p
         expect(page.locator(".sp-clips li")).to_have_count(4)
         n = check(n)
         page.get_by_role("button", name="Play 0").first.click()
-        page.wait_for_function("document.querySelector('#sp-board audio').src")
+        page.wait_for_function("document.querySelector('#sp-teach-player').src")
         n = check(n)
         page.locator("#sp-teach-run").click()
         expect(page.locator("#sp-teach-result .sp-taught")).to_be_visible(timeout=PATIENT)

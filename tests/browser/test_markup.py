@@ -130,7 +130,7 @@ def test_teach(opened: Callable[..., Page], tmp_path: Path) -> None:
     expect(page.locator(".sp-clips li")).to_have_count(6)
     assert nothing_ran(page)
     page.get_by_role("button", name="Play 0").first.click()
-    page.wait_for_function("document.querySelector('#sp-board audio').src")
+    page.wait_for_function("document.querySelector('#sp-teach-player').src")
     page.locator("#sp-teach-run").click()
     expect(page.locator("#sp-teach-result .sp-taught")).to_be_visible(timeout=PATIENT)
     assert nothing_ran(page)

@@ -199,7 +199,7 @@ def test_a_voice_is_recorded_into_a_card_and_asked_of_the_new_task(
     expect(mine.locator(".sp-card-said")).to_contain_text("Recording 1 is here.")
     assert mine.bounding_box() == before  # nothing has moved under the pointer
     mine.get_by_role("button", name="Play Recording 1").click()
-    page.wait_for_function("document.querySelector('#sp-board audio').currentTime > 0")
+    page.wait_for_function("document.querySelector('#sp-teach-player').currentTime > 0")
     page.get_by_role("button", name="Remove the label other").click()
     give(page, "yes", *clips["yes"][1:])
     expect(page.locator(".sp-clips li")).to_have_count(6)

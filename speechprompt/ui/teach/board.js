@@ -7,6 +7,10 @@ const PATIENCE = 120000; // ms until an answer that never came is given up
 const LONGEST = 19.5; // s of one clip, under the server's limit
 let taking = null, starting = false, waiting = [], sent = null, giveUp = 0, sequence = 0, chosen = "";
 
+// Outside of the component, which writes its elements anew: a clip would fall silent with the next answer.
+const player = document.getElementById("sp-teach-player") || document.body.appendChild(new Audio());
+player.id = "sp-teach-player";
+
 const unsaved = () => Number(element.querySelector(".sp-label-cards")?.dataset.unsaved || 0);
 const atWork = () => Boolean(taking || sent || waiting.length);
 
@@ -67,8 +71,8 @@ function useFile() {
   used = props.file;
   const address = `${location.pathname.replace(/\/$/, "")}/gradio_api/file=${encodeURI(props.file)}`;
   if (props.use === "play") {
-    find("audio").src = address;
-    find("audio").play().catch(() => {});
+    player.src = address;
+    player.play().catch(() => {});
   } else if (props.use === "save") {
     const link = document.createElement("a");
     link.href = address;
@@ -99,7 +103,7 @@ async function record(label) {
   taking?.running.stop();
   if (was === label) return;
   starting = true;
-  find("audio").pause();
+  player.pause();
   say(label, "", false);
   const mine = { label, seconds: 0, running: null };
   try {
