@@ -22,7 +22,8 @@ CASES = [
     (example["file"], task, label)
     for example in LISTED
     for task, label in example["labels"].items()
-    if "file" in example and task not in ("spelled_words", "coffee_orders")  # these have tests of their own
+    if "file" in example
+    and task not in ("spelled_words", "coffee_orders", "voice")  # these have tests of their own
 ]
 
 
@@ -32,7 +33,15 @@ def sp() -> SpeechPrompt:
 
 
 def test_what_is_bundled(sp: SpeechPrompt) -> None:
-    assert list_backbones() == ["mini", "gslm", "hubert-mini", "mini-prosody", "pgslm", "whisper-mini"]
+    assert list_backbones() == [
+        "mini",
+        "gslm",
+        "hubert-mini",
+        "mini-prosody",
+        "pgslm",
+        "whisper-mini",
+        "whisper-voice",
+    ]
     assert {"keyword_spotting", "arabic_commands", "spoken_digits", "spelled_words"} <= set(sp.tasks)
     assert all(p.n_parameters < 150_000 and p.metrics["n"] >= 30 for p in sp.prompts.values())
     root = Path(__file__).parent.parent / "backbones" / "mini"
@@ -200,4 +209,18 @@ def test_whisper_mini_answers_the_examples_of_its_tasks_in_under_50_megabytes() 
         assert answer.label == label or answer.fits == "unsure", file  # never wrong without a doubt
     root = Path(__file__).parent.parent / "backbones" / "whisper-mini"
     assert sum(f.stat().st_size for f in root.rglob("*.safetensors")) < 50e6
+    assert "Copyright (c) 2022 OpenAI" in (root / "encoder" / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_whisper_voice_tells_its_examples_and_shares_the_licence() -> None:
+    sp = SpeechPrompt.from_pretrained("whisper-voice", device="cpu")
+    told = [(e["file"], e["labels"]["voice"]) for e in LISTED if "voice" in e["labels"]]
+    assert {label for _, label in told} == {"man", "child"}
+    for file, label in told:
+        (answer,) = sp.classify(EXAMPLES / file, ["voice"])
+        assert answer.label == label and answer.fits == "yes" and answer.score > 0.8
+        # A fixed verbalizer: the unit that the LM generates is the label's.
+        assert sp.prompts["voice"].unit_label(answer.generated[0]) == label
+    root = Path(__file__).parent.parent / "backbones" / "whisper-voice"
+    assert sum(f.stat().st_size for f in root.rglob("*.safetensors")) < 15e6
     assert "Copyright (c) 2022 OpenAI" in (root / "encoder" / "LICENSE").read_text(encoding="utf-8")

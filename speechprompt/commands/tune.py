@@ -119,8 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init-from",
         type=Path,
         metavar="PROMPT",
-        help="folder of a prompt of the same LM whose vectors the tuning begins with, such as one with a learned "
-        "verbalizer: --verbalizer expected then takes the units that the LM expects behind it",
+        help="folder of a prompt of the same LM whose vectors the tuning begins with (never its verbalizer)",
     )
     parser.add_argument(
         "--fine-tune",
