@@ -28,7 +28,7 @@ class Preview:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = below(scope) if scope["type"] == "http" else ""
+        path = below(scope) if scope["type"] == "http" else None  # the app's own start and end have none
         if path == PREVIEW:
             await picture(scope, send)
         elif path in ("", "/") and scope["method"] == "GET":
