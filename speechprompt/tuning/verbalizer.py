@@ -90,7 +90,7 @@ def expected_units(
     begins with. Of its mean distribution over the units where a label is due, each label takes in turn the unit
     whose log-ratio to the mean over the labels is the highest of those that are left.
     """
-    odds = mean_odds(lm, train, form, config, start or {})
+    odds = mean_odds(lm, train, form, config, start)
     ratio = odds.log() - odds.mean(0).log()
     free = torch.ones(odds.shape[1], dtype=torch.bool)
     units = torch.empty(len(odds), each, dtype=torch.int64)
@@ -105,7 +105,11 @@ def expected_units(
 
 @torch.inference_mode()
 def mean_odds(
-    lm: UnitLM, train: Sequence[Labelled], form: AnswerForm, config: TuneConfig, start: Mapping[str, Tensor]
+    lm: UnitLM,
+    train: Sequence[Labelled],
+    form: AnswerForm,
+    config: TuneConfig,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The LM's mean distribution over the units where each label is due, float64 [C, n_units] on the CPU.
 
@@ -120,7 +124,7 @@ def mean_odds(
             chosen.append(train[i])
     # What stands for the labels before one is fed back: any units, where the answers have no embeddings of their own.
     begun = TrainablePrompt(lm, replace(config, loss="labels"), torch.arange(n_labels) % n_units, form).eval()
-    begun.load_state_dict({**begun.state_dict(), **start})
+    begun.load_state_dict({**begun.state_dict(), **(start or {})})
     sums, seen = torch.zeros(n_labels, n_units, dtype=torch.float64), torch.zeros(n_labels)
     lengths = [len(utterance) + len(labels) for utterance, labels in chosen]
     for group in batches_by_length(lengths, config.tokens_per_batch, None):

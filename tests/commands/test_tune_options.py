@@ -37,7 +37,7 @@ def test_every_setting_can_be_chosen() -> None:
     }
     changed |= {"start": "units", "feedback": "units", "loss": "reference", "optimizer": "muon"}
     changed |= {"schedule": "constant", "choose": "loss"}
-    changed["tokens_per_batch"] = 64
+    changed |= {"tokens_per_batch": 64, "positions": "after_prompt"}
     options = []
     for name, value in changed.items():
         options += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])

@@ -131,8 +131,8 @@ def test_units_of_who_speaks_are_fitted_on_smoothed_frames(
     assert main([*stage, *options, "--features", "3"]) == 0
     encoder = WhisperUnits.load(out)
     assert encoder.sizes.smoothing == 2 and encoder.n_units == 6
-    assert main([*stage[:-1], str(tmp_path / "more"), *options, "--features", "8"]) == 2
-    assert "8 axes need more of them" in capsys.readouterr().err
+    assert main([*stage[:-1], str(tmp_path / "more"), *options, "--features", "12"]) == 2
+    assert "12 axes need more of them" in capsys.readouterr().err
 
 
 def test_a_folder_without_the_sets_is_named(

@@ -109,7 +109,7 @@ def test_a_pickle_is_refused_and_never_run(folder, tmp_path, monkeypatch):
     ("changes", "fact"),
     [
         ({"activation_function": "gelu"}, "activation_function"),
-        ({"model_type": "gpt2"}, "model_type"),
+        ({"model_type": "gpt2"}, "units.json is missing"),
         ({"scale_embedding": False}, "scale_embedding"),
         ({"pad_token_id": 0}, "pad_token_id"),
         ({"num_layers": 10_000_000}, "num_layers"),

@@ -117,7 +117,7 @@ def test_check_fits_names_the_facts():
         ({"expects": "music"}, "expects must be 'speech' or 'any sound'"),
         ({"languages": ["English"]}, "languages.0 must be a code"),
         ({"languages": "en"}, "languages must be a valid tuple"),
-        ({"positions": "after_prompt"}, "positions must be 'row'"),
+        ({"positions": "sideways"}, "positions must be 'row' or 'after_prompt'"),
         ({"commands": {"hacked": "rm"}}, "commands.hacked"),
         ({"unit_lm_sha256": "abc"}, "64 hexadecimal"),
         ({"unit_lm_sha256": "g" * 64}, "64 hexadecimal"),

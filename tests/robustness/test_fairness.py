@@ -144,17 +144,19 @@ def test_a_session_that_is_not_connected_is_forgotten(
 ) -> None:
     """With its labels, its state and the answers that it never fetched; one that is connected stays."""
     page, address = running_page, served[0]
-    index = next(i for i, function in page.fns.items() if function.name == "add_label")
+    index = next(i for i, function in page.fns.items() if function.name == "act")
     kept = page.state_holder.session_data
 
     def add(name: str) -> None:
         connection = connection_to(address, "127.0.0.1")
-        body = {"data": [None, "", "high"], "fn_index": index, "session_hash": name}
+        given = [None, {"do": "add", "text": "high"}, "Title", "English", "fruit"]
+        body = {"data": given, "fn_index": index, "session_hash": name}
         connection.request(
-            "POST", "/gradio_api/run/add_label", json.dumps(body), {"Content-Type": "application/json"}
+            "POST", "/gradio_api/queue/join", json.dumps(body), {"Content-Type": "application/json"}
         )
         assert connection.getresponse().status == 200
         connection.close()
+        assert wait_until(lambda: name in kept and not len(page.fair))
 
     def labels() -> list[list[str]]:
         return [session.labels for session in list(Session.everybody) if session.labels == ["high"]]
@@ -163,7 +165,7 @@ def test_a_session_that_is_not_connected_is_forgotten(
         for name in ("stays", "goes"):
             add(name)
         assert join(page, address, "127.0.0.1", "goes", "no task")[0] == 200
-        assert {"stays", "goes"} <= kept.keys() and len(labels()) == 2
+        assert wait_until(lambda: {"stays", "goes"} <= kept.keys() and len(labels()) == 2)
         assert wait_until(lambda: "goes" in page.fair.pending_messages_per_session and not len(page.fair))
         monkeypatch.setattr(visitors, "ABSENT_SECONDS", -1.0)
         assert wait_until(lambda: not page.forget(page.visitors.absent(100)) and "goes" not in kept)

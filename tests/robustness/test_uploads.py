@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from gradio_client import Client, handle_file
 
-from speechprompt.ui import retention, uploads
+from speechprompt.ui import retention, routes, uploads
 from speechprompt.ui.private_folder import LONGEST_STAY
 from tests import tiny
 
@@ -179,7 +179,7 @@ def test_a_session_that_comes_back_keeps_its_recording(
 def test_too_much_is_refused_and_leaves_nothing(served: tuple[str, Path]) -> None:
     address, folder = served
     content = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n' + bytes(
-        51 << 20
+        routes.UPLOAD_BYTES
     )
     request = urllib.request.Request(
         f"{address}/gradio_api/upload",

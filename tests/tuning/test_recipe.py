@@ -24,7 +24,7 @@ from speechprompt.evaluation.evaluate import evaluate, to_units, waveform_of
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks import TASKS, Task
-from speechprompt.tuning import recipe
+from speechprompt.tuning import labelled
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune
 from speechprompt.tuning.recipe import form_of, labels_in_order, tune_task
@@ -296,13 +296,13 @@ def test_tuning_makes_the_share_of_pauses_that_was_asked_for_but_around_nothing(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     asked = []
-    known = recipe.to_units
+    known = labelled.to_units
 
     def spy(backbone: Backbone, examples: list[Example], *rest: Any) -> list[Any]:
         asked.append(rest)
         return known(backbone, examples, *rest)
 
-    monkeypatch.setattr(recipe, "to_units", spy)
+    monkeypatch.setattr(labelled, "to_units", spy)
     data = examples(12, 1, [("red",), ("silence",)])
     colours = Task(
         "colours", "Colours", "Other", "random", "CC0-1.0", form=AnswerForm(silence_label="silence")

@@ -340,7 +340,6 @@ def make_file(folder: Path, kind: str) -> str:
         ("text", "cannot be read as sound"),
         ("empty", "empty"),
         ("short", "at least 0.1 s"),
-        ("long", "limit is 60 s"),
         ("silent", "Nothing was recorded"),
         ("gone", "no longer on the server"),
     ],
@@ -459,12 +458,31 @@ def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
     assert str(page.having("value", "a")[0]["data-hint"]).startswith("Not measured.")
 
 
+def test_a_recording_above_a_minute_gets_a_note_on_the_page_and_one_sentence_from_the_endpoint(
+    desk: Desk, tmp_path: Path
+) -> None:
+    path = make_file(tmp_path, "long")
+    panel = Try(desk).answer(path, "colours", "tiny")
+    assert "longer than a minute" in shown(panel) and not Elements(panel.value).having("role", "alert")
+    with pytest.raises(gr.Error, match="limit is 60 s"):
+        Endpoints(desk).classify(path, "colours", "tiny")
+
+
 def test_only_the_endpoints_are_public(desk: Desk) -> None:
     demo = build(desk)
     public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
-    assert public == {"classify", "compare", "compare_files", "units", "classify_units", "tasks"}
+    assert public == {
+        "classify",
+        "compare",
+        "compare_files",
+        "units",
+        "classify_units",
+        "segments",
+        "tasks",
+    }
     queued = [f for f in demo.fns.values() if f.queue is not False and (f.inputs or f.outputs)]
-    assert {f.concurrency_id for f in queued} == {"device", "live", "teaching"}
+    queues = {f.concurrency_id for f in queued}  # the Hub's is there unless the Hub is turned off
+    assert queues - {"hub"} == {"device", "live", "teaching", "long"}
 
 
 def test_bundled_examples_are_there_and_credited() -> None:
