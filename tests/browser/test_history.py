@@ -47,7 +47,7 @@ def test_the_last_answers_survive_a_reload_and_are_cleared_by_one_click(page: Pa
     page.locator(ROWS).last.get_by_role("button", name="Play").click()
     page.wait_for_function("played.includes('blob:')")  # from this browser, not from the server
     assert not any("stop" in body or "flac" in body for body in sent)
-    page.locator(ROWS).last.get_by_role("button", name="Ask the chosen task").click()
+    page.locator(ROWS).last.get_by_role("button", name="Ask about this recording").click()
     expect(page.locator("#sp-panel .sp-verdict > .sp-eyebrow")).to_have_text("Spoken digits")
     expect(page.locator(ROWS)).to_have_count(4)
     page.get_by_label("Task", exact=True).select_option("keyword_spotting")

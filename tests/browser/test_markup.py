@@ -169,6 +169,9 @@ def test_a_prompt_that_comes_in_a_zip(opened: Callable[..., Page], tmp_path: Pat
 def test_live(opened: Callable[..., Page]) -> None:
     page = opened(microphone=True)
     page.get_by_role("tab", name="Live").click()
+    page.wait_for_timeout(1000)  # the tab asks for its tasks as it opens
+    page.locator("#sp-live-task").select_option("words")
+    expect(page.locator("#sp-live-task")).to_have_value("words")
     page.get_by_role("button", name="Start listening").click()
     expect(page.locator(".sp-live-history li bdi").first).to_contain_text("<img")
     expect(page.locator(".sp-sr-only[role=status]").last).to_contain_text("<img")

@@ -94,7 +94,7 @@ function row(entry) {
     make("data", entry.score),
     make("span", entry.title),
     make("time", when),
-    button("Ask again", again, "Ask the chosen task about it again"),
+    button("Ask again", again, "Ask about this recording again"),
     button("Compare with now", compare, "Compare it with the recording of now"),
   );
   return line;
