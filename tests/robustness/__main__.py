@@ -83,7 +83,10 @@ def main() -> None:
     os.environ |= {"ACCIDENTS": str(args.kills), "FUZZ": str(args.fuzz)}
     tally = Tally()
     names = ("folders", "uploads", "gate", "fairness", "request_cost", "input_cost", "accidents", "fuzz")
-    code = pytest.main(["-q", "-W", "ignore", *(str(FOLDER / f"test_{name}.py") for name in names)], [tally])
+    chosen = ["-m", "not slow and not gpu"]  # the long ones too, which `pytest` alone leaves out
+    code = pytest.main(
+        ["-q", "-W", "ignore", *chosen, *(str(FOLDER / f"test_{name}.py") for name in names)], [tally]
+    )
     rows += [
         ("hostile prompts, backbones and names refused", tally.row("test_folders")),
         ("forged and oversized requests refused, recordings deleted", tally.row("test_uploads")),
