@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from speechprompt.audio.load import opened_file
 from speechprompt.backbone import Backbone
-from speechprompt.errors import SpeechPromptError
-from speechprompt.labelling import BEGINNING, Kept, parsed, settings
+from speechprompt.labelling import Kept, parsed, settings
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.segment_files import Row
 from speechprompt.storage.folders import sha256_file
@@ -24,22 +22,14 @@ class KeptSegments(Kept):
         digest = {"recording": sha256_file(recording)}
         super().__init__(out.with_name(out.name + ".part"), settings(backbone, prompts, ()) | digest)
 
-    def resume(self, ids: Any = ()) -> Any:
+    OTHER = "another recording"
+
+    def resume_at(self) -> float:
         """Seconds of the recording that are answered already; half a last line is cut off.
 
         SpeechPromptError where another run is kept in the file.
         """
-        self.file.seek(0)
-        header = self.file.readline()
-        if not header.endswith(b"\n") and BEGINNING.startswith(header[: len(BEGINNING)]):
-            self.file.truncate(0)
-            self.append([self.settings])
-            return 0.0
-        if parsed(header) != self.settings:
-            raise SpeechPromptError(
-                f"{self.path.name} holds a stopped run with other tasks, another recording, backbone or dtype: "
-                "delete it, or choose another output."
-            )
+        self.begin()
         until, end = 0.0, self.file.tell()
         for line in self.file:
             batch = parsed(line) if line.endswith(b"\n") else None

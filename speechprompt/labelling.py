@@ -178,6 +178,8 @@ def settings(backbone: Backbone, prompts: Sequence[Prompt], clips: Sized) -> dic
 class Kept:
     """The rows so far, a JSON line each behind one of settings, in a file that a killed run leaves whole."""
 
+    OTHER = "other data"  # what another run may have been about
+
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path, self.settings = path, settings
 
@@ -196,20 +198,7 @@ class Kept:
 
     def resume(self, ids: Iterable[str]) -> tuple[int, int]:
         """How many rows are there already, and how many of them failed; a half-written last one is cut off."""
-        other = SpeechPromptError(
-            f"{self.path.name} holds a stopped run with other tasks, other data, another backbone or dtype: "
-            "delete it, or choose another output."
-        )
-        self.file.seek(0)
-        header = self.file.readline()
-        if not header.endswith(b"\n") and BEGINNING.startswith(
-            header[: len(BEGINNING)]
-        ):  # new, or hardly begun
-            self.file.truncate(0)
-            self.append([self.settings])
-            return 0, 0
-        if parsed(header) != self.settings:
-            raise other
+        self.begin()
         done = failed = 0
         end = self.file.tell()
         expected = iter(ids)
@@ -218,10 +207,29 @@ class Kept:
             if row is None:
                 break
             if not isinstance(row, list) or len(row) < 3 or row[0] != next(expected, None):
-                raise other
+                raise self.of_another_run()
             done, failed, end = done + 1, failed + (row[2] is not None), end + len(line)
         self.file.truncate(end)
         return done, failed
+
+    def begin(self) -> None:
+        """Write the settings where the file is new or hardly begun, and go behind them.
+
+        SpeechPromptError where it holds another run.
+        """
+        self.file.seek(0)
+        header = self.file.readline()
+        if not header.endswith(b"\n") and BEGINNING.startswith(header[: len(BEGINNING)]):
+            self.file.truncate(0)
+            self.append([self.settings])
+        elif parsed(header) != self.settings:
+            raise self.of_another_run()
+
+    def of_another_run(self) -> SpeechPromptError:
+        return SpeechPromptError(
+            f"{self.path.name} holds a stopped run with other tasks, {self.OTHER}, another backbone or dtype: "
+            "delete it, or choose another output."
+        )
 
     def append(self, rows: Sequence[Any]) -> None:
         """Write rows so that they outlive this process and the machine's power."""

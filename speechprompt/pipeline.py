@@ -114,7 +114,7 @@ class SpeechPrompt:
         SpeechPromptError when the recording cannot be used, holds nothing (and a task has no label for that), or a
         task is unknown.
         """
-        prompted, chosen = self._choose(tasks)
+        prompted, chosen = self.choose(tasks)
         return self._answer_recordings([load_speech(audio, chosen)], prompted, chosen)[0]
 
     def classify_many(
@@ -126,7 +126,7 @@ class SpeechPrompt:
         SpeechPromptError at once when a task is unknown, and in turn, after the answers before it, when a recording
         cannot be used; `label` goes on after such a one.
         """
-        prompted, chosen = self._choose(tasks)
+        prompted, chosen = self.choose(tasks)
 
         def answers() -> Iterator[dict[str, Answer]]:
             for batch in batches(recordings, chosen):
@@ -143,7 +143,7 @@ class SpeechPrompt:
         An utterance is what `units` returned, or ids; runs of equal ids are collapsed, so ids per frame
         may be given too. A prosody LM needs the former.
         """
-        prompted, chosen = self._choose(tasks)
+        prompted, chosen = self.choose(tasks)
         checked = []
         for utterance in utterances:
             if isinstance(utterance, Units):
@@ -158,7 +158,7 @@ class SpeechPrompt:
             )
         return self._answer(checked, prompted, chosen, 0.0)
 
-    def _choose(self, tasks: Sequence[str] | None) -> tuple[PromptedLM, list[Prompt]]:
+    def choose(self, tasks: Sequence[str] | None) -> tuple[PromptedLM, list[Prompt]]:
         """The prompts of these tasks, and the LM that has them: `add` puts another one in its place."""
         prompted = self._prompted
         known = {prompt.task: prompt for prompt in prompted.prompts}

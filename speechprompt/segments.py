@@ -1,6 +1,6 @@
 """A recording of any length -> its stretches of speech with what tasks answer about each. Door: `Segments`.
 
-File -> voice activity -> stretches -> all tasks, in batches: memory does not grow with the recording. A stretch is
+File -> voice activity -> stretches -> all tasks, in batches: nothing of the recording is kept. A stretch is
 cut, and answered, as Live does it.
 """
 
@@ -75,9 +75,7 @@ class Segments:
         """tasks: one or several, None for all. max_seconds: of the recording. since: stretches that end before that
         second were answered already. SpeechPromptError when the recording cannot be read or a task is unknown.
         """
-        names = pipeline.tasks if tasks is None else [tasks] if isinstance(tasks, str) else list(tasks)
-        self.prompts = [pipeline.prompt(name) for name in dict.fromkeys(names)]
-        pipeline._choose([prompt.task for prompt in self.prompts])  # one at least
+        self.prompts = list(dict.fromkeys(pipeline.choose(tasks)[1]))
         _ = pipeline.backbone.encoder
         self.pipeline, self._since = pipeline, since
         self._stream = SoundStream(audio, max_seconds)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.fake_hub import FakeHub
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -41,6 +47,16 @@ LONG = (
     "tests/test_live.py::test_ten_minutes",
     "tests/test_pipeline.py::test_imports_stay_light",
 )
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """The Hub, small and on loopback, to which the real client is pointed."""
+    from tests import fake_hub  # its client takes a moment to import
+
+    with fake_hub.serve() as found:
+        fake_hub.point_client_at(found, tmp_path / "home", monkeypatch)
+        yield found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

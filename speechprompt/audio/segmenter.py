@@ -33,9 +33,8 @@ class Segmenter:
         self.total = 0  # samples that came in all
         self._kept = np.zeros(0, np.float32)  # of the stream, from sample `_first` on
         self._first = 0
-        self._begun = self._ended = (
-            0  # where the sound of this segment begins, and that of the one before ended
-        )
+        # Where the sound of this segment begins, and where that of the one before ended.
+        self._begun = self._ended = 0
 
     def feed(self, block: np.ndarray) -> list[Stretch]:
         """The next float32 [T] at 16 kHz -> the stretches that ended in it."""

@@ -26,10 +26,8 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine import check_time
 
 BLOCK_SECONDS = 2.0  # of sound in a block, about
-SLACK_SECONDS, SLACK_SHARE = (
-    1.0,
-    0.001,
-)  # by which a sound may be shorter than its header says, and whole all the same
+# By which a sound may be shorter than its header says, and whole all the same.
+SLACK_SECONDS, SLACK_SHARE = 1.0, 0.001
 
 Parts = Iterator[tuple[np.ndarray, int]]  # float32 [T], Hz
 Opener = Callable[[SoundFile, str], tuple[Parts, float | None]]

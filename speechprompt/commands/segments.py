@@ -63,7 +63,7 @@ def keep(args: argparse.Namespace, sp: Any, tasks: list[str]) -> int:
 
     try:
         with KeptSegments(args.out, sp.backbone, [sp.prompt(task) for task in tasks], args.file) as kept:
-            since = kept.resume()
+            since = kept.resume_at()
             found = Segments(sp, args.file, tasks, since=since)
             total = None if found.total is None else round(found.total)
             with tqdm(total=total, unit=" s", desc="segments") as bar:

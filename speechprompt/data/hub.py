@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.hub import OFFLINE, is_offline
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,12 @@ def fetch(address: Path | str) -> Path:
     found = ADDRESS.fullmatch(str(address))
     if not found or ".." in str(address):
         raise SpeechPromptError("A data set on the Hub is named hf://datasets/OWNER/NAME, or …@REVISION.")
-    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
     name, revision = found[1], found[2]
-    if constants.HF_HUB_OFFLINE:
+    if is_offline():
         raise SpeechPromptError(
-            f"{name} cannot be fetched because HF_HUB_OFFLINE is set: unset it, or give a folder on this disk."
+            f"{name} cannot be fetched because {OFFLINE}: unset it, or give a folder on this disk."
         )
     try:
         files = HfApi().list_repo_files(name, repo_type="dataset", revision=revision)

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from huggingface_hub import constants
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making import sources
@@ -14,6 +13,7 @@ from speechprompt.making.download import check_space, download, extract
 from speechprompt.making.sources import Source, at_mirror
 from speechprompt.storage.bundled import find
 from speechprompt.storage.folders import read_json, replaced_folder, sha256_file, write_json
+from speechprompt.storage.hub import OFFLINE, is_offline
 from speechprompt.units import UNIT_OFFSET
 
 NOTES_NAME = "fetched.json"
@@ -49,9 +49,9 @@ class Installation:
         source = at_mirror(source, self.mirror)
         path, expected = local or self.work / source.name, self.given.get(source.name)
         if local is None:
-            if source.option == "--hubert" and self.mirror is None and constants.HF_HUB_OFFLINE:
+            if source.option == "--hubert" and self.mirror is None and is_offline():
                 raise SpeechPromptError(
-                    f"{source.name} of HuBERT cannot be downloaded because HF_HUB_OFFLINE is set: unset it, or give "
+                    f"{source.name} of HuBERT cannot be downloaded because {OFFLINE}: unset it, or give "
                     f"a local copy with {source.option}."
                 )
             self.work.mkdir(exist_ok=True)

@@ -43,8 +43,7 @@ def push(
     the backbone. examples: recordings to be heard beside the card.
     """
     repository = repository.strip()
-    if not hub.NAME.fullmatch(repository) or ".." in repository or "--" in repository:
-        raise SpeechPromptError("Name the repository as owner/name, of letters, digits, - . and _.")
+    hub.check_name(repository)
     if base_model:
         hub.parse(base_model)
     if token == "":

@@ -18,9 +18,8 @@ from speechprompt.errors import SpeechPromptError
 
 log = logging.getLogger(__name__)
 
-Token = (
-    str | bool | None
-)  # None: that of `hf auth login`; False: none, so that only public repositories are seen
+# None: that of `hf auth login`; False: none, so that only public repositories are seen.
+Token = str | bool | None
 PART = r"[A-Za-z0-9][\w.-]{0,95}"
 ADDRESS = re.compile(rf"({PART}/{PART})(?:@([A-Za-z0-9][\w./-]{{0,99}}))?", re.ASCII)
 NAME = re.compile(rf"{PART}(/{PART})?", re.ASCII)
@@ -101,6 +100,12 @@ def in_a_sentence(name: str, revision: str | None = None) -> Iterator[None]:
         ) from None
 
 
+def check_name(name: str) -> None:
+    """Raise SpeechPromptError unless a repository to write to can be named so: "name" or "owner/name"."""
+    if not NAME.fullmatch(name) or ".." in name or "--" in name:
+        raise SpeechPromptError("Name the repository as owner/name, of letters, digits, - . and _.")
+
+
 def upload(
     folder: Path,
     repository: str,
@@ -116,8 +121,7 @@ def upload(
     from huggingface_hub import HfApi
 
     name = repository.strip()
-    if not NAME.fullmatch(name) or ".." in name or "--" in name:
-        raise SpeechPromptError("Name the repository as owner/name, of letters, digits, - . and _.")
+    check_name(name)
     with in_a_sentence(name, revision):
         api = HfApi(token=token)
         made = api.create_repo(name, private=private, exist_ok=True)

@@ -68,9 +68,8 @@ class Repository:
         with hub.in_a_sentence(self.name, self.revision):
             api = HfApi(token=token)
             try:
-                api.model_info(
-                    self.name, revision=self.revision
-                )  # the list below is asked for again and again
+                # What is not there is said by this; the list below is asked for again and again.
+                api.model_info(self.name, revision=self.revision)
                 self._at: str = api.resolve_revision(
                     self.name, revision=self.revision, cache_dir=cache, token=token
                 )

@@ -29,12 +29,9 @@ from speechprompt.teaching.clip_archive import BOUNDS, LabelledFile, read_labell
 from speechprompt.teaching.lesson import MAX_LABELS, MAX_TITLE_CHARACTERS
 from speechprompt.teaching.speaking import LANGUAGES
 
-LESSON_JSON, RECORDINGS, TABLE, NOTICE = (
-    "lesson.json",
-    "recordings",
-    "recordings/labels.csv",
-    "RECORDINGS.txt",
-)
+LESSON_JSON, NOTICE = "lesson.json", "RECORDINGS.txt"
+RECORDINGS = "recordings"  # the folder of what TABLE names
+TABLE = f"{RECORDINGS}/labels.csv"
 FORMAT_VERSION = 1
 MAX_JSON_BYTES = 64 << 10
 

@@ -40,22 +40,8 @@ LANGUAGES: Mapping[str, Sequence[str]] = {
     "Turkish": ("tr",),
 }
 VARIANTS = (
-    "m1",
-    "f1",
-    "m2",
-    "f2",
-    "m3",
-    "f3",
-    "m4",
-    "f4",
-    "m5",
-    "f5",
-    "m6",
-    "m7",
-    "klatt",
-    "klatt2",
-    "klatt3",
-)
+    "m1", "f1", "m2", "f2", "m3", "f3", "m4", "f4", "m5", "f5", "m6", "m7", "klatt", "klatt2", "klatt3",
+)  # fmt: skip
 WORDS_PER_MINUTE, PITCH = (110, 220), (20, 80)
 
 

@@ -37,10 +37,8 @@ REPORT_ROWS = 32  # that the LM answers between two reports
 JUDGES = 100  # clips that choose the start
 LENGTH_ALONE = 10  # prompt vectors per layer where the backbone has no prompt to start from
 SPOKEN_SPLIT = "spoken by espeak-ng"
-SPEAKING, LISTENING = (
-    0.3,
-    0.7,
-)  # the shares, about, of the time until all is spoken, and of it until all are units
+# The shares, about, of the time until all is spoken, and of it until all are units.
+SPEAKING, LISTENING = 0.3, 0.7
 MEASURED = "Each clip was answered by a prompt made without it."
 SPOKEN = (
     "Each was spoken by espeak-ng and answered by a prompt made without it: people are harder to understand."

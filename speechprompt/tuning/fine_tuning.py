@@ -43,6 +43,11 @@ def check_place(out: Path, backbone: Backbone) -> Path:
             f"--out: {name[:80]!r} becomes the backbone's name, so it needs 1 to 64 of a-z, 0-9, - and _: choose "
             "another."
         )
+    if not backbone.lm_config.projects:
+        raise SpeechPromptError(
+            f"--fine-tune: the unit LM of backbone {backbone.name} is one of transformers' own, which is tuned there: "
+            "choose a backbone with XGLM, or tune a prompt."
+        )
     folder = out / "backbones" / name
     if name in (*list_backbones(), backbone.name) or folder.exists():
         raise SpeechPromptError(

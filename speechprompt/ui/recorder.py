@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import mimetypes
-from abc import ABCMeta
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from speechprompt.audio.kinds import SUFFIXES
+from speechprompt.ui.own_html import own_html
 
 FOLDER = Path(__file__).parent
 SCRIPT = (FOLDER / "recorder.js").read_text(encoding="utf-8")
@@ -50,16 +50,4 @@ def file_of(value: Any) -> Any:
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **facts}
 
 
-# A class, as gradio makes a component anew from its class whenever an event updates or skips it; made without the own
-# steps of gradio's metaclass, which would write a stub file beside this module. To the page it is an HTML component.
-RECORDER: type[gr.HTML] = ABCMeta.__new__(
-    type(gr.HTML),
-    "Recorder",
-    (gr.HTML,),
-    {
-        "__module__": __name__,
-        "preprocess": lambda self, payload: path_of(payload),
-        "postprocess": lambda self, value: file_of(value),
-        "get_block_name": lambda self: "html",
-    },
-)
+RECORDER = own_html("Recorder", __name__, path_of, file_of)

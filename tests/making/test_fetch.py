@@ -23,13 +23,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import HubertConfig, HubertModel
 
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making import download as download_module
-from speechprompt.making import fetch, install, sources
+from speechprompt.making import fetch, sources
 from speechprompt.making.download import download, extract
 from speechprompt.models.hubert import HubertEncoder
 from speechprompt.storage import bundled
@@ -328,7 +329,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def online(server: Server, originals: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The addresses that fetch knows, served here with digests that are known where they are published."""
-    monkeypatch.setattr(install.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
     def served(source: sources.Source, path: Path) -> sources.Source:
         content = path.read_bytes()
@@ -463,7 +464,7 @@ def test_a_mirror_has_every_file_at_its_path_and_the_same_digests(
         hubert.append(replace(ours, url=f"https://nowhere.invalid{there}"))
         online.files[f"/models{there}"] = online.files[there]
     monkeypatch.setattr(sources, "HUBERT", tuple(hubert))
-    monkeypatch.setattr(install.constants, "HF_HUB_OFFLINE", True)  # a mirror is not the Hub
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # a mirror is not the Hub
     km = f"/models{urlsplit(ADDRESSES.KM.url).path}"
     right, online.files[km] = online.files[km], b"another"
     with pytest.raises(SpeechPromptError, match=r"km.bin has the sha256 .* but"):
@@ -614,7 +615,7 @@ def test_offline_says_which_address_could_not_be_reached(
         run("gslm")
     with pytest.raises(SpeechPromptError, match=message.format("config.json", "--hubert")):
         run("gslm", "--km", originals / "km.bin")
-    monkeypatch.setattr(install.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SpeechPromptError, match=r"config.json .* HF_HUB_OFFLINE is set: .* with --hubert"):
         run("gslm", "--km", originals / "km.bin")
     assert is_untouched(root / "backbones" / "gslm")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from speechprompt.models.lm_config import read_config, sha256
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import write_json
 from speechprompt.tuning.config import TuneConfig
+from speechprompt.tuning.fine_tuning import check_place
 from speechprompt.tuning.loop import tune
 from speechprompt.units import UNIT_OFFSET
 from tests import tiny
@@ -273,3 +275,11 @@ def test_units_by_the_tokenizers_spelling(tmp_path: Path) -> None:
         with pytest.raises(SpeechPromptError, match=message):
             convert(source, tmp_path / "other", N, None, pattern, None, None)
     assert not (tmp_path / "other").exists()
+
+
+def test_its_weights_are_not_fine_tuned_here(tmp_path: Path) -> None:
+    backbone = SimpleNamespace(name="mine", lm_config=CausalConfig)
+    with pytest.raises(
+        SpeechPromptError, match="--fine-tune: the unit LM of backbone mine is one of transformers'"
+    ):
+        check_place(tmp_path / "tuned", backbone)  # type: ignore[arg-type]

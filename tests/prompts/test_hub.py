@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,13 +29,6 @@ from tests.fake_hub import TOKEN, FakeHub
 
 METRICS = {"split": "test", "n": 6, "accuracy": 0.5, "interval95": [0.2, 0.8], "unweighted_recall": 0.4}
 UNITS = [[1, 5, 3, 7], [2, 9]]
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with fake_hub.serve() as found:
-        fake_hub.point_client_at(found, tmp_path / "home", monkeypatch)
-        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,15 +17,8 @@ from speechprompt.ui.teach.events import TeachingDesk
 from speechprompt.ui.teach.from_hub import FromHub, place
 from speechprompt.ui.teach.layout import layout
 from speechprompt.ui.visitors import ADDRESS
-from tests import fake_hub, tiny
+from tests import tiny
 from tests.fake_hub import TOKEN, FakeHub
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with fake_hub.serve() as found:
-        fake_hub.point_client_at(found, tmp_path / "home", monkeypatch)
-        yield found
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ async function send() {
       files.push({ path, url, orig_name: file.name, meta: { _type: "gradio.FileData" } });
     }
   } catch {
-    say(sent.label, "The file could not be sent: choose one of at most 50 MB, or try again.");
+    say(sent.label, "The file could not be sent: choose one of at most 200 MB, or try again.");
     sent = null;
     return send();
   }

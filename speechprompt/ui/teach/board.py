@@ -6,7 +6,6 @@ other cards change. It sends one action at a time and waits for the answer, so t
 
 from __future__ import annotations
 
-from abc import ABCMeta
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from speechprompt.audio.kinds import SUFFIXES
+from speechprompt.ui.own_html import own_html
 from speechprompt.ui.recorder import ACCEPT, file_of, path_of
 
 FOLDER = Path(__file__).parent
@@ -57,19 +57,8 @@ def action_of(payload: Any) -> Action | None:
     return Action(do, label, text, clip, paths, sequence)
 
 
-# A class, for the reason that RECORDER is one (recorder.py). Its value is an Action on its way to the server, and on
-# the way back a file to be heard or kept, by `use`.
-BOARD: type[gr.HTML] = ABCMeta.__new__(
-    type(gr.HTML),
-    "Board",
-    (gr.HTML,),
-    {
-        "__module__": __name__,
-        "preprocess": lambda self, payload: action_of(payload),
-        "postprocess": lambda self, value: file_of(value),
-        "get_block_name": lambda self: "html",
-    },
-)
+# Its value is an Action on its way to the server, and on the way back a file to be heard or kept, by `use`.
+BOARD = own_html("Board", __name__, action_of, file_of)
 
 
 def board(cards: str) -> gr.HTML:

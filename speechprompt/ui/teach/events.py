@@ -41,9 +41,8 @@ Changes = dict[Block, Any]  # component -> what it becomes; the others stay as t
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.4  # between two looks of the page at a tuning
-TEACHING_REQUESTS = (
-    10  # a lesson may take as long as so many requests: 15 minutes of clips are encoded thrice
-)
+# A lesson may take as long as so many requests: 15 minutes of clips are encoded thrice.
+TEACHING_REQUESTS = 10
 
 
 class TeachingDesk:
@@ -64,7 +63,7 @@ class TeachingDesk:
     ) -> Iterator[Changes]:
         """Teach the task, showing how it goes; at the end it is there to be tried, here and in the other tabs."""
         if not session.busy.acquire(blocking=False):
-            yield self._complaint("A task is being taught already: wait for it, or cancel it.")
+            yield self.complaint("A task is being taught already: wait for it, or cancel it.")
             return
         session.stop = stop = Event()
         try:
@@ -95,7 +94,7 @@ class TeachingDesk:
                 if moment := latest(news):
                     yield self._live(moment)
             if complaints:
-                yield self._complaint(complaints[0])
+                yield self.complaint(complaints[0])
                 return
             (taught,) = found
             seconds = time.perf_counter() - began
@@ -113,7 +112,7 @@ class TeachingDesk:
     def _live(self, moment: Moment) -> Changes:
         return {self.parts.panel: gr.HTML(figures.progress(moment))}
 
-    def _complaint(self, message: str) -> Changes:
+    def complaint(self, message: str) -> Changes:
         return {self.parts.panel: gr.HTML(figures.status_line(f"No new task: {message}", bad=True))}
 
     def _keep(self, session: Session, prompt: Prompt) -> None:

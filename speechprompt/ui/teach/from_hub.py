@@ -46,7 +46,7 @@ class FromHub:
             teaching.check(prompt)
             return teaching.load(session, prompt, try_task)
         except Exception as error:
-            return teaching._complaint(sentence(error, "A prompt could not be added from the Hub"))
+            return teaching.complaint(sentence(error, "A prompt could not be added from the Hub"))
 
 
 def place(teaching: TeachingDesk, session: gr.State, try_task: gr.HTML, ready: list[Any]) -> None:
