@@ -167,6 +167,20 @@ def test_a_clip_is_heard_as_it_was_given(visitor: Visitor, tmp_path: Path) -> No
     assert "Nothing can be heard" in visitor.does("record", "low", paths=(str(tmp_path / "silent.wav"),))
 
 
+def test_nobody_hears_the_clip_of_another_visitor(teaching: TeachingDesk) -> None:
+    """Both clips have the number 1; each is a file of its own, whoever plays last."""
+    heard = []
+    for level in (0.1, 0.2):
+        visitor = Visitor(teaching)
+        visitor.does("add", text="low")
+        visitor.session.add_clips([("low", "mine", np.full(1600, level, np.float32))])
+        visitor.does("play", "low", clip=1)
+        heard.append((visitor.file, level))
+    assert heard[0][0] != heard[1][0]
+    for path, level in heard:
+        assert soundfile.read(path)[0] == pytest.approx(level, abs=1e-3)
+
+
 def test_a_lesson_goes_on_from_its_zip(visitor: Visitor, teaching: TeachingDesk, tmp_path: Path) -> None:
     for i, name in enumerate(("low", "hîgh/2")):
         visitor.does("add", text=name)

@@ -6,6 +6,7 @@ given is lost by a mistake.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -116,13 +117,13 @@ class ClipEvents:
         return "" if clip is None else f"{clip.name} is gone."
 
     def sound(self, session: Session, number: int) -> str:
-        """A clip as a file to be heard."""
+        """A clip as a file to be heard, at an address by its content: nobody's clip lies at another's."""
         clip = session.clips.get(number)
         if clip is None:
             raise SpeechPromptError("That clip is gone.")
-        path = save_bytes_to_cache(b"", f"clip-{number}.wav", get_upload_folder())
-        soundfile.write(path, clip.samples, audio.SAMPLE_RATE)
-        return path
+        sound = io.BytesIO()
+        soundfile.write(sound, clip.samples, audio.SAMPLE_RATE, format="WAV")
+        return save_bytes_to_cache(sound.getvalue(), f"clip-{number}.wav", get_upload_folder())
 
     # Whole lessons
 
