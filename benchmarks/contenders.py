@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.forward import to_batch
@@ -27,6 +26,7 @@ from speechprompt.models.hubert import HubertEncoder, HubertSizes
 from speechprompt.models.quantizer import Quantizer
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy
 from speechprompt.tuning.optimizer import PromptOptimizer

@@ -19,7 +19,7 @@ from speechprompt.audio.sound_stream import SoundStream
 from speechprompt.decoding.answer import Answer
 from speechprompt.pipeline import BATCH_CLIPS, SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.task import KEYWORDS, SOURCE, SPELLING, UNDERSTANDING, VOICE
+from speechprompt.tasks.task import KEYWORDS, SOURCE, SPELLING, UNDERSTANDING, VOICE
 
 BATCH_SECONDS = 60.0  # of speech that is answered together
 LOOKED_SECONDS = 60.0  # of the recording after which what was found is answered, however little it is

@@ -3,7 +3,7 @@
     python -m studies.accuracy DATA_FOLDER --split test
     python -m studies.accuracy DATA_FOLDER --pauses 1.5
 
-Measures every bundled prompt on the packed parquet files of its task (speechprompt/task_tables names them),
+Measures every bundled prompt on the packed parquet files of its task (speechprompt/tasks names them),
 through the same path as the app. A backbone whose encoder is not here is measured on files of units. A task
 without that split is measured on valid, and the table says so; what cannot be measured has a row that says
 why. Each backbone hears each recording once, however many prompts are asked about it. With --pauses every
@@ -35,7 +35,7 @@ from speechprompt.evaluation.evaluate import Recording, check_answers, evaluate,
 from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import TASKS, task_of
+from speechprompt.tasks.catalogue import TASKS, task_of
 from speechprompt.units import Units
 
 HEAD = ("task", "backbone", "n (split)", "accuracy", "95 % interval", "mean recall", "also", "parameters")

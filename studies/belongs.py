@@ -45,7 +45,7 @@ from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.segments import on_words
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import task_of
+from speechprompt.tasks.catalogue import task_of
 from speechprompt.units import UNIT_OFFSET, Units
 from studies.accuracy import of_split
 

@@ -32,7 +32,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from speechprompt.answer_form import slot_values
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
@@ -44,7 +43,8 @@ from speechprompt.evaluation.evaluate import check_answers, evaluate, to_units, 
 from speechprompt.evaluation.metrics import slot_figures, wilson_interval
 from speechprompt.models.log_mel import LogMel
 from speechprompt.prompts.card import percent
-from speechprompt.tasks import TASKS, task_of
+from speechprompt.tasks.answer_form import slot_values
+from speechprompt.tasks.catalogue import TASKS, task_of
 from speechprompt.tuning.labelled import simulation_for
 from speechprompt.tuning.recipe import labels_in_order
 from speechprompt.units import Units
@@ -111,7 +111,7 @@ def bounds(
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
     if task not in TASKS or not (TASKS[task].form.labels or TASKS[task].form.kind == "label"):
         raise SpeechPromptError(
-            f"{task} is not a task of one label or of slots in speechprompt/task_tables: bounds are for those alone."
+            f"{task} is not a task of one label or of slots in speechprompt/tasks: bounds are for those alone."
         )
     many = TASKS[task].form.kind != "label"
     prompt = backbone.prompts.get(task)

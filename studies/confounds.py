@@ -41,9 +41,9 @@ from speechprompt.data.dataset import Example
 from speechprompt.decoding.generation import stream
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import waveform_of
-from speechprompt.labels import labels_of
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks.catalogue import TASKS, Task
+from speechprompt.tasks.labels import labels_of
 from speechprompt.units import unit_ids
 
 SHORTEST = 0.15  # s of silence that a clip must have to be asked about

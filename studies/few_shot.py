@@ -25,7 +25,6 @@ from pathlib import Path
 
 import torch
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
@@ -34,7 +33,8 @@ from speechprompt.data.dataset import Example
 from speechprompt.decoding.generation import stream
 from speechprompt.evaluation.evaluate import to_units, waveform_of
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.catalogue import TASKS
 from speechprompt.teaching.teacher import TeachConfig, teach
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune

@@ -34,7 +34,7 @@ from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.card import percent, prompt_card
 from speechprompt.prompts.config import Strangers
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
 
 FIELD = "field"
 SECONDS = (0.4, 0.8, 1.5, 3.0, 5.0)

@@ -30,7 +30,7 @@ from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.config import Metrics
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.papers import RECIPES, settings
 from studies.accuracy import of_split

@@ -3,7 +3,7 @@
     python -m studies.precision DATA_FOLDER
     python -m studies.precision DATA_FOLDER --dtype float16 --most 100
 
-For every bundled prompt, on the valid split of its task (the packed parquet files that speechprompt/task_tables
+For every bundled prompt, on the valid split of its task (the packed parquet files that speechprompt/tasks
 names): the share of frames of 20 ms whose unit is another, of answers that are others, and how many are right
 in both. A backbone whose encoder is not here is measured on files of units, which the dtype leaves alone.
 Takes 3 minutes on one thread.
@@ -31,7 +31,7 @@ from speechprompt.evaluation.evaluate import answers_to, check_answers
 from speechprompt.machine import choose_device
 from speechprompt.prompts.card import percent
 from speechprompt.storage.bundled import list_backbones
-from speechprompt.tasks import task_of
+from speechprompt.tasks.catalogue import task_of
 from speechprompt.units import Units
 from studies.accuracy import of_split, units_once
 

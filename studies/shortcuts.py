@@ -25,8 +25,8 @@ from speechprompt.data.dataset import Example, at_most
 from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import waveform_of
-from speechprompt.task import Task
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
+from speechprompt.tasks.task import Task
 
 TRAIN, HELD_OUT, BINS = 60, 30, 8
 HEAD = ("task", "labels", "clips", "chance", "length", "level", "bandwidth", "source")
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
         task = TASKS.get(name)
         if task is None or task.form.kind != "label":
             if args.task:
-                raise SpeechPromptError(f"{name} is not a task of one label in speechprompt/task_tables.")
+                raise SpeechPromptError(f"{name} is not a task of one label in speechprompt/tasks.")
             continue
         try:
             lines.append(line(task, read_task([args.folder], task)))

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.models import lm_config, prosody_lm, unit_lm
 from speechprompt.models.encoder import EncoderConfig, UnitEncoder
 from speechprompt.models.prosody_lm import ProsodyLM
@@ -17,6 +16,7 @@ from speechprompt.models.streams import ProsodyConfig
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import write_json
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.units import UNIT_OFFSET
 
 N_UNITS, WIDTH, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from speechprompt.evaluation.evaluate import check_answers, to_units
     from speechprompt.pipeline import judges_of
     from speechprompt.prompts.card import calibration_text, prompt_card
-    from speechprompt.tasks import rule_of, task_of
+    from speechprompt.tasks.catalogue import rule_of, task_of
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from speechprompt.data.task_data import read_task
     from speechprompt.evaluation.evaluate import evaluate as measure
     from speechprompt.prompts.card import accuracy_line, prompt_card
-    from speechprompt.tasks import task_of
+    from speechprompt.tasks.catalogue import task_of
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)

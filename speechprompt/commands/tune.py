@@ -28,7 +28,7 @@ from speechprompt.commands import (
 )
 from speechprompt.commands.tune_settings import LM_LR, add_settings, config_of
 from speechprompt.errors import SpeechPromptError
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.tuning.papers import RECIPES
 
 if TYPE_CHECKING:  # torch takes seconds to import

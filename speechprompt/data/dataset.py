@@ -20,8 +20,8 @@ from speechprompt.data.lists import KINDS, read_list
 from speechprompt.data.sounds import Column, FileSound, RowSound, Sound
 from speechprompt.data.unit_file import encoder_of, units_in
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import Row, Rule, labels_of
 from speechprompt.storage.parquet import ParquetRows, read_parquet
+from speechprompt.tasks.labels import Row, Rule, labels_of
 from speechprompt.units import Units
 
 EAGER_BYTES = 256 << 20  # of all parquet files together, up to which their sounds are kept in memory

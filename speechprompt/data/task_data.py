@@ -9,7 +9,7 @@ from pathlib import Path
 from speechprompt.data.dataset import Example, read
 from speechprompt.data.hub_layout import split_named
 from speechprompt.errors import SpeechPromptError
-from speechprompt.tasks import Task
+from speechprompt.tasks.catalogue import Task
 
 
 def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> list[Path]:
@@ -22,7 +22,7 @@ def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> lis
         return list(paths)
     if not task.files:
         raise SpeechPromptError(
-            f"speechprompt/task_tables does not say which files {task.name} is measured on: name them."
+            f"speechprompt/tasks does not say which files {task.name} is measured on: name them."
         )
     names = (*task.files, *task.train_files) if has_encoder else task.unit_files or task.files
     files = [paths[0] / f"{name}.parquet" for name in names]

@@ -16,7 +16,7 @@ import torch
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.forward import outside_mass
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.task_tables.sources import LANGUAGES
+from speechprompt.tasks.sources import LANGUAGES
 from speechprompt.units import UNIT_OFFSET
 
 Fits = Literal["yes", "unsure", "no"]

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from torchaudio.functional import edit_distance
 
-from speechprompt.answer_form import names_slots
 from speechprompt.prompts import confusion
 from speechprompt.prompts.config import Metrics
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.answer_form import names_slots
+from speechprompt.tasks.catalogue import TASKS
 
 Labels = tuple[str, ...]
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from speechprompt.schema import matching, plain, read, schema
 from speechprompt.storage.bundled import BACKBONE_JSON, NAME_PATTERN
 from speechprompt.storage.folders import read_json
+from speechprompt.storage.schema import matching, plain, read, schema
 from speechprompt.units import FRAME_RATE
 
 FORMAT_VERSION = 1

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.schema import LAX, read, schema
 from speechprompt.storage.folders import read_json
+from speechprompt.storage.schema import LAX, read, schema
 from speechprompt.units import UNIT_OFFSET
 
 UNITS_JSON = "units.json"

@@ -23,8 +23,8 @@ from speechprompt.machine import check_time
 from speechprompt.models.log_mel import LogMel
 from speechprompt.models.packing import packed
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
-from speechprompt.schema import schema
 from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.schema import schema
 from speechprompt.storage.tensors import TensorFile, write_tensors
 
 WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it

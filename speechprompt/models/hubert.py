@@ -33,8 +33,8 @@ from transformers import HubertConfig, HubertModel
 from speechprompt.machine import check_time
 from speechprompt.models.encoder import window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
-from speechprompt.schema import schema
 from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.schema import schema
 from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import FRAME_SAMPLES
 

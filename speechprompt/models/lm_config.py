@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from speechprompt.models.causal_config import CausalConfig, read_causal
-from speechprompt.schema import read, schema
 from speechprompt.storage.folders import file_inside, read_json, sha256_file
+from speechprompt.storage.schema import read, schema
 from speechprompt.units import UNIT_OFFSET
 
 LM_JSON = "config.json"

@@ -33,8 +33,8 @@ from speechprompt.models.lm_config import (
 from speechprompt.models.pitch import at_absolute_pitch
 from speechprompt.models.streams import WHAT, ProsodyConfig, streams, targets
 from speechprompt.models.unit_lm import UnitLM
-from speechprompt.schema import read
 from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.schema import read
 from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import UNIT_OFFSET, Units, Utterance
 

@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.schema import read, schema
 from speechprompt.storage.folders import read_json
+from speechprompt.storage.schema import read, schema
 from speechprompt.units import Units
 
 FORMAT_VERSION = 1

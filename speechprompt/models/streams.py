@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models.pitch import quantise
-from speechprompt.schema import LAX, schema
+from speechprompt.storage.schema import LAX, schema
 from speechprompt.units import Units
 
 WHAT = "Prosody LM"

@@ -18,8 +18,8 @@ from transformers import XGLMConfig, XGLMForCausalLM
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models.lm_config import LM_JSON, MAX_BYTES, WEIGHTS_NAME, LMConfig, read_config, sizes_of
-from speechprompt.schema import read
 from speechprompt.storage.folders import replaced_folder, write_json
+from speechprompt.storage.schema import read
 from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import EOS, PAD, UNIT_OFFSET, Utterance
 

@@ -18,11 +18,11 @@ from typing import (
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from speechprompt.answer_form import MAX_LABELS, AnswerForm
-from speechprompt.labels import check_rule
 from speechprompt.prompts import confusion
-from speechprompt.schema import LAX, from_object, matching, plain, schema
-from speechprompt.task import Expects, Task
+from speechprompt.storage.schema import LAX, from_object, matching, plain, schema
+from speechprompt.tasks.answer_form import MAX_LABELS, AnswerForm
+from speechprompt.tasks.labels import check_rule
+from speechprompt.tasks.task import Expects, Task
 
 MAX_SEEDS = 100
 FEWEST_STRANGERS = 10  # recordings; fewer say nothing against a prompt
@@ -132,7 +132,7 @@ class Facts:
 
     about: one plain sentence on what to say or record. expects, languages: what recordings must hold for an answer
     to mean anything; languages are codes (BCP 47), none where it does not matter. label_rule: how data gets its
-    labels (labels.labels_of), None where the task of that name in tasks.py says it. positions: where those of a
+    labels (labels.labels_of), None where the task of that name in tasks/ says it. positions: where those of a
     row's tokens count from; "row" is its first token, whatever the prompt's length, "after_prompt" the first prompt
     vector, as PEFT and generation with past keys and values count. projected: key and value prompts are past keys and
     values already, which the LM's projections made before or never make (PEFT). absolute_pitch: a prosody LM

@@ -19,9 +19,9 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.config import Facts, PromptFile
 from speechprompt.prompts.confusion import PICTURE_NAME, picture
 from speechprompt.prompts.tensors import TENSOR_NAMES, check_tensors, expected_shapes
-from speechprompt.schema import read, schema
 from speechprompt.storage.folders import read_json, replaced_folder, write_json
 from speechprompt.storage.hub import is_address
+from speechprompt.storage.schema import read, schema
 from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import UNIT_OFFSET
 

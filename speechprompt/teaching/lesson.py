@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from speechprompt.answer_form import MAX_LABEL_CHARACTERS
 from speechprompt.audio import load as audio
 from speechprompt.audio.augment import Simulation
 from speechprompt.audio.silence import is_silent
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import listen_to, nothing_recorded
-from speechprompt.schema import is_plain
+from speechprompt.storage.schema import is_plain
+from speechprompt.tasks.answer_form import MAX_LABEL_CHARACTERS
 from speechprompt.teaching import speaking
 from speechprompt.teaching.closed_form import Fit, fit_verbalizer
 from speechprompt.units import Units

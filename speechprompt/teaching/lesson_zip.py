@@ -18,13 +18,13 @@ from typing import Annotated
 import numpy as np
 import soundfile
 
-from speechprompt import schema
-from speechprompt.answer_form import MAX_LABEL_CHARACTERS
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts import archive as prompt_zip
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage import schema
 from speechprompt.storage.zip_reading import ZipReader, open_zip
+from speechprompt.tasks.answer_form import MAX_LABEL_CHARACTERS
 from speechprompt.teaching.clip_archive import BOUNDS, LabelledFile, read_labelled
 from speechprompt.teaching.lesson import MAX_LABELS, MAX_TITLE_CHARACTERS
 from speechprompt.teaching.speaking import LANGUAGES

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.audio.augment import Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import stream
@@ -23,6 +22,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.calibration import careful_threshold, fit_calibration
 from speechprompt.evaluation.metrics import measure
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.teaching.closed_form import Fit, fit_verbalizer
 from speechprompt.teaching.config import Moment, Report, ShouldStop, Stopped, TeachConfig
 from speechprompt.teaching.lesson import Clips, Lesson, check_title, encode_clips, gather, speak_labels

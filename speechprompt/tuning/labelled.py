@@ -11,7 +11,7 @@ from speechprompt.audio.augment import PLAIN, Simulation
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import Example, at_most
 from speechprompt.evaluation.evaluate import nothing_recorded, to_units
-from speechprompt.task import Task
+from speechprompt.tasks.task import Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.trainable import Labelled
 from speechprompt.units import Units

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.checks import accuracy, mean_loss, median_outside
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer

@@ -16,17 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import Example, at_most
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.calibration import calibrate
 from speechprompt.evaluation.evaluate import evaluate, to_units
-from speechprompt.labels import LETTERS
 from speechprompt.pipeline import judges_of
 from speechprompt.prompts.config import MAX_SEEDS, Tuning
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.catalogue import Task
+from speechprompt.tasks.labels import LETTERS
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.labelled import labelled, negative_units, simulation_for
 from speechprompt.tuning.loop import NO_NEGATIVES, Negatives, tune

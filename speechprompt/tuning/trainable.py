@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import forward_prompted, label_logits, outside_mass, to_batch
 from speechprompt.decoding.prefix import Prefix, past
 from speechprompt.errors import SpeechPromptError
 from speechprompt.models.layers import run_layers
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET, Utterance
 

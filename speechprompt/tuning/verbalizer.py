@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.runs import batches_by_length
 from speechprompt.tuning.trainable import Labelled, TrainablePrompt

@@ -28,13 +28,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.cli import run_command
 from speechprompt.commands import add_model_arguments, load_backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.unit_lm import new_lm
 from speechprompt.models.unit_lm import UnitLM
 from speechprompt.storage.folders import read_json
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.checkpoint import run_folder
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import fast_copy, tune

@@ -17,7 +17,7 @@ from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.folders import read_json, sha256_file, write_json
 from speechprompt.storage.parquet import read_parquet
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.labelled import labelled
 from speechprompt.tuning.recipe import check_learnt, labels_in_order

@@ -30,7 +30,7 @@ from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.cli import run_command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.corpus import write_rows
-from speechprompt.task_tables.meaning import AMOUNTS
+from speechprompt.tasks.meaning import AMOUNTS
 
 VALUES = {
     "size": ["small", "medium", "large", "eight ounce", "twelve ounce", "sixteen ounce", "twenty ounce"],

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speechprompt import tasks
 from speechprompt.audio import load as audio
 from speechprompt.audio.silence import has_no_speech, is_silent, peak_dbfs
+from speechprompt.tasks import catalogue
 from tests.tiny import make_prompt
 
 RATE = 16_000
@@ -91,7 +91,7 @@ def test_silence_is_judged_around_the_mean() -> None:
 
 
 def test_tasks_about_any_sound_are_known() -> None:
-    about_any = {name for name, task in tasks.TASKS.items() if task.expects == "any sound"}
+    about_any = {name for name, task in catalogue.TASKS.items() if task.expects == "any sound"}
     assert {"sound_events", "sound_events_50", "voice_activity"} <= about_any
     assert not {"keyword_spotting", "language_id", "coffee_orders"} & about_any
     assert make_prompt().expects == "any sound"  # of a task of somebody else nobody knows

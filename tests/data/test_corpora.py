@@ -15,9 +15,9 @@ from speechprompt.data import prepare as preparing
 from speechprompt.data.corpora import catalogue, easycall, reprogramming, source, speech_commands, voxforge
 from speechprompt.data.corpora.source import Clip
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import labels_of
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
+from speechprompt.tasks.labels import labels_of
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.endpoints import Endpoints
 from tests.data.corpora_trees import TREES, tone

@@ -11,7 +11,7 @@ import pytest
 
 from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import first_case
+from speechprompt.tasks.labels import first_case
 
 GENDER = first_case([("gender", "f", "female"), ("gender", "m", "male")], None)
 ROWS = [

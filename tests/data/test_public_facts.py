@@ -12,7 +12,7 @@ import pytest
 
 from speechprompt.data.corpora import catalogue, easycall, voxforge
 from speechprompt.data.corpora.source import Clip
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
 from tests.data.corpora_trees import TREES
 
 COMMANDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "unknown", "silence"]

@@ -11,7 +11,7 @@ import pytest
 
 from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
-from speechprompt.tasks import Task
+from speechprompt.tasks.catalogue import Task
 
 TASK = Task(
     "colours", "Colours", "Other", "", "", files=("one", "two"), train_files=("more",), held_out={"two/b": "valid"}

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.forward import Batch, forward_prompted, label_logits
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.decoding.prefix import Prefix, past
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.trainable import TrainablePrompt
 from speechprompt.units import EOS, SEPARATOR, UNIT_OFFSET

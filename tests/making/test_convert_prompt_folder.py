@@ -11,7 +11,7 @@ import pytest
 from speechprompt.cli import main
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
 from tests.tiny import make_prompt
 
 CARD = """# Colours

@@ -11,7 +11,6 @@ import pytest
 import torch
 from tiny import N_UNITS, make_backbone, make_prompt, make_prosody_lm
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
@@ -19,7 +18,8 @@ from speechprompt.models import pitch as prosody
 from speechprompt.models.prosody_lm import ProsodyLM
 from speechprompt.prompts.prompt import PROMPT_JSON, Prompt
 from speechprompt.storage.folders import read_json, write_json
-from speechprompt.tasks import Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.catalogue import Task
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune
 from speechprompt.tuning.order import with_noise

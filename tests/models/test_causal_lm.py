@@ -24,7 +24,6 @@ from transformers import (
 )
 
 from speechprompt import SpeechPrompt, SpeechPromptError
-from speechprompt.answer_form import AnswerForm
 from speechprompt.backbone import Backbone
 from speechprompt.comparison import compare
 from speechprompt.decoding.forward import forward_prompted, to_batch
@@ -36,6 +35,7 @@ from speechprompt.models.causal_config import CausalConfig, UnitTokens
 from speechprompt.models.lm_config import read_config, sha256
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.folders import write_json
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.fine_tuning import check_place
 from speechprompt.tuning.loop import tune

@@ -18,7 +18,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data.dataset import read
 from speechprompt.evaluation.evaluate import evaluate, to_units
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.units import Units
 from studies import accuracy, bounds, classifiers, precision
 from tests.tiny import make_backbone, make_prompt, make_waveform

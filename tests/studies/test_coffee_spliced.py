@@ -18,7 +18,7 @@ from tiny import make_backbone, make_waveform
 from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
 from studies.coffee import spliced as coffee_splices
 from studies.coffee.spliced import Aligned, PhoneReader, align, align_order, blend, splice
 

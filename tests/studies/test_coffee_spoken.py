@@ -11,8 +11,8 @@ import pytest
 from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
-from speechprompt.labels import labels_of
-from speechprompt.tasks import TASKS
+from speechprompt.tasks.catalogue import TASKS
+from speechprompt.tasks.labels import labels_of
 from studies.coffee import spoken
 
 

@@ -15,7 +15,7 @@ import torch
 
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks.catalogue import TASKS, Task
 from studies import confounds
 from tests.tiny import make_backbone, make_prompt
 

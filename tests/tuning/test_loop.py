@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.checks import accuracy
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Progress, latest_most, schedule_of, tune

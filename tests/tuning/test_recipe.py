@@ -15,7 +15,6 @@ import pytest
 import soundfile
 import torch
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.audio import augment
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import Example
@@ -23,7 +22,8 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import evaluate, to_units, waveform_of
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.tuning import labelled
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import tune

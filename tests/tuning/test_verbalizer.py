@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.decoding.answer import make_answer
 from speechprompt.decoding.forward import label_logits, outside_mass
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.config import Facts
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.loop import Negatives, Progress, tune
 from speechprompt.tuning.trainable import Labelled, TrainablePrompt

@@ -23,13 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint as checkpoints
 from speechprompt.making.convert.unit_lm import check_out, read_dict, token_order
 from speechprompt.making.convert.verbalizer import name_labels, read_verbalizer
 from speechprompt.models import lm_config
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.units import UNIT_OFFSET
 
 MAX_CHECKPOINT_BYTES = 1 << 30  # prompts of the papers take a few MB; the optimizer's state is in there too

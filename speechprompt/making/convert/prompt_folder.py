@@ -4,7 +4,7 @@
 
 Weights and answers stay as they are: prompt_config.json and the card are written anew, in place. What version 2
 did not know (a sentence about the task, what it expects, its languages and limits) comes from the task of that
-name in speechprompt/tasks.py, where there is one; the commands that made the prompt come from its card.
+name in speechprompt/tasks/catalogue.py, where there is one; the commands that made the prompt come from its card.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speechprompt.answer_form import AnswerForm
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import KINDS, check_rule
 from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.prompt import CARD_NAME, FORMAT_VERSION, PROMPT_JSON, Prompt, read_tensors
-from speechprompt.schema import read
 from speechprompt.storage.folders import read_json, replaced_folder, write_json
-from speechprompt.tasks import TASKS
+from speechprompt.storage.schema import read
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.catalogue import TASKS
+from speechprompt.tasks.labels import KINDS, check_rule
 
 OLD_VERSION = 2
 SAME = ("task", "title", "backbone", "unit_lm_sha256", "group", "data", "licence", "metrics")

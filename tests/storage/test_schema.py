@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.schema import from_object, look_alike, plain, read, schema
+from speechprompt.storage.schema import from_object, look_alike, plain, read, schema
 
 
 @schema()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import below, check_rule, first_case, labels_of, named, slot_object, spelled_keyword
+from speechprompt.tasks.labels import (
+    below,
+    check_rule,
+    first_case,
+    labels_of,
+    named,
+    slot_object,
+    spelled_keyword,
+)
 
 GENDER = first_case([("gender", "f", "female"), ("gender", "m", "male")], None)
 SPEECH = first_case([("label", "silence", "silence"), ("language", "", "noise")], "speech")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import Row, below, by_file, first_case, to_number
-from speechprompt.task import SOURCE, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import Row, below, by_file, first_case, to_number
+from speechprompt.tasks.task import SOURCE, Task
 
 VOICES = ("woman", "man", "child")
 # Sets of adults' voices.

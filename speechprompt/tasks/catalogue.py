@@ -1,4 +1,4 @@
-"""The tasks by name: those that this package ships prompts for (task_tables), and those of the papers' corpora.
+"""The tasks by name: those that this package ships prompts for, a table a group, and those of the papers' corpora.
 
 A task that is not here can be tuned too; the command line asks for what these tables would have told.
 """
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from speechprompt.corpus_tasks import CORPUS_TASKS
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labels import Labels, Row, Rule, labels_of
-from speechprompt.task import Task
-from speechprompt.task_tables import emotions, keywords, meaning, sources, speakers
+from speechprompt.tasks import emotions, keywords, meaning, sources, speakers
+from speechprompt.tasks.labels import Labels, Row, Rule, labels_of
+from speechprompt.tasks.papers import CORPUS_TASKS
+from speechprompt.tasks.task import Task
 
 TABLES = (keywords.TABLE, meaning.TABLE, emotions.TABLE, sources.TABLE, speakers.TABLE, CORPUS_TASKS)
 TASKS = {task.name: task for table in TABLES for task in table}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import by_file, first_case
-from speechprompt.task import SOURCE, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import by_file, first_case
+from speechprompt.tasks.task import SOURCE, Task
 
 LANGUAGES = [
     ("language", "en", "English"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import named, slot_object, spelled_keyword
-from speechprompt.task import SPELLING, UNDERSTANDING, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import named, slot_object, spelled_keyword
+from speechprompt.tasks.task import SPELLING, UNDERSTANDING, Task
 
 # Fluent Speech Commands: the published ids count the values of each slot in the order in which the
 # original table first names them.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import spelled_slots
-from speechprompt.task import KEYWORDS, SOURCE, SPELLING, UNDERSTANDING, VOICE, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import spelled_slots
+from speechprompt.tasks.task import KEYWORDS, SOURCE, SPELLING, UNDERSTANDING, VOICE, Task
 
 ACCENTS = ("american", "australian", "bangla", "british", "indian", "malayalam", "odiya", "telugu", "welsh")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import renamed
-from speechprompt.task import VOICE, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import renamed
+from speechprompt.tasks.task import VOICE, Task
 
 FEELINGS = ("neutral", "happy", "sad", "angry", "fearful")
 # What the sets call them; what none of the others has (disgust, surprise, boredom) is left out.

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import Row, Rule, always, by_file, first_case, renamed, spelled_keyword, text_in
-from speechprompt.task import KEYWORDS, Task
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import (
+    Row,
+    Rule,
+    always,
+    by_file,
+    first_case,
+    renamed,
+    spelled_keyword,
+    text_in,
+)
+from speechprompt.tasks.task import KEYWORDS, Task
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.schema import LAX, look_alike, plain, schema
+from speechprompt.storage.schema import LAX, look_alike, plain, schema
 
 MAX_LABELS = 2000
 MAX_LABEL_CHARACTERS = 80

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from speechprompt.answer_form import AnswerForm
-from speechprompt.labels import Rule
+from speechprompt.tasks.answer_form import AnswerForm
+from speechprompt.tasks.labels import Rule
 
 KEYWORDS = "Keywords and commands"
 UNDERSTANDING = "What is meant"

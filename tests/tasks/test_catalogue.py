@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from speechprompt.labels import check_rule, labels_of
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.tasks import TASKS, Task, rule_of, task_of
+from speechprompt.tasks.catalogue import TASKS, Task, rule_of, task_of
+from speechprompt.tasks.labels import check_rule, labels_of
 from tests.tiny import NO_SHA256
 
 

@@ -1,1 +1,0 @@
-"""The bundled tasks, a table for each kind. Door: `speechprompt.tasks`."""
