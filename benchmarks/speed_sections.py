@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from benchmarks import contenders
 from benchmarks.contenders import RATE, Work, clip, made_units
-from speechprompt import labelling
 from speechprompt.backbone import Backbone
 from speechprompt.decoding.generation import PromptedLM
+from speechprompt.labelling import label as labelling
 from speechprompt.models import packing
 
 Row = dict[str, Any]

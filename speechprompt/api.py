@@ -11,7 +11,7 @@ from speechprompt.decoding.answer import Answer
 from speechprompt.pipeline import SpeechPrompt as Pipeline
 
 if TYPE_CHECKING:  # imported when first used
-    from speechprompt.labelling import Labelled
+    from speechprompt.labelling.label import Labelled
     from speechprompt.live import Listener
     from speechprompt.segments import Segments
     from speechprompt.teaching.teacher import Taught
@@ -85,8 +85,8 @@ class SpeechPrompt(Pipeline):
     def label(
         self, source: str | Path, out: str | Path, tasks: Sequence[str] | None = None, workers: int = 1
     ) -> Labelled:
-        """Answer tasks (all when None) about every clip of a folder or parquet file, into a table (labelling.py)."""
-        from speechprompt.labelling import label
+        """Answer tasks (all when None) about every clip of a folder or parquet file, into a table (labelling)."""
+        from speechprompt.labelling.label import label
 
         chosen = self.tasks if tasks is None else [tasks] if isinstance(tasks, str) else tasks
         prompts = [self.prompt(task) for task in chosen]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.labelling import harmless
+from speechprompt.labelling.table import harmless
 from speechprompt.segments import Segment
 from speechprompt.storage.folders import sync
 

@@ -43,7 +43,7 @@ LONG = (
     "tests/making/test_convert.py::test_reading_imports_neither",
     "tests/test_bundled.py::test_16_bits",
     "tests/test_docs.py::test_benchmarks",
-    "tests/test_labelling.py::test_a_killed_run",
+    "tests/labelling/test_label.py::test_a_killed_run",
     "tests/test_live.py::test_ten_minutes",
     "tests/test_pipeline.py::test_imports_stay_light",
 )

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from speechprompt.labelling import label
+    from speechprompt.labelling.label import label
 
     began = time.perf_counter()
     try:

@@ -19,7 +19,7 @@ from speechprompt.data import dataset, hub
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import evaluate as evaluation
 from speechprompt.evaluation.evaluate import to_units
-from speechprompt.labelling import label
+from speechprompt.labelling.label import label
 from tests.data.corpora_trees import tone, write
 from tests.tiny import make_backbone
 

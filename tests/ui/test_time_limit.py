@@ -22,7 +22,7 @@ from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
 from speechprompt.comparison import compare
 from speechprompt.decoding import generation
-from speechprompt.labelling import label
+from speechprompt.labelling.label import label
 from speechprompt.live import Listener
 from speechprompt.models.encoder import UnitEncoder
 from speechprompt.ui.desk import Desk

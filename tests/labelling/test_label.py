@@ -17,11 +17,13 @@ import pytest
 import soundfile
 from tiny import make_backbone, make_waveform
 
-from speechprompt import SpeechPrompt, SpeechPromptError, labelling
+from speechprompt import SpeechPrompt, SpeechPromptError
 from speechprompt.audio.clips import Decoders, ParquetClips
 from speechprompt.backbone import Backbone
 from speechprompt.cli import main
-from speechprompt.labelling import label
+from speechprompt.labelling import kept, table
+from speechprompt.labelling import rows as row_module
+from speechprompt.labelling.label import label
 
 RATE = 16_000
 OF_TASK = ("label", "score", "fits")
@@ -71,7 +73,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_folder_is_labelled_as_single_clips_are(backbone, folder, tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(labelling, "CHUNK_CLIPS", 5)
+    monkeypatch.setattr(row_module, "CHUNK_CLIPS", 5)
     tasks = ["fruit", "colours"]
     done = label(Backbone.load(backbone), tasks, folder, tmp_path / "labels.csv", workers, progress=False)
     rows = read_csv(tmp_path / "labels.csv")
@@ -119,9 +121,9 @@ def test_no_more_of_a_parquet_file_is_read_than_is_wanted(packed):
 
 KILLED = """
 import sys
-from speechprompt import labelling
+from speechprompt.labelling import rows
 from speechprompt.cli import main
-labelling.CHUNK_CLIPS = 3
+rows.CHUNK_CLIPS = 3
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
@@ -143,7 +145,7 @@ def test_a_killed_run_goes_on_where_it_was(backbone, tmp_path):
         "--out",
         str(tmp_path / "labels.csv"),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     part = tmp_path / "labels.csv.part"
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     while process.poll() is None and (not part.exists() or part.read_bytes().count(b"\n") < 60):
@@ -159,12 +161,12 @@ def test_a_killed_run_goes_on_where_it_was(backbone, tmp_path):
     for other in (["--task", "fruit"], ["--dtype", "bfloat16"]):
         assert main([*arguments, "0", *other, "--out", str(tmp_path / "labels.csv")]) == 2  # another run
     resumed = []
-    answer = labelling.answer
-    labelling.answer = lambda *args: resumed.append(len(args[2])) or answer(*args)
+    answer = row_module.answer
+    row_module.answer = lambda *args: resumed.append(len(args[2])) or answer(*args)
     try:
         assert main([*arguments, "0", "--out", str(tmp_path / "labels.csv")]) == 0
     finally:
-        labelling.answer = answer
+        row_module.answer = answer
     assert sum(resumed) == 150 - done and not part.exists()
     assert main([*arguments, "0", "--out", str(tmp_path / "whole.csv")]) == 0
     resumed_rows, whole = read_csv(tmp_path / "labels.csv"), read_csv(tmp_path / "whole.csv")
@@ -242,7 +244,7 @@ def test_a_second_run_on_the_same_output_is_refused(backbone, folder, tmp_path, 
         "--out",
         str(out),
     ]
-    first = labelling.Kept(tmp_path / "labels.csv.part", {"format_version": 1})
+    first = kept.Kept(tmp_path / "labels.csv.part", {"format_version": 1})
     with first:
         assert main(command) == 2
         assert "Another run is at work on this output" in capsys.readouterr().err and not out.exists()
@@ -252,14 +254,14 @@ def test_a_second_run_on_the_same_output_is_refused(backbone, folder, tmp_path, 
 
 
 def test_where_there_are_no_locks_doubled_rows_are_counted(backbone, folder, tmp_path, monkeypatch):
-    append = labelling.Kept.append
+    append = kept.Kept.append
 
     def twice(kept, rows):
         append(kept, rows)
         if isinstance(rows[0], list):  # as another run does, whose rows come between
             append(kept, rows)
 
-    monkeypatch.setattr(labelling.Kept, "append", twice)
+    monkeypatch.setattr(kept.Kept, "append", twice)
     with pytest.raises(
         SpeechPromptError, match=r"labels.csv.part holds 22 rows for 11 recordings.*delete it"
     ):
@@ -271,7 +273,7 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path):
     cells = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx", "a=b", "", None, -1.0]
     for suffix in ("csv", "jsonl"):
         rows = iter([[cell, 1.0, None, "yes", 0.5] for cell in cells])
-        labelling.write(tmp_path / f"x.{suffix}", ["fruit.label", "fruit.score"], rows)
+        table.write(tmp_path / f"x.{suffix}", ["id", "seconds", "fruit.label", "fruit.score", "error"], rows)
     ids = [row["id"] for row in read_csv(tmp_path / "x.csv")]
     assert ids == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "", "-1.0"]
     assert [json.loads(line)["id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()] == cells

@@ -1,0 +1,1 @@
+"""Many recordings into a table: the door is label.label; labeller.Labeller answers columns of other programs."""
