@@ -29,7 +29,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 import torch
 
-from speechprompt.machine import keep_freed_memory
+from speechprompt.machine.memory import keep_freed_memory
 from speechprompt.ui.page import build, launch_options
 from speechprompt.ui.zero_gpu import desk_of
 

@@ -22,7 +22,8 @@ from tqdm import tqdm, trange
 
 from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
-from speechprompt.live import Event, Listener
+from speechprompt.live.event import Event
+from speechprompt.live.listener import Listener
 from speechprompt.pipeline import SpeechPrompt
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from speechprompt.api import SpeechPrompt
     from speechprompt.decoding.answer import Answer
     from speechprompt.errors import SpeechPromptError
-    from speechprompt.live import Listener
+    from speechprompt.live.listener import Listener
     from speechprompt.prompts.prompt import Prompt
     from speechprompt.units import Units
 
@@ -26,7 +26,7 @@ __all__ = ["Answer", "Listener", "Prompt", "SpeechPrompt", "SpeechPromptError", 
 
 _HOMES = {
     "Answer": "decoding.answer",
-    "Listener": "live",
+    "Listener": "live.listener",
     "Prompt": "prompts.prompt",
     "SpeechPrompt": "api",
     "SpeechPromptError": "errors",

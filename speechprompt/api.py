@@ -12,8 +12,8 @@ from speechprompt.pipeline import SpeechPrompt as Pipeline
 
 if TYPE_CHECKING:  # imported when first used
     from speechprompt.labelling.label import Labelled
-    from speechprompt.live import Listener
-    from speechprompt.segments import Segments
+    from speechprompt.labelling.segments import Segments
+    from speechprompt.live.listener import Listener
     from speechprompt.teaching.teacher import Taught
 
 
@@ -67,8 +67,8 @@ class SpeechPrompt(Pipeline):
         return taught
 
     def listen(self, task: str) -> Listener:
-        """A listener that answers a task while somebody speaks: feed it chunks of sound (live.py)."""
-        from speechprompt.live import Listener
+        """A listener that answers a task while somebody speaks: feed it chunks of sound (live/)."""
+        from speechprompt.live.listener import Listener
 
         return Listener(self, task)
 
@@ -76,16 +76,16 @@ class SpeechPrompt(Pipeline):
         """What tasks (all when None) answer about each stretch of speech in a recording of any length.
 
         An iterator, which reads and answers as segments are taken; `seconds` and `total` say how far it is, and
-        `notice` whether the file was cut off (segments.py).
+        `notice` whether the file was cut off (labelling/segments.py).
         """
-        from speechprompt.segments import Segments
+        from speechprompt.labelling.segments import Segments
 
         return Segments(self, audio, tasks)
 
     def label(
         self, source: str | Path, out: str | Path, tasks: Sequence[str] | None = None, workers: int = 1
     ) -> Labelled:
-        """Answer tasks (all when None) about every clip of a folder or parquet file, into a table (labelling)."""
+        """Answer tasks (all when None) about every clip of a folder or parquet file, into a table (labelling/)."""
         from speechprompt.labelling.label import label
 
         chosen = self.tasks if tasks is None else [tasks] if isinstance(tasks, str) else tasks

@@ -19,7 +19,9 @@ import torch
 
 from speechprompt.audio.pauses import without_pauses
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time, choose_dtype, memory_guard
+from speechprompt.machine.device import choose_dtype
+from speechprompt.machine.memory import memory_guard
+from speechprompt.machine.request_time import check_time
 from speechprompt.models.backbone_config import ENCODERS, missing, read_info
 from speechprompt.models.causal_config import CausalConfig
 from speechprompt.models.lm_config import LMConfig, ProsodyLMConfig, read_config, sha256

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from speechprompt.commands import complain
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import keep_freed_memory, memory_guard
+from speechprompt.machine.memory import keep_freed_memory, memory_guard
 
 PACKAGE = Path(__file__).parent
 COMMANDS = {

@@ -22,7 +22,7 @@ from speechprompt.decoding.fits import LANGUAGE, VOICE, Judges
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.decoding.no_speech import load_speech
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import choose_device
+from speechprompt.machine.device import choose_device
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.hub import is_address
 from speechprompt.units import FRAME_RATE, Units, check_unit_ids

@@ -40,10 +40,10 @@ from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.calibration import expected_calibration_error, judged
 from speechprompt.evaluation.evaluate import waveform_of
+from speechprompt.labelling.segments import on_words
 from speechprompt.pipeline import judges_of
 from speechprompt.prompts.card import percent
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.segments import on_words
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.tasks.catalogue import task_of
 from speechprompt.units import UNIT_OFFSET, Units

@@ -28,7 +28,7 @@ from speechprompt.data.sounds import Sound
 from speechprompt.data.task_data import read_task
 from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation.evaluate import answers_to, check_answers
-from speechprompt.machine import choose_device
+from speechprompt.machine.device import choose_device
 from speechprompt.prompts.card import percent
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.tasks.catalogue import task_of

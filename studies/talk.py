@@ -23,7 +23,8 @@ from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
-from speechprompt.live import Event, Listener
+from speechprompt.live.event import Event
+from speechprompt.live.listener import Listener
 from speechprompt.pipeline import SpeechPrompt
 
 TALK = "librispeech_clips"

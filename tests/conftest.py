@@ -36,7 +36,7 @@ LONG = (
     "tests/audio/test_load.py::test_long_recordings",
     "tests/models/test_hubert.py::test_true_size",
     "tests/ui/test_start.py",
-    "tests/test_machine.py::test_a_process_forked",
+    "tests/machine/test_machine.py::test_a_process_forked",
     "tests/audio/test_libav.py::test_ffmpeg_prints_nothing",
     "tests/models/test_absolute_pitch.py::test_pitch_can_be_learnt",
     "tests/teaching/test_teacher.py::test_words_are_learnt_on_mini",
@@ -44,7 +44,7 @@ LONG = (
     "tests/test_bundled.py::test_16_bits",
     "tests/test_docs.py::test_benchmarks",
     "tests/labelling/test_label.py::test_a_killed_run",
-    "tests/test_live.py::test_ten_minutes",
+    "tests/live/test_listener.py::test_ten_minutes",
     "tests/test_pipeline.py::test_imports_stay_light",
 )
 

@@ -212,7 +212,7 @@ def test_threads_share_one_instance(sp):
 def test_public_names():
     assert set(speechprompt.__all__) <= set(dir(speechprompt))
     assert speechprompt.Units.__module__ == "speechprompt.units"
-    assert speechprompt.Listener.__module__ == "speechprompt.live"
+    assert speechprompt.Listener.__module__ == "speechprompt.live.listener"
     newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
     assert newest.split()[1] == speechprompt.__version__.partition(".dev")[0]
     assert (ROOT / "speechprompt" / "py.typed").is_file()

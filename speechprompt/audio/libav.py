@@ -17,7 +17,7 @@ from speechprompt.audio.headers import SoundFile
 from speechprompt.audio.limits import check_decoded, check_format, check_seconds, mix_down
 from speechprompt.audio.reasons import UnreadableError
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 
 if TYPE_CHECKING:
     import av

@@ -23,7 +23,7 @@ from speechprompt.audio.load import NEITHER, NO_RECORDING, AudioInput, opened_fi
 from speechprompt.audio.reasons import UnreadableError, instead, text, unreadable
 from speechprompt.audio.resampling import Resampler
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 
 BLOCK_SECONDS = 2.0  # of sound in a block, about
 # By which a sound may be shorter than its header says, and whole all the same.

@@ -39,7 +39,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, only_answers: bool = Tr
 def load_backbone(args: argparse.Namespace) -> Backbone:
     """The backbone that `add_model_arguments` asked for; SpeechPromptError for what is not here."""
     from speechprompt.backbone import Backbone
-    from speechprompt.machine import choose_device
+    from speechprompt.machine.device import choose_device
 
     return Backbone.load(args.backbone, choose_device(args.device), getattr(args, "dtype", "float32"))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from speechprompt.commands import add_model_arguments, complain, load_backbone
 
 if TYPE_CHECKING:
-    from speechprompt.segments import Segments
+    from speechprompt.labelling.segments import Segments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from speechprompt.labelling.segment_files import check_kind
+    from speechprompt.labelling.segments import Segments
     from speechprompt.pipeline import SpeechPrompt
-    from speechprompt.segment_files import check_kind
-    from speechprompt.segments import Segments
 
     sp = SpeechPrompt(load_backbone(args))
     tasks = [sp.prompt(task).task for task in dict.fromkeys(args.tasks or sp.tasks)]
@@ -57,9 +57,9 @@ def keep(args: argparse.Namespace, sp: Any, tasks: list[str]) -> int:
     """Answer into --out, over a file beside it that holds what was answered until then."""
     from tqdm import tqdm
 
-    from speechprompt.kept_segments import KeptSegments
-    from speechprompt.segment_files import Timeline, row_of, write
-    from speechprompt.segments import Segments
+    from speechprompt.labelling.kept_segments import KeptSegments
+    from speechprompt.labelling.segment_files import Timeline, row_of, write
+    from speechprompt.labelling.segments import Segments
 
     try:
         with KeptSegments(args.out, sp.backbone, [sp.prompt(task) for task in tasks], args.file) as kept:

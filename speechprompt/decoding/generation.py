@@ -21,7 +21,8 @@ from speechprompt.decoding.beam_search import TINY, RawAnswer, Search
 from speechprompt.decoding.fits import NO_JUDGES, Evidence, Judges
 from speechprompt.decoding.forward import forward_prompted, forward_step, label_logits, to_batch
 from speechprompt.decoding.prefix import Prefix
-from speechprompt.machine import check_time, memory_guard
+from speechprompt.machine.memory import memory_guard
+from speechprompt.machine.request_time import check_time
 from speechprompt.models.layers import Cache
 from speechprompt.models.packing import packed
 from speechprompt.prompts.prompt import Prompt

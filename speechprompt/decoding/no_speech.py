@@ -9,7 +9,7 @@ import numpy as np
 from speechprompt.audio import load as audio_input
 from speechprompt.audio import silence
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import memory_guard
+from speechprompt.machine.memory import memory_guard
 from speechprompt.prompts.prompt import Prompt
 
 

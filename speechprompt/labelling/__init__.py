@@ -1,1 +1,4 @@
-"""Many recordings into a table: the door is label.label; labeller.Labeller answers columns of other programs."""
+"""Many recordings into a table, or a long one into its segments. Doors: label.label and segments.Segments.
+
+labeller.Labeller answers columns of other programs.
+"""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from speechprompt import machine
 from speechprompt.audio.clips import AHEAD
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
@@ -16,7 +15,8 @@ from speechprompt.decoding.fits import Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.decoding.no_speech import check_speech
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import time_limit
+from speechprompt.machine import request_time
+from speechprompt.machine.request_time import time_limit
 from speechprompt.pipeline import judges_of
 from speechprompt.prompts.prompt import Prompt
 
@@ -79,7 +79,7 @@ def answer(backbone: Backbone, prompted: PromptedLM, chunk: Sequence[Decoded]) -
                 row[2] = str(error)
         rows.append(row)
     if waveforms:
-        with time_limit(machine.REQUEST_SECONDS * len(waveforms)):
+        with time_limit(request_time.REQUEST_SECONDS * len(waveforms)):
             units = backbone.listen([waveform for _, waveform in waveforms])
             answers = prompted.judged(units)
         for (at, _), of_clip in zip(waveforms, answers, strict=True):

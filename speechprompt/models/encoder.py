@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 from speechprompt.models.log_mel import LogMel
 from speechprompt.models.packing import packed
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrize import remove_parametrizations
 from transformers import HubertConfig, HubertModel
 
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 from speechprompt.models.encoder import window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import replaced_folder, write_json

@@ -27,7 +27,7 @@ from transformers import WhisperConfig
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 from speechprompt.models.encoder import window_spans
 from speechprompt.models.log_mel import MEL_HOP
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings

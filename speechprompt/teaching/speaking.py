@@ -15,7 +15,7 @@ import numpy as np
 from speechprompt.audio import load as audio
 from speechprompt.audio.silence import is_silent
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 
 PROGRAM = "espeak-ng"
 MISSING = "Labels are spoken only where espeak-ng is installed (`apt install espeak-ng`): give every label recordings."

@@ -15,16 +15,17 @@ import numpy as np
 from speechprompt.audio import load as audio
 from speechprompt.audio.segmenter import stretches_of_speech
 from speechprompt.backbone import Backbone
-from speechprompt.comparison import Row, compare
 from speechprompt.decoding.answer import Answer
 from speechprompt.decoding.no_speech import check_speech
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time, choose_device
+from speechprompt.labelling.segments import Segment, Segments, on_words
+from speechprompt.machine.device import choose_device
+from speechprompt.machine.request_time import check_time
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.segments import Segment, Segments, on_words
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.storage.hub import parse
+from speechprompt.ui.comparison import Row, compare
 from speechprompt.ui.session import Session
 from speechprompt.units import parse_units
 

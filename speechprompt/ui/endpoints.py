@@ -15,10 +15,10 @@ import gradio as gr
 from gradio.components.api_component import Api
 
 from speechprompt.audio import load as audio
-from speechprompt.comparison import Row
 from speechprompt.errors import SpeechPromptError
 from speechprompt.ui.choices import FIRST_TASK
 from speechprompt.ui.classify.long import LONG_QUEUE, batches
+from speechprompt.ui.comparison import Row
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import DEVICE_QUEUE
 from speechprompt.ui.desk import Desk, load_recording

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speechprompt.prompts.config import Strangers
+from speechprompt.labelling.segments import per_word
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.segments import per_word
 from speechprompt.ui.colours import OWN, Colours, text_colour, unit_colour
 
 SAY_LETTERS = 64  # of the labels in one line beside examples

@@ -18,7 +18,7 @@ import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
 from starlette.middleware import Middleware
 
-from speechprompt.machine import time_limit
+from speechprompt.machine.request_time import time_limit
 from speechprompt.ui.connections import close_slow_connections
 from speechprompt.ui.fair_queue import FairQueue
 from speechprompt.ui.gate import Gate, server_names

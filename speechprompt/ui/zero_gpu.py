@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from speechprompt import machine
 from speechprompt.audio import load as audio
 from speechprompt.decoding.answer import Answer
-from speechprompt.machine import time_limit
+from speechprompt.machine import request_time
+from speechprompt.machine.request_time import time_limit
 from speechprompt.ui.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def desk_of(default: str | Path, examples: Path | None) -> Desk:
 def seconds_for(waveform: np.ndarray, n_prompts: int) -> int:
     """How long to ask for: the shorter, the sooner it is one's turn, but work that takes longer is killed."""
     return min(
-        int(machine.REQUEST_SECONDS),
+        int(request_time.REQUEST_SECONDS),
         FEWEST_SECONDS + math.ceil(len(waveform) / audio.SAMPLE_RATE * (3 + n_prompts) / 30),
     )
 

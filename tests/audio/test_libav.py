@@ -12,11 +12,11 @@ import av
 import numpy as np
 import pytest
 
-from speechprompt import machine
 from speechprompt.audio import libav
 from speechprompt.audio import load as audio
 from speechprompt.audio.headers import SoundFile
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine.request_time import time_limit
 from tests.sound_files import TONE, by_ffmpeg, by_libsndfile, tone
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -227,7 +227,7 @@ def test_packets_are_counted_and_time_is_looked_at_between_them(monkeypatch) -> 
         patch.setattr(libav, "MOST_PACKETS", 10)
         with pytest.raises(SpeechPromptError, match="more pieces of sound than a recording can have"):
             audio.load(content)
-    with machine.time_limit(0.0), pytest.raises(SpeechPromptError, match="took longer"):
+    with time_limit(0.0), pytest.raises(SpeechPromptError, match="took longer"):
         audio.load(content)
 
 

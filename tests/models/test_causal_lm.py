@@ -25,7 +25,6 @@ from transformers import (
 
 from speechprompt import SpeechPrompt, SpeechPromptError
 from speechprompt.backbone import Backbone
-from speechprompt.comparison import compare
 from speechprompt.decoding.forward import forward_prompted, to_batch
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.decoding.prefix import Prefix
@@ -39,6 +38,7 @@ from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.fine_tuning import check_place
 from speechprompt.tuning.loop import tune
+from speechprompt.ui.comparison import compare
 from speechprompt.units import UNIT_OFFSET
 from tests import tiny
 

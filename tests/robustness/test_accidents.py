@@ -15,7 +15,7 @@ import torch
 
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import memory_guard
+from speechprompt.machine.memory import memory_guard
 from speechprompt.models import unit_lm
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage import folders as storage

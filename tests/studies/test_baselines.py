@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from speechprompt.live import Event
+from speechprompt.live.event import Event
 from studies.f0_rule import adults, by_pitch
 from studies.shortcuts import binned, measures, recall
 from studies.talk import false_keywords, stream

@@ -22,14 +22,14 @@ SPACES = """
 import pickle, sys
 first = "torch" not in sys.modules
 import torch
-import speechprompt.machine
+import speechprompt.machine.device
 devices, durations, refuse = [], [], []
 
 def choose_device(device):
     devices.append(device)
     return torch.device("cpu")
 
-speechprompt.machine.choose_device = choose_device
+speechprompt.machine.device.choose_device = choose_device
 
 def GPU(duration):
     def decorate(function):

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from speechprompt.audio.load import load
-from speechprompt.segments import Segment
+from speechprompt.labelling.segments import Segment
 from speechprompt.ui.classify import long
 from speechprompt.ui.classify.events import Try
 from speechprompt.ui.desk import Desk

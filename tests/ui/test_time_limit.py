@@ -17,14 +17,15 @@ import soundfile
 import torch
 from gradio.state_holder import SessionState
 
-from speechprompt import SpeechPromptError, machine
+from speechprompt import SpeechPromptError
 from speechprompt.audio import load as audio
 from speechprompt.backbone import Backbone
-from speechprompt.comparison import compare
 from speechprompt.decoding import generation
 from speechprompt.labelling.label import label
-from speechprompt.live import Listener
+from speechprompt.live.listener import Listener
+from speechprompt.machine import request_time
 from speechprompt.models.encoder import UnitEncoder
+from speechprompt.ui.comparison import compare
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.page import build
 from speechprompt.ui.session import Session
@@ -170,20 +171,20 @@ def test_every_event_and_endpoint_ends_in_time(
         return session if value == SESSION else value
 
     assert SENTENCE not in ask(page, event, resolved(ASKED[handler]))
-    monkeypatch.setattr(machine, "REQUEST_SECONDS", -1.0)
+    monkeypatch.setattr(request_time, "REQUEST_SECONDS", -1.0)
     assert SENTENCE in ask(page, event, resolved(ASKED[handler]))
 
 
 def test_labelling_may_take_so_long_for_each_recording(
     desk: Desk, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "REQUEST_SECONDS", -1.0)
+    monkeypatch.setattr(request_time, "REQUEST_SECONDS", -1.0)
     with pytest.raises(SpeechPromptError, match=SENTENCE):
         label(desk.backbones["tiny"], ["fruit"], clip.parent, tmp_path / "labels.csv", 0, progress=False)
 
 
 def test_a_lent_gpu_works_so_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "REQUEST_SECONDS", -1.0)
+    monkeypatch.setattr(request_time, "REQUEST_SECONDS", -1.0)
     assert desk.compare(tiny.make_waveform(), [("tiny", "fruit")])[
         0
     ].answer  # only whoever serves requests sets it

@@ -33,10 +33,10 @@ from speechprompt.units import SAMPLE_RATE
 if TYPE_CHECKING:
     import numpy as np
 
-    from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer, Step
+    from speechprompt.labelling.segments import Segment
     from speechprompt.prompts.prompt import Prompt
-    from speechprompt.segments import Segment
+    from speechprompt.ui.comparison import Row
 
 OTHERS_SHOWN = 3  # tasks whose answers about the same recording stand under the answer
 

@@ -10,11 +10,11 @@ import gradio as gr
 import numpy as np
 
 from speechprompt.backbone import Backbone
-from speechprompt.comparison import Row
 from speechprompt.ui import html
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify.answer import result, shown_label
 from speechprompt.ui.classify.long import ABOVE, is_long, timeline
+from speechprompt.ui.comparison import Row
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, units_only

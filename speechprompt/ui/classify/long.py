@@ -13,7 +13,7 @@ import gradio as gr
 from speechprompt.audio.load import MAX_SECONDS
 from speechprompt.audio.sound_stream import SoundStream, clock
 from speechprompt.errors import SpeechPromptError
-from speechprompt.segments import Segment, Segments
+from speechprompt.labelling.segments import Segment, Segments
 from speechprompt.ui import html
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import panel

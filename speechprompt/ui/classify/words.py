@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from speechprompt.ui.html import label_tag, percent
 
 if TYPE_CHECKING:
-    from speechprompt.segments import Segment
+    from speechprompt.labelling.segments import Segment
 
 
 def words(segments: Sequence[Segment], seconds: float) -> str:

@@ -14,8 +14,8 @@ from speechprompt.ui.classify.answer import outside, shown_label, step_name
 from speechprompt.ui.compare.grid import grid, ordered
 
 if TYPE_CHECKING:
-    from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer
+    from speechprompt.ui.comparison import Row
 
 BARS_SHOWN = 3
 

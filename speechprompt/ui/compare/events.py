@@ -12,7 +12,6 @@ from gradio.utils import get_upload_folder
 
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
-from speechprompt.comparison import NO_SILENCE, NO_SPEECH, Row
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.installed import in_list
 from speechprompt.prompts.prompt import Prompt
@@ -22,6 +21,7 @@ from speechprompt.ui.classify.answer import shown_label
 from speechprompt.ui.compare.cards import cards, check, check_group, took
 from speechprompt.ui.compare.grid import batch, ordered
 from speechprompt.ui.compare.table import table, to_csv, to_json
+from speechprompt.ui.comparison import NO_SILENCE, NO_SPEECH, Row
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, load_recording

@@ -15,9 +15,9 @@ from speechprompt.ui import html
 from speechprompt.ui.classify.answer import shown_label
 
 if TYPE_CHECKING:
-    from speechprompt.comparison import Row
     from speechprompt.decoding.answer import Answer
     from speechprompt.prompts.prompt import Prompt
+    from speechprompt.ui.comparison import Row
 
 
 FITS = ("yes", "unsure", "no")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speechprompt.comparison import Row
+    from speechprompt.ui.comparison import Row
 
 FORMULA = "=+-@＝＋－＠"  # what a spreadsheet calculates when a cell begins with it
 COLUMNS = (

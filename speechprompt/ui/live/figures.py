@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from speechprompt.live import RIBBON_SECONDS, Event
+from speechprompt.live.event import Event
+from speechprompt.live.listener import RIBBON_SECONDS
 from speechprompt.ui import html
 from speechprompt.ui.colours import unit_colour
 from speechprompt.ui.html import bars, chip, label_tag, likely_chip, percent

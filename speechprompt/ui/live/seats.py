@@ -20,8 +20,9 @@ import gradio as gr
 import numpy as np
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.live import Event, Listener
-from speechprompt.segments import per_word
+from speechprompt.labelling.segments import per_word
+from speechprompt.live.event import Event
+from speechprompt.live.listener import Listener
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import sentence

@@ -1,6 +1,6 @@
 """The Live tab: speak, and labels appear.
 
-The microphone is our own small component (live.js), not gr.Audio(streaming=True): that one uploads every
+The microphone is our own small component (microphone.js), not gr.Audio(streaming=True): that one uploads every
 chunk as a file, and its server keeps only the newest chunk while a handler runs, which loses sound
 whenever chunks come in bunches. Ours keeps what could not be sent and sends it with the next chunk.
 """

@@ -20,9 +20,9 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_space, get_upload_folder
 from huggingface_hub import get_token
 
-from speechprompt import machine
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import time_limit
+from speechprompt.machine import request_time
+from speechprompt.machine.request_time import time_limit
 from speechprompt.prompts import archive as prompt_zip
 from speechprompt.prompts import hub
 from speechprompt.prompts.prompt import Prompt
@@ -80,7 +80,7 @@ class TeachingDesk:
                     if backbone not in self.backbones():
                         raise SpeechPromptError("Choose a backbone that has an encoder.")
                     here = self.desk.backbones[backbone]
-                    with time_limit(TEACHING_REQUESTS * machine.REQUEST_SECONDS):
+                    with time_limit(TEACHING_REQUESTS * request_time.REQUEST_SECONDS):
                         found.append(teach(here, title or "", clips, config, news.put, stop.is_set))
                 except Exception as error:
                     complaints.append(sentence(error, "A task could not be taught"))

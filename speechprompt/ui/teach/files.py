@@ -9,7 +9,7 @@ import numpy as np
 
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.teaching.clip_archive import BOUNDS, LabelledFile, by_table, read_sound, read_table
 from speechprompt.teaching.lesson import MAX_CLIP_SECONDS

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.machine import check_time
+from speechprompt.machine.request_time import check_time
 from speechprompt.prompts import hub as prompt_hub
 from speechprompt.storage import hub
 from speechprompt.ui.complaints import sentence

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.segment_files import Timeline, check_kind, srt_time, write
+from speechprompt.labelling.segment_files import Timeline, check_kind, srt_time, write
 
 ROWS = [
     [0.0, 1.25, 'say "hi"', 0.9, "yes"],

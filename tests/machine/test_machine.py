@@ -11,7 +11,8 @@ from threading import Thread
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine import check_time, keep_freed_memory, time_limit
+from speechprompt.machine.memory import keep_freed_memory
+from speechprompt.machine.request_time import check_time, time_limit
 from tests import tiny
 
 # A process of its own, since the setting stays; numpy asks the C library for memory as PyTorch does.
@@ -19,7 +20,7 @@ PAGES = """
 import resource, sys
 import numpy as np
 if sys.argv[1] == "kept":
-    from speechprompt.machine import keep_freed_memory
+    from speechprompt.machine.memory import keep_freed_memory
     keep_freed_memory()
 def batch():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -81,6 +82,6 @@ if os.fork() == 0:
 os.wait()
 """
     command = [sys.executable, "-c", code, str(tiny.make_backbone(tmp_path))]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)
     sentence, same = done.stdout.splitlines()
     assert sentence.startswith("This process was forked after the models had been used") and same == "True"

@@ -8,8 +8,8 @@ from pathlib import Path
 from speechprompt.audio.load import opened_file
 from speechprompt.backbone import Backbone
 from speechprompt.labelling.kept import Kept, parsed, settings
+from speechprompt.labelling.segment_files import Row
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.segment_files import Row
 from speechprompt.storage.folders import sha256_file
 
 

@@ -17,18 +17,18 @@ import pytest
 import soundfile
 
 from speechprompt.audio import load as audio
-from speechprompt.comparison import NO_SILENCE, Row, compare
 from speechprompt.models.encoder import UnitEncoder
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.ui.compare import cards, grid
 from speechprompt.ui.compare.events import Comparison
 from speechprompt.ui.compare.table import COLUMNS, table, to_csv, to_json
+from speechprompt.ui.comparison import NO_SILENCE, Row, compare
 from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.desk import Desk
 from tests import tiny
 from tests.ui.test_page_parts import HOSTILE, Elements, shown
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STRICT = {
     "split": "valid", "n": 60, "temperature": 1.0, "threshold": 1.0,  # every answer scores less
     "error_before": 0.1, "error_after": 0.1, "right_flagged": 0.05, "wrong_flagged": None,

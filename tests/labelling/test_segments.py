@@ -13,12 +13,12 @@ from speechprompt import SpeechPrompt, SpeechPromptError
 from speechprompt.audio import load
 from speechprompt.audio.segmenter import stretches_of_speech
 from speechprompt.cli import main
-from speechprompt.segments import Segments, on_words
+from speechprompt.labelling.segments import Segments, on_words
 from speechprompt.ui.classify.words import words
 from tests.tiny import make_backbone
 
 RATE = 16_000
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def clip(name: str) -> np.ndarray:

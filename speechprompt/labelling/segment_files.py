@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.labelling.segments import Segment
 from speechprompt.labelling.table import harmless
-from speechprompt.segments import Segment
 from speechprompt.storage.folders import sync
 
 Row = list[Any]  # start, end in seconds, then label, score and fits of every task

@@ -1,7 +1,7 @@
 """Listening while somebody speaks: sound in chunks -> what was said, and when.
 
-A `Listener` cuts one stream of sound into segments of speech (speech_detector), lets the backbone hear
-each and asks one task about it: provisionally while the speech goes on, finally when it has ended.
+A `Listener` cuts one stream of sound into segments of speech (audio.segmenter), makes units of each
+and asks one task about it: provisionally while the speech goes on, finally when it has ended.
 Time is counted in samples, and everything that is kept is bounded.
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from speechprompt.audio.arrays import from_chunk
 from speechprompt.audio.load import SAMPLE_RATE, without_offset
 from speechprompt.audio.resampling import Resampler
-from speechprompt.audio.speech_detector import detector_for
-from speechprompt.audio.voice_activity import LEAD, TAIL, Change
+from speechprompt.audio.segmenter import Segmenter
+from speechprompt.audio.voice_activity import TAIL, Change
 from speechprompt.decoding.answer import Answer
-from speechprompt.decoding.fits import Fits
 from speechprompt.errors import SpeechPromptError
+from speechprompt.live.event import Event, with_answer
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.units import FRAME_SECONDS, Units
 
@@ -29,46 +28,8 @@ MAX_CHUNK_SECONDS = 60.0
 LONGEST_SECONDS = 4.0  # of speech that a provisional answer is about; of a longer segment the last
 FIRST_SECONDS, AGAIN_SECONDS = 0.3, 0.25  # of speech before the first provisional answer, and to the next
 RIBBON_SECONDS = 6.0
-RING_SECONDS = 10.0  # more than the longest segment with its lead and hangover
-STEP = SAMPLE_RATE // 10  # samples that enter the ring at once
+STEP = SAMPLE_RATE // 10  # samples that are looked at together
 NEW_WEIGHT = 0.5  # of the newest provisional answer in their running mean
-
-
-@dataclass(frozen=True, eq=False)
-class Event:
-    """Something that happened; all times in seconds of the stream.
-
-    kind "begin": speech began at `start`. "label": what the speech from `start` to `end` is; provisional
-    until `final`. "end": the speech that ended at `end` is over, answered or not. decided: when that was
-    decided, so `decided - end` of a final label is the hangover. processing: seconds that the models took;
-    ahead: seconds of sound that came in meanwhile, since a final answer is made while the hangover lasts. fits,
-    reason: whether the speech fits the task, as in Answer. scores: label -> probability, highest first, of which label
-    and score are the first; of a provisional label their running mean over the segment. answer: the newest of these.
-    """
-
-    kind: Literal["begin", "label", "end"]
-    start: float
-    end: float
-    decided: float
-    label: str = ""
-    score: float = 0.0
-    final: bool = False
-    processing: float = 0.0
-    ahead: float = 0.0
-    fits: Fits = "yes"
-    reason: str = ""
-    scores: dict[str, float] = field(default_factory=dict)
-    answer: Answer | None = None
-
-    @property
-    def latency(self) -> float:
-        """Seconds from the end of the sound to the answer, where sound comes in as it is made."""
-        return self.decided - self.end + max(0.0, self.processing - self.ahead)
-
-
-def with_answer(event: Event, answer: Answer, scores: dict[str, float]) -> Event:
-    """The event with what an answer says beyond its label."""
-    return replace(event, fits=answer.fits, reason=answer.reason, scores=scores, answer=answer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,34 +42,13 @@ class Asked:
     processing: float
 
 
-class Ring:
-    """The last seconds of a stream of float32 samples, addressed by their place in the whole stream."""
-
-    def __init__(self, seconds: float) -> None:
-        self._samples = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
-        self.total = 0  # samples that came in all
-
-    def write(self, samples: np.ndarray) -> None:
-        at = np.arange(self.total, self.total + len(samples)) % len(self._samples)
-        self._samples[at] = samples
-        self.total += len(samples)
-
-    def read(self, start: int, end: int) -> np.ndarray:
-        """float32 [end - start]; zeros before the stream began."""
-        at = np.arange(start, end)
-        return np.where(at >= 0, self._samples[at % len(self._samples)], np.float32(0))
-
-
 class Listener:
     """One stream of sound, one task; not for several threads at a time."""
 
     def __init__(self, pipeline: SpeechPrompt, task: str) -> None:
         self._resampler: Resampler | None = None
-        self._ring = Ring(RING_SECONDS)
         self._prompt = pipeline.prompt(task)
-        self._detector = detector_for(self._prompt.expects != "speech")
-        self._begun = 0  # sample at which the segment's sound begins, its lead included
-        self._ended = 0  # sample at which the sound of the segment before ended
+        self._segmenter = Segmenter(self._prompt.expects != "speech")
         self._asked = 0.0  # when a provisional answer was made last
         self._blend: dict[str, float] = {}
         self._ready: Asked | None = None  # the answer for the case that the sound has just ended
@@ -121,19 +61,18 @@ class Listener:
         if not pipeline.backbone.has_encoder:
             raise SpeechPromptError(str(pipeline.backbone.missing))
         if (prompt.expects == "speech") != (self._prompt.expects == "speech"):
-            self._detector = detector_for(prompt.expects != "speech")
-            self._detector.skip_to(self._ring.total)
+            self._segmenter.detect(prompt.expects != "speech")
         self._pipeline, self._prompt = pipeline, prompt
         self._blend, self._ready = {}, None
 
     @property
     def seconds(self) -> float:
-        """How much sound was heard."""
-        return self._ring.total / SAMPLE_RATE
+        """How much sound came in."""
+        return self._segmenter.total / SAMPLE_RATE
 
     @property
     def speaking(self) -> bool:
-        return self._detector.speaking
+        return self._segmenter.detector.speaking
 
     @property
     def ribbon(self) -> list[tuple[float, float, int]]:
@@ -171,25 +110,20 @@ class Listener:
         events: list[Event] = []
         if self._resampler is not None:
             events += self._process(self._resampler.finish(), False)
-        if self._detector.speaking:
-            self._detector.speaking = False
-            events += self._close()
+        for change in self._segmenter.last_change():
+            events += self._step(change, False)
         return events
 
     # From samples to events
 
     def _process(self, waveform: np.ndarray, provisional: bool) -> Iterator[Event]:
         for at in range(0, len(waveform), STEP):
-            self._ring.write(waveform[at : at + STEP])
-            wanted = self._detector.wanted(self._ring.total)
-            if wanted is not None:
-                for change in self._detector.feed(self._ring.read(*wanted)):
-                    yield from self._step(change, provisional)
+            for change in self._segmenter.changes(waveform[at : at + STEP]):
+                yield from self._step(change, provisional)
 
     def _step(self, change: Change, provisional: bool) -> Iterator[Event]:
-        detector = self._detector
+        detector = self._segmenter.detector
         if change == "begin":
-            self._begun = max(self._ended, detector.first - LEAD, 0)
             self._asked = self._start + FIRST_SECONDS - AGAIN_SECONDS
             self._blend, self._ready = {}, None
             yield Event("begin", self._start, self._start, self._now)
@@ -198,7 +132,7 @@ class Listener:
         elif detector.speaking and not detector.sounding:
             # Most likely this is the end: the answer is made now, so that it is there with the hangover's end.
             if detector.now - detector.last >= TAIL and self._ready is None and detector.voiced:
-                self._ready = self._ask(detector.last + TAIL)
+                self._ready = self._ask(self._segmenter.until)
         elif detector.speaking:
             self._ready = None
             if provisional and self._now - self._asked >= AGAIN_SECONDS and detector.voiced:
@@ -208,19 +142,19 @@ class Listener:
     @property
     def _now(self) -> float:
         """The end of the last frame that was looked at, in seconds."""
-        return self._detector.now / SAMPLE_RATE
+        return self._segmenter.detector.now / SAMPLE_RATE
 
     @property
     def _start(self) -> float:
-        return max(self._detector.first, self._ended) / SAMPLE_RATE
+        return self._segmenter.start / SAMPLE_RATE
 
     @property
     def _end(self) -> float:
         """The end of the segment's last frame above the floor, in seconds."""
-        return self._detector.last / SAMPLE_RATE
+        return self._segmenter.detector.last / SAMPLE_RATE
 
     def _answer_so_far(self) -> Iterator[Event]:
-        asked = self._ask(self._detector.now, LONGEST_SECONDS)
+        asked = self._ask(self._segmenter.detector.now, int(LONGEST_SECONDS * SAMPLE_RATE))
         # A running mean over the segment, so that a label does not flicker while the word grows.
         scores, old = asked.answer.scores, self._blend or asked.answer.scores
         self._blend = {
@@ -237,32 +171,32 @@ class Listener:
     def _close(self) -> Iterator[Event]:
         """The segment is over: its answer if it was a voice, and its end."""
         end, now = self._end, self._now
-        if self._detector.voiced:
-            asked = self._ready or self._ask(min(self._detector.last + TAIL, self._detector.now))
+        if self._segmenter.detector.voiced:
+            asked = self._ready or self._ask(self._segmenter.until)
             answer, cost = asked.answer, (asked.processing, now - asked.at)
             if answer.label and not self._is_silence(answer.label):
                 event = Event("label", asked.start, end, now, answer.label, answer.score, True, *cost)
                 yield with_answer(event, answer, answer.scores)
-        over = Event("end", self._start, end, now)
-        self._ended, self._ready = self._detector.last, None
-        yield over
+        self._ready = None
+        yield Event("end", self._start, end, now)
 
     def _is_silence(self, label: str) -> bool:
         """A task that knows silence says itself that nothing was said."""
         return label == self._prompt.form.silence_label
 
-    def _ask(self, end: int, most: float = RING_SECONDS) -> Asked:
-        """The task, about the segment up to that sample, at most so many seconds of it."""
-        begin = max(self._begun, end - int(most * SAMPLE_RATE))
+    def _ask(self, end: int, most: int | None = None) -> Asked:
+        """The task, about the segment up to that sample, at most so many samples of it."""
         since = time.perf_counter()
-        units = self._pipeline.backbone.listen([without_offset(self._ring.read(begin, end))])[0]
-        self._remember(units, begin / SAMPLE_RATE)
+        sound = self._segmenter.sound(end, most)
+        begin = (end - len(sound)) / SAMPLE_RATE
+        units = self._pipeline.backbone.listen([without_offset(sound)])[0]
+        self._remember(units, begin)
         answer = self._pipeline.classify_units([units], [self._prompt.task])[0][0]
-        start = max(begin / SAMPLE_RATE, self._start)
+        start = max(begin, self._start)
         return Asked(answer, start, self._now, time.perf_counter() - since)
 
     def _remember(self, units: Units, begin: float) -> None:
-        """Put units on the ribbon from `begin` on, in place of what was heard there before."""
+        """Put units on the ribbon from `begin` on, in place of those that were there before."""
         since = self.seconds - RIBBON_SECONDS
         kept = [(s, min(e, begin), u) for s, e, u in self._runs if s < begin and e > since]
         starts = begin + units.starts * FRAME_SECONDS
