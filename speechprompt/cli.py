@@ -40,6 +40,7 @@ COMMANDS = {
     "convert kmeans": "making.convert.kmeans",
     "convert prosody-lm": "making.convert.prosody_lm",
     "convert whisper": "making.convert.whisper",
+    "export onnx": "making.export.onnx_folder",
     "pretrain encoder": "making.pretrain.encoder",
     "pretrain quantised": "making.pretrain.quantised",
     "pretrain centroids": "making.pretrain.centroids",

@@ -22,6 +22,7 @@ LONG = (
     "tests/robustness/",
     "tests/studies/",
     "tests/tools/test_space.py",
+    "tests/making/test_export.py",
     "tests/making/test_pretrain.py",
     "tests/making/test_prosody_pretrain.py",
     "tests/models/test_causal_lm.py::test_a_toy_task",
