@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from speechprompt.errors import SpeechPromptError
+from speechprompt.errors import SpeechPromptError, TooLongError
 
 SAMPLE_RATE = 16_000  # Hz, of every waveform in this package
 MIN_SECONDS = 0.1
@@ -27,7 +27,7 @@ def check_format(rate: int, channels: int) -> None:
 def check_seconds(seconds: float, max_seconds: float) -> None:
     """Raise SpeechPromptError unless the recording is long enough to hold a word and at most max_seconds long."""
     if seconds > max_seconds:
-        raise SpeechPromptError(
+        raise TooLongError(
             f"The recording is {apart(seconds, max_seconds, 1)} s long and the limit is {max_seconds:g} s: "
             "cut it into parts."
         )
@@ -41,7 +41,7 @@ def check_seconds(seconds: float, max_seconds: float) -> None:
 def check_decoded(seconds: float, max_seconds: float) -> None:
     """The same for what was decoded, which ends soon after the limit, however long the recording is."""
     if seconds > max_seconds:
-        raise SpeechPromptError(
+        raise TooLongError(
             f"The recording is longer than its header says and the limit is {max_seconds:g} s: cut it into parts."
         )
     check_seconds(seconds, max_seconds)

@@ -89,6 +89,8 @@ watch("value", () => {
     answer.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
   }
   requestAnimationFrame(() => document.dispatchEvent(new Event("sp-answered")));
+  const long = element.querySelector("[data-long]");
+  if (long) trigger("submit", { asked: Number(long.dataset.long) });
 });
 """
 

@@ -63,8 +63,9 @@
   setInterval(() => {
     for (const line of document.querySelectorAll(".sp-wait")) {
       const text = line.closest(".block")?.querySelector(".progress-text")?.textContent || "";
-      const [, place, all] = text.match(/queue: (\d+)\/(\d+)/) || [];
-      const words = !text ? "" : place > 1 ? `You are number ${place} of ${all} in the queue.` : "Answering…";
+      const [, place, all, since] = text.match(/queue: (\d+)\/(\d+)\s*\|\s*([\d.]+)/) || [];
+      const waits = place > 1 ? `You are number ${place} of ${all} in the queue.` : since > 1 ? "You are next in the queue." : "";
+      const words = text ? waits || "Answering…" : "";
       if (line.textContent !== words) line.textContent = words;
     }
   }, 150);

@@ -56,6 +56,8 @@ class Session:
         )  # numbers of the clips that are in a zip which was downloaded, or came from one
         self.stop = Event()
         self.busy = Lock()  # held while a task is taught
+        self.asked = 0  # answers that Try was asked for; a long recording is read until there is one more
+        self.panel = Lock()  # held while a part of a long recording's answer is on its way to the page
         self.used = time.monotonic()  # when it last asked for something
         self._made = 0
         self.everybody.add(self)
@@ -77,6 +79,13 @@ class Session:
     def n_unsaved(self) -> int:
         """How many clips would be lost with the page."""
         return sum(number not in self.kept for number in list(self.clips))
+
+    def ask(self) -> None:
+        """Something else is asked for in Try: nothing of a long recording follows what is on its way already."""
+        waited = self.panel.acquire(timeout=1.0)
+        self.asked += 1
+        if waited:
+            self.panel.release()
 
     def start_again(self) -> None:
         """Without labels and clips; the tasks that were taught stay."""

@@ -10,10 +10,11 @@ import gradio as gr
 import numpy as np
 
 from speechprompt.backbone import Backbone
+from speechprompt.errors import TooLongError
 from speechprompt.ui import html
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify.answer import result, shown_label
-from speechprompt.ui.classify.long import ABOVE, is_long, timeline
+from speechprompt.ui.classify.long import announced, timeline
 from speechprompt.ui.comparison import Row
 from speechprompt.ui.complaints import sentence
 from speechprompt.ui.controls import Update, panel
@@ -31,10 +32,10 @@ class Try:
         self, path: str | None, task: str, backbone: str, ids: str | None = "", session: Session | None = None
     ) -> gr.HTML:
         """One task about one recording: the answer, or the sentence that says why there is none."""
+        session = session or Session()
+        session.ask()
         try:
             here = self.desk.backbone(backbone)
-            if here.has_encoder and is_long(path):  # `timeline` comes next
-                return panel(html.note(ABOVE))
             rows: list[Row] = []
             waveform: np.ndarray | None = None
             if here.has_encoder:
@@ -50,6 +51,8 @@ class Try:
             shown = result(answer, prompt, waveform, facts, here.n_parameters, rows, spoken, recording)
             summary = f"{answer.title}: {shown_label(answer)}, {html.percent(answer.score)}."
             return panel(shown, f"{summary} {answer.reason}".rstrip())
+        except TooLongError:
+            return announced(session.asked)
         except Exception as error:
             what = f"The page could not answer task {task!r} on backbone {backbone!r}"
             return panel(html.alert(sentence(error, what)))
@@ -58,16 +61,30 @@ class Try:
         self, path: str | None, task: str, backbone: str, ids: str | None = "", session: Session | None = None
     ) -> gr.HTML:
         """A recording or a task was chosen: answer what is there, or invite some."""
+        if session is not None:
+            session.ask()
         there = path if self._backbone(backbone).has_encoder else (ids or "").strip()
         if not there:
             return self.invite(task, backbone, session)
         return self.answer(path, task, backbone, ids, session)
 
     def timeline(
-        self, path: str | None, task: str, backbone: str, ids: str | None = "", session: Session | None = None
-    ) -> Iterator[tuple[Any, Any]]:
-        """After `answer`: a recording of over a minute, answered as it is read; nothing for others."""
-        yield from timeline(self.desk, path, task, backbone, session)
+        self,
+        path: str | None,
+        task: str,
+        backbone: str,
+        session: Session,
+        event: gr.EventData,
+    ) -> Iterator[Any]:
+        """What `answer` found to be long, answered as it is read; nothing where something was asked for since."""
+        if event._data == {"asked": session.asked}:
+            yield from timeline(self.desk, path, task, backbone, session)
+        else:
+            yield gr.skip()
+
+    def stop(self, session: Session) -> None:
+        """Read a long recording no further."""
+        session.ask()
 
     def choose_task(
         self, task: str, backbone: str, session: Session | None = None

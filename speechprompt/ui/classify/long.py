@@ -10,13 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from speechprompt.audio.load import MAX_SECONDS
-from speechprompt.audio.sound_stream import SoundStream, clock
+from speechprompt.audio.sound_stream import clock
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labelling.segments import Segment, Segments
 from speechprompt.ui import html
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.controls import panel
+from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import EXPIRED, Desk
 from speechprompt.ui.session import Session
 
@@ -27,18 +26,13 @@ SHOWN = 300  # rows, of the newest segments
 ABOVE = "This recording is longer than a minute: each stretch of speech in it is answered by itself, below."
 
 
-def is_long(path: str | None) -> bool:
-    """Whether a file holds more than a minute of sound; no for what cannot be read, which has its own sentence."""
-    try:
-        with SoundStream(path) as stream:  # type: ignore[arg-type]  # None is refused in words
-            if stream.total is not None:
-                return stream.total > MAX_SECONDS
-            for _ in stream:
-                if stream.seconds > MAX_SECONDS:
-                    return True
-    except SpeechPromptError:
-        pass
-    return False
+def announced(asked: int) -> gr.HTML:
+    """What stands in the panel when a recording was found to be long: the page asks for its timeline then.
+
+    asked: the session's, by which the timeline knows that nothing else was asked for since.
+    """
+    note = f'<section class="sp-card sp-note" data-reading data-long="{asked}"><p>{ABOVE}</p></section>'
+    return panel(note, ABOVE)
 
 
 def batches(
@@ -67,28 +61,28 @@ def batches(
         found.close()
 
 
-def timeline(
-    desk: Desk, path: str | None, task: str, backbone: str, session: Session | None = None
-) -> Iterator[tuple[Any, Any]]:
-    """The panel as a recording is answered, and whether there is something to stop; nothing for a short one."""
-    if not desk.backbone(backbone).has_encoder or not is_long(path):
-        yield gr.skip(), gr.update(visible=False)
-        return
+def timeline(desk: Desk, path: str | None, task: str, backbone: str, session: Session) -> Iterator[Update]:
+    """The panel as a recording is answered, until the session asks for something else."""
+    asked = session.asked
     segments: list[Segment] = []
-    title, seconds, total = desk.prompt(task, backbone, session).title, 0.0, None
-    yield panel(html.note(ABOVE)), gr.update(visible=True)
+    title, seconds = "", 0.0
     try:
-        notice = ""
+        title, notice = desk.prompt(task, backbone, session).title, ""
         for found, batch in batches(desk, path, [task], backbone, session):
             segments += batch
-            seconds, total, notice = found.seconds, found.total, found.notice
-            yield panel(shown(title, segments, seconds, total)), gr.skip()
+            seconds, notice = found.seconds, found.notice
+            with session.panel:
+                if session.asked != asked:
+                    break
+                yield panel(shown(title, segments, seconds, found.total))
         done = f"{len(segments)} stretches of speech in {clock(seconds)}. {notice}".strip()
-        yield panel(shown(title, segments, seconds, None, done), done), gr.update(visible=False)
+        ended = panel(shown(title, segments, seconds, None, done), done)
     except Exception as error:
         why = sentence(error, f"The page could not answer task {task!r} about a long recording")
         so_far = shown(title, segments, seconds, None, why) if segments else html.alert(why)
-        yield panel(so_far, why), gr.update(visible=False)
+        ended = panel(so_far, why)
+    with session.panel:
+        yield ended if session.asked == asked else gr.skip()  # gradio sends the last one again
 
 
 def shown(title: str, segments: list[Segment], seconds: float, total: float | None, ended: str = "") -> str:
@@ -98,7 +92,7 @@ def shown(title: str, segments: list[Segment], seconds: float, total: float | No
         counts[one.answer.label] = counts.get(one.answer.label, 0) + 1
     often = sorted(counts.items(), key=lambda pair: -pair[1])[:10]
     summary = (
-        ", ".join(f"{html.label_tag('bdi', label)} {count}" for label, count in often) or "no speech yet"
+        ", ".join(f"{html.label_tag('bdi', label)} × {count}" for label, count in often) or "no speech yet"
     )
     where = escape(ended) or f"{clock(seconds)}{'' if total is None else f' of {clock(total)}'}"
     bar = (
@@ -114,7 +108,8 @@ def shown(title: str, segments: list[Segment], seconds: float, total: float | No
     head = "<tr><th>from</th><th>to</th><th>label</th><th>probability</th></tr>"
     table = f'<table class="sp-grid"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     return (
-        f'<section class="sp-card sp-answer sp-long" aria-label="Timeline"><h2 class="sp-eyebrow">{escape(title)}</h2>'
+        f'<section class="sp-card sp-answer sp-long" aria-label="Timeline"{"" if ended else " data-reading"}>'
+        f'<h2 class="sp-eyebrow">{escape(title)}</h2>'
         f"<p>{where}</p>{bar}<p>{summary}</p>{more}"
         f'<div class="sp-long-rows" tabindex="0">{table}</div></section>'
     )

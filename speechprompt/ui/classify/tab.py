@@ -9,9 +9,11 @@ from speechprompt.ui.choices import Choices
 from speechprompt.ui.classify.events import Try
 from speechprompt.ui.classify.history import history
 from speechprompt.ui.classify.long import LONG_QUEUE
-from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, PRIVATE, answer_panel, latest, select
+from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, latest, select
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.recorder import recorder
+
+STOPPED = '(session) => (document.querySelector("#sp-panel [data-reading]")?.removeAttribute("data-reading"), session)'
 
 
 def build(desk: Desk, session: gr.State) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
@@ -44,22 +46,23 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
         elem_classes="sp-say-block",
     )
     panel = answer_panel(figures.empty(desk.backbones[name].prompts.get(first_task)))
-    stop = gr.Button("Stop", visible=False, size="sm", elem_id="sp-stop")  # a long recording's timeline
+    stop = gr.Button("Stop", size="sm", elem_id="sp-stop")  # in view while a long recording is read
     history()
     backbone = select("Backbone", "sp-backbone", choices.backbone_options(first_task), name, quiet=True)
 
     asked = [audio, task, backbone, units, session]
     latest_only = latest(panel)
     chosen = [task, backbone, session], [backbone, say, by_sound, by_units]
-    answered = [audio.input(events.change, asked, panel, **latest_only)]
+    # The panel asks for it where an answer says that the recording is long: others never wait in that queue.
+    long = {**latest_only, **LONG_QUEUE, "trigger_mode": "multiple"}
+    panel.submit(events.timeline, [audio, task, backbone, session], panel, **long)
+    stop.click(events.stop, session, None, js=STOPPED, **AT_ONCE)
+    audio.input(events.change, asked, panel, **latest_only)
     units.submit(events.answer, asked, panel, **latest_only)
     for choice in (task, backbone):
         chose = choice.input(events.choose_task, *chosen, **AT_ONCE)
-        answered.append(chose.then(events.change, asked, panel, **latest_only))
+        chose.then(events.change, asked, panel, **latest_only)
     say.click(events.choose_example, None, [audio, units], **AT_ONCE).then(
         events.answer, asked, panel, **latest_only
     )
-    quietly = {**PRIVATE, **LONG_QUEUE, "trigger_mode": "always_last", "show_progress": "hidden"}
-    going = [event.then(events.timeline, asked, [panel, stop], **quietly) for event in answered]
-    stop.click(lambda: gr.update(visible=False), None, stop, cancels=going, **AT_ONCE)
     return audio, task, backbone
