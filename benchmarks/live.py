@@ -11,53 +11,9 @@ took, and the memory before and after ten minutes of sound. Takes a few minutes 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from pathlib import Path
 
-import numpy as np
-import torch
-from tqdm import tqdm, trange
-
-from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
-from speechprompt.live.event import Event
-from speechprompt.live.listener import Listener
-from speechprompt.pipeline import SpeechPrompt
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-CHUNK = audio.SAMPLE_RATE // 10
-STATUS = Path("/proc/self/statm")  # Linux
-
-
-def resident() -> float:
-    """MB of memory in use, or NaN where the system does not tell."""
-    return int(STATUS.read_text().split()[1]) * 4096 / 1e6 if STATUS.exists() else float("nan")
-
-
-def words(task: str, rng: np.random.Generator) -> np.ndarray:
-    """The clips that the task answers, 0.3 s apart, in noise at -55 dBFS."""
-    clips = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
-    pause = np.zeros(int(0.3 * audio.SAMPLE_RATE), np.float32)
-    parts = [pause, pause]
-    for clip in clips:
-        if "file" in clip and task in clip["labels"]:
-            parts += [audio.load(EXAMPLES / clip["file"]), pause]
-    sound = np.concatenate([*parts, pause])
-    return sound + rng.normal(0, 10 ** (-55 / 20), len(sound)).astype(np.float32)
-
-
-def play(listener: Listener, sound: np.ndarray) -> list[Event]:
-    events = []
-    for at in range(0, len(sound), CHUNK):
-        events += listener.feed(audio.SAMPLE_RATE, sound[at : at + CHUNK])
-    return events
-
-
-def row(name: str, seconds: list[float]) -> str:
-    low, middle, high = np.percentile(1000 * np.array(seconds), (5, 50, 95))
-    return f"| {name} | {low:.0f} | {middle:.0f} | {high:.0f} | {1000 * max(seconds):.0f} |"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    import time
+
+    import numpy as np
+    import torch
+    from tqdm import tqdm, trange
+
+    from benchmarks.live_words import play, resident, row, words
+    from speechprompt.audio import load as audio
+    from speechprompt.live.listener import Listener
+    from speechprompt.pipeline import SpeechPrompt
+
     torch.set_num_threads(args.threads)
     pipeline = SpeechPrompt.from_pretrained(args.backbone, "cpu")
     rng = np.random.default_rng(0)

@@ -13,34 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import random
-import re
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.running_app import ROOT, client_of, memory, n_files, running_app
 from speechprompt.cli import run_command
 
-ROOT = Path(__file__).parent.parent
 CLIPS = ("yes", "stop", "seven", "nine", "right", "arabic_seven")
 TASKS = ("keyword_spotting", "spoken_digits", "arabic_commands", "spelled_words")
 SAME = 1e-4  # how far a probability may be off: other threads sum in another order
 WARM_UP = 3  # tenths of the requests until all threads and sessions are there
-PATIENCE = 120.0  # s that a client waits for the server at each step
 STAY = 120.0  # s that recordings may stay after their session
 
 Question = tuple[str, str]  # file, task
@@ -111,42 +102,6 @@ def make_files(folder: Path) -> list[Path]:
     return [ROOT / "examples" / f"{clip}.flac" for clip in CLIPS] + [folder / name for name in bad]
 
 
-@contextmanager
-def running_app(uploads: Path) -> Iterator[tuple[str, int]]:
-    """app.py on a free port; its address and process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "GRADIO_TEMP_DIR": str(uploads)}
-    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        url, ends = f"http://127.0.0.1:{port}", time.monotonic() + 180
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                if process.poll() is not None or time.monotonic() > ends:
-                    raise SystemExit("app.py did not start") from None
-                time.sleep(0.1)
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def memory(pid: int) -> int:
-    """Bytes that the process has in memory (0 where /proc is not there)."""
-    status = Path(f"/proc/{pid}/status")
-    found = re.search(r"VmRSS:\s+(\d+)", status.read_text()) if status.is_file() else None
-    return int(found[1]) * 1024 if found else 0
-
-
-def n_files(folder: Path) -> int:
-    return sum(path.is_file() for path in folder.rglob("*")) if folder.is_dir() else 0
-
-
 def ask(client: Any, question: Question) -> Came:
     """One request; what the app refuses is told as its sentence. Other exceptions are lost requests."""
     from gradio_client import handle_file
@@ -174,13 +129,6 @@ def without_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [without_numbers(item) for item in value]
     return None if isinstance(value, float) else value
-
-
-def client_of(url: str) -> Any:
-    from gradio_client import Client
-
-    options = {"timeout": PATIENCE}  # httpx would give up after 5 s, which a busy machine's server may need
-    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=options)
 
 
 def load(n_clients: int, n_requests: int, seed: int = 0, wait: bool = True) -> Load:

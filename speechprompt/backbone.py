@@ -1,8 +1,7 @@
 """A backbone: one unit encoder, the unit LM trained on its units, and the prompts that fit them.
 
-Finds and checks the folders backbones/<name> and prompts/<name>/<task>. The LM, the encoder and the
-prompts are read when first asked for, so a backbone without its encoder still answers on units, and
-one whose files are yet to be fetched is known by name and says what it lacks.
+Finds and checks the folders backbones/<name> and prompts/<name>/<task>. All is read when first asked for, so one
+without its encoder still answers on units, and one whose files are yet to be fetched says what it lacks.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from speechprompt.models.backbone_config import ENCODERS, missing, read_info
 from speechprompt.models.causal_config import CausalConfig
 from speechprompt.models.lm_config import LMConfig, ProsodyLMConfig, read_config, sha256
 from speechprompt.models.load import load_encoder, load_lm
+from speechprompt.prompts.fit import check_fits
 from speechprompt.prompts.installed import InstalledPrompts
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import BACKBONE_JSON, find
@@ -49,15 +49,14 @@ class Backbone:
     ) -> None:
         self.folder = Path(folder).absolute()
         self.device, self.dtype = torch.device(device), choose_dtype(dtype, device)
-        self.info = read_info(self.folder)
-        self.name, self.title, self.n_units = self.info.name, self.info.title, self.info.n_units
+        self.info = info = read_info(self.folder)
+        self.name, self.title, self.n_units = info.name, info.title, info.n_units
         self.prompts_folder = prompts_folder or self.folder.parent.parent / "prompts" / self.name
         self._lock = RLock()
         self._encoder: Quantizer | None = None
         self._lm: UnitLM | None = None
         self._lm_config: LMConfig | ProsodyLMConfig | CausalConfig | None = None
-        self._sha256: str | None = None
-        self._encoder_sha256: str | None = None
+        self._sha256: dict[Path, str] = {}
         self._installed = InstalledPrompts(self.prompts_folder)
 
     @classmethod
@@ -116,8 +115,7 @@ class Backbone:
         """The unit encoder; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._encoder is None:
-                if not self.has_encoder:
-                    raise SpeechPromptError(str(self.missing))
+                self._require(self.has_encoder)
                 encoder = load_encoder(self.encoder_folder, self.device, self.dtype)
                 self._check_units("encoder", encoder.n_units)
                 self._encoder = encoder
@@ -133,7 +131,7 @@ class Backbone:
         """The unit LM's config.json, checked and read once; SpeechPromptError when it is not here."""
         with self._lock:
             if self._lm_config is None:
-                self._require_lm()
+                self._require(self.has_lm)
                 self._lm_config = read_config(self.folder / "unit_lm")
             return self._lm_config
 
@@ -160,18 +158,14 @@ class Backbone:
             return found
         from speechprompt.models.pitch import with_f0
 
-        melodies = []
-        for units, waveform in zip(found, waveforms, strict=True):
-            check_time()
-            melodies.append(with_f0(units, waveform))
-        return melodies
+        return [with_f0(units, waveform) for units, waveform in zip(found, waveforms, strict=True)]
 
     @property
     def lm(self) -> UnitLM:
         """The frozen unit LM; SpeechPromptError when its files are not here."""
         with self._lock:
             if self._lm is None:
-                self._require_lm()
+                self._require(self.has_lm)
                 lm = load_lm(self.folder / "unit_lm", self.device, self.dtype)
                 self._check_units("unit LM", lm.config.vocab_size - UNIT_OFFSET)
                 self._lm = lm
@@ -186,21 +180,20 @@ class Backbone:
     @property
     def unit_lm_sha256(self) -> str:
         """Identity of the unit LM's weights, which prompts are tied to."""
-        with self._lock:
-            if self._sha256 is None:
-                self._require_lm()
-                self._sha256 = sha256(self.folder / "unit_lm")
-            return self._sha256
+        self._require(self.has_lm)
+        return self._sha256_of(self.folder / "unit_lm")
 
     @property
     def encoder_sha256(self) -> str:
         """Identity of the encoder's weights and centroids; SpeechPromptError when it is not here."""
+        self._require(self.has_encoder)
+        return self._sha256_of(self.encoder_folder)
+
+    def _sha256_of(self, folder: Path) -> str:
         with self._lock:
-            if self._encoder_sha256 is None:
-                if not self.has_encoder:
-                    raise SpeechPromptError(str(self.missing))
-                self._encoder_sha256 = sha256(self.encoder_folder)
-            return self._encoder_sha256
+            if folder not in self._sha256:
+                self._sha256[folder] = sha256(folder)
+            return self._sha256[folder]
 
     def _check_units(self, model: str, found: int) -> None:
         if found != self.n_units:
@@ -208,8 +201,8 @@ class Backbone:
                 f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, but the {model} has {found}."
             )
 
-    def _require_lm(self) -> None:
-        if not self.has_lm:
+    def _require(self, here: bool) -> None:
+        if not here:
             raise SpeechPromptError(str(self.missing))
 
     @property
@@ -234,24 +227,15 @@ class Backbone:
 
     def check_fits(self, prompt: Prompt) -> None:
         """Raise SpeechPromptError unless the prompt belongs to this backbone's unit LM."""
-        config = self.lm_config
-        sizes = (config.d_model, config.num_layers, config.vocab_size, config.past_width)
-        prompt.check_fits(self.unit_lm_sha256, *sizes)
-        if not config.projects and not prompt.deep and prompt.positions == "row":
-            raise SpeechPromptError(
-                f"Prompt {prompt.task} has vectors without positions, which the unit LM of backbone {self.name} "
-                "needs: tune it with --positions after_prompt."
-            )
-        if prompt.deep and not prompt.projected and not config.projects:
-            raise SpeechPromptError(
-                f"Prompt {prompt.task} needs layers that project it, which the unit LM of backbone {self.name} has not."
-            )
+        lm = self.lm_config
+        sizes = (lm.d_model, lm.num_layers, lm.vocab_size, lm.past_width, lm.projects)
+        check_fits(prompt, self.unit_lm_sha256, *sizes)
 
     def prompt(self, task: str) -> Prompt:
         """The prompt of a task; the error lists the known ones, or says why this one is refused."""
         if isinstance(task, str) and task in self.prompts:
             return self.prompts[task]
-        self._require_lm()
+        self._require(self.has_lm)
         if isinstance(task, str) and task in self.refused:
             raise SpeechPromptError(self.refused[task])
         raise SpeechPromptError(

@@ -11,34 +11,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
-from speechprompt.data import dataset
-from speechprompt.evaluation.metrics import wilson_interval
-from speechprompt.models.pitch import track_f0
-from speechprompt.prompts.card import percent
 
-HIGHER_HZ = 165.0  # F0 above which the rule says woman
 SETS = ("field", "gender_voxceleb")
-NAMES = {"f": "woman", "m": "man", "female": "woman", "male": "man"}
-
-
-def by_pitch(track: np.ndarray) -> str:
-    """woman or man by a track of F0 in Hz, float [F], 0 where nothing is voiced; "" where nothing ever is."""
-    voiced = track[track > 0]
-    return "" if not len(voiced) else "woman" if float(np.median(voiced)) > HIGHER_HZ else "man"
-
-
-def adults(rows: Sequence[dict[str, Any]]) -> list[tuple[bytes, str]]:
-    """(audio, woman or man) of the rows that say it."""
-    named = [(row["audio"], NAMES.get(str(row.get("label")), "")) for row in rows]
-    return [(sound, label) for sound, label in named if label]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from speechprompt.audio import load as audio
+    from speechprompt.data import dataset
+    from speechprompt.evaluation.metrics import wilson_interval
+    from speechprompt.models.pitch import track_f0
+    from speechprompt.prompts.card_texts import percent
+    from studies.measures.f0_rule import adults, by_pitch
+
     print("| adults of | n | right | 95 % interval | women | men |\n|---|---|---|---|---|---|")
     for name in SETS:
         found = adults(dataset.read_rows(args.folder / f"{name}.parquet"))

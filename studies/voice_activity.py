@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from speechprompt.audio.load import SAMPLE_RATE, load
 from speechprompt.audio.segmenter import stretches_of_speech
@@ -47,6 +46,8 @@ DETECTORS = {"energy": True, "silero": False}  # what `any_sound` is
 
 def clips(folder: Path, name: str, keep: Callable[[dict], bool], n: int) -> list[np.ndarray]:
     """Some recordings of a packed file, always the same, float32 [T] at 16 kHz."""
+    import pyarrow.parquet as pq
+
     path = folder / f"{name}.parquet"
     if not path.is_file():
         raise SpeechPromptError(f"{path.name} is not in the folder: give that of the packed files.")

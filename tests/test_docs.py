@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from speechprompt.backbone import Backbone
-from speechprompt.prompts.card import percent
+from speechprompt.prompts.card_texts import percent
 from speechprompt.storage.bundled import list_backbones
 
 ROOT = Path(__file__).parent.parent

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from speechprompt.evaluation.calibration import calibrate
     from speechprompt.evaluation.evaluate import check_answers, to_units
     from speechprompt.pipeline import judges_of
-    from speechprompt.prompts.card import calibration_text, prompt_card
+    from speechprompt.prompts.card import prompt_card
+    from speechprompt.prompts.card_texts import calibration_text
     from speechprompt.tasks.catalogue import rule_of, task_of
 
     backbone = load_backbone(args)

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data.task_data import read_task
     from speechprompt.evaluation.evaluate import evaluate as measure
-    from speechprompt.prompts.card import accuracy_line, prompt_card
+    from speechprompt.prompts.card import prompt_card
+    from speechprompt.prompts.card_texts import accuracy_line
     from speechprompt.tasks.catalogue import task_of
 
     backbone = load_backbone(args)

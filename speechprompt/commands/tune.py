@@ -161,7 +161,8 @@ def task_of(args: argparse.Namespace) -> Task:
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.data.task_data import read_task
-    from speechprompt.prompts.card import prompt_card, seeds_line
+    from speechprompt.prompts.card import prompt_card
+    from speechprompt.prompts.card_texts import seeds_line
     from speechprompt.tuning.fine_tuning import check_place, keep_lm
     from speechprompt.tuning.recipe import tune_task
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.errors import SpeechPromptError
+from speechprompt.machine.request_time import check_time
 from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, Units
 
 F0_PER_FRAME = 4  # F0 frames of 5 ms in one unit frame of 20 ms
@@ -98,6 +99,7 @@ def with_f0(units: Units, waveform: np.ndarray, mean: float | None = None) -> Un
 
     The units may be those of a part of it. mean: of the log F0 of its speaker, if known.
     """
+    check_time()
     first, end = units.span
     # One frame more, as what is left of a recording beyond its last whole frame is heard too.
     track = track_f0(waveform[first * FRAME_SAMPLES : (end + 1) * FRAME_SAMPLES])

@@ -23,7 +23,6 @@ from speechprompt.storage.folders import read_json, replaced_folder, write_json
 from speechprompt.storage.hub import is_address
 from speechprompt.storage.schema import read, schema
 from speechprompt.storage.tensors import TensorFile, write_tensors
-from speechprompt.units import UNIT_OFFSET
 
 FORMAT_VERSION = 3
 CONVERT = "convert it with `python -m speechprompt convert prompt-folder FOLDER`"  # one of an older version
@@ -136,35 +135,6 @@ class Prompt(Facts):
     def shift(self) -> int:
         """The position of a row's first token: 0, or P where positions count from the prompt."""
         return self.length if self.positions == "after_prompt" else 0
-
-    def check_fits(
-        self, unit_lm_sha256: str, d_model: int, n_layers: int, vocab_size: int, past_width: int | None = None
-    ) -> None:
-        """Raise SpeechPromptError unless the prompt belongs to the unit LM with these facts.
-
-        past_width: numbers in one key of all heads, d_model unless given.
-        """
-        what = f"Prompt {self.task}"
-        if self.unit_lm_sha256 != unit_lm_sha256:
-            raise SpeechPromptError(
-                f"{what} was tuned for the unit LM {self.unit_lm_sha256[:12]} of backbone {self.backbone}, "
-                f"but this unit LM is {unit_lm_sha256[:12]}: use the backbone it was made for, or tune it again."
-            )
-        facts = [("width", len(self.separator), d_model)]
-        if self.key_prompts is not None:
-            facts.append(("number of layers", len(self.key_prompts), n_layers))
-            width = past_width if self.projected and past_width is not None else d_model
-            facts.append(("width of keys", self.key_prompts.shape[-1], width))
-        if self.verbalizer_weight is not None:
-            facts.append(("vocabulary", self.verbalizer_weight.shape[1], vocab_size))
-        for fact, found, needed in facts:
-            if found != needed:
-                raise SpeechPromptError(f"{what} has the {fact} {found}, but the unit LM has {needed}.")
-        if self.verbalizer_units is not None and int(self.verbalizer_units.max()) >= vocab_size - UNIT_OFFSET:
-            raise SpeechPromptError(
-                f"{what} answers with unit {int(self.verbalizer_units.max())}, "
-                f"but the unit LM has the units 0 to {vocab_size - UNIT_OFFSET - 1}."
-            )
 
     def config(self) -> dict[str, Any]:
         """Everything but the tensors, as stored in prompt_config.json."""

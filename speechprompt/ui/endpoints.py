@@ -7,9 +7,8 @@ line is an item of its own. Every failure is one sentence.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 from gradio.components.api_component import Api
@@ -19,29 +18,13 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.ui.choices import FIRST_TASK
 from speechprompt.ui.classify.long import LONG_QUEUE, batches
 from speechprompt.ui.comparison import Row
-from speechprompt.ui.complaints import sentence
+from speechprompt.ui.complaints import FAILED, in_a_sentence, sentence
 from speechprompt.ui.controls import DEVICE_QUEUE
 from speechprompt.ui.desk import Desk, load_recording
 from speechprompt.ui.uploads import FILES
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
 MAX_FILES = 32  # in one request: the device serves one at a time
-FAILED = "An endpoint failed"  # in the log
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
-
-
-def in_a_sentence(endpoint: Endpoint) -> Endpoint:
-    """Make every failure of an endpoint one sentence."""
-
-    @wraps(endpoint)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return endpoint(*args, **kwargs)
-        except Exception as error:
-            raise gr.Error(sentence(error, FAILED), print_exception=False) from error
-
-    return checked  # type: ignore[return-value]
 
 
 class Endpoints:

@@ -21,7 +21,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.evaluation import calibration
 from speechprompt.evaluation.calibration import careful_threshold, fit_threshold, student_quantile
 from speechprompt.pipeline import SpeechPrompt
-from speechprompt.prompts.card import calibration_text
+from speechprompt.prompts.card_texts import calibration_text
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
 from tests import tiny

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny import LAYERS, N_UNITS, NO_SHA256, WIDTH, make_prompt
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.fit import check_fits
 from speechprompt.prompts.prompt import Prompt
 
 KINDS = [(deep, verbalizer) for deep in (True, False) for verbalizer in ("learned", "fixed")]
@@ -82,18 +83,18 @@ def test_a_unit_belongs_to_no_single_label_of_a_learned_verbalizer():
 
 def test_check_fits_names_the_facts():
     prompt = make_prompt()
-    prompt.check_fits(NO_SHA256, WIDTH, LAYERS, N_UNITS + 4)
+    check_fits(prompt, NO_SHA256, WIDTH, LAYERS, N_UNITS + 4)
     with pytest.raises(SpeechPromptError, match="was tuned for the unit LM 000000000000 .* is 111111111111"):
-        prompt.check_fits("1" * 64, WIDTH, LAYERS, N_UNITS + 4)
+        check_fits(prompt, "1" * 64, WIDTH, LAYERS, N_UNITS + 4)
     with pytest.raises(SpeechPromptError, match="width 16, but the unit LM has 8"):
-        prompt.check_fits(NO_SHA256, 8, LAYERS, N_UNITS + 4)
+        check_fits(prompt, NO_SHA256, 8, LAYERS, N_UNITS + 4)
     with pytest.raises(SpeechPromptError, match="number of layers 2, but the unit LM has 6"):
-        prompt.check_fits(NO_SHA256, WIDTH, 6, N_UNITS + 4)
+        check_fits(prompt, NO_SHA256, WIDTH, 6, N_UNITS + 4)
     with pytest.raises(SpeechPromptError, match="vocabulary 24, but the unit LM has 104"):
-        prompt.check_fits(NO_SHA256, WIDTH, LAYERS, 104)
+        check_fits(prompt, NO_SHA256, WIDTH, LAYERS, 104)
     fixed = make_prompt(verbalizer="fixed")
     with pytest.raises(SpeechPromptError, match="answers with unit"):
-        fixed.check_fits(NO_SHA256, WIDTH, LAYERS, 4 + int(fixed.verbalizer_units.max()))
+        check_fits(fixed, NO_SHA256, WIDTH, LAYERS, 4 + int(fixed.verbalizer_units.max()))
 
 
 @pytest.mark.parametrize(

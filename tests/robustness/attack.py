@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks import load
+from benchmarks import load, running_app
 
 ATTACKER = "127.0.0.2"
 JSON = {"Content-Type": "application/json"}
@@ -101,7 +101,7 @@ def visit(client: Any, ends: float, took: list[float], refused: list[str]) -> No
     while time.monotonic() < ends:
         began = time.perf_counter()
         try:
-            came = load.ask(client, (str(load.ROOT / "examples" / "yes.flac"), "keyword_spotting"))
+            came = load.ask(client, (str(running_app.ROOT / "examples" / "yes.flac"), "keyword_spotting"))
         except Exception as error:  # whatever it was, this request got no answer
             came = repr(error)
         took.append(time.perf_counter() - began)
@@ -151,14 +151,16 @@ def main() -> None:
     refused: list[str] = []
     probed: list[float] = []
     memory, bytes_on_disk = [], []
-    with tempfile.TemporaryDirectory() as folder, load.running_app(Path(folder)) as (url, pid):
-        first = load.client_of(url)
+    with tempfile.TemporaryDirectory() as folder, running_app.running_app(Path(folder)) as (url, pid):
+        first = running_app.client_of(url)
         first.predict(*load.first_question(), api_name="/classify")
         attack = Attack(url)
         attack.fn_index = next(d["id"] for d in first.config["dependencies"] if d["api_name"] == "classify")
         first.close()
-        idle = load.memory(pid)
-        clients = [load.client_of(url) for _ in range(args.visitors)]  # their pages are open before it begins
+        idle = running_app.memory(pid)
+        clients = [
+            running_app.client_of(url) for _ in range(args.visitors)
+        ]  # their pages are open before it begins
         ends = time.monotonic() + args.seconds
         kinds = [attack.join, attack.join, attack.address, attack.deep, attack.large, attack.names]
         kinds += [attack.upload, *[attack.half_open] * 20]
@@ -171,7 +173,7 @@ def main() -> None:
             thread.start()
         while time.monotonic() < ends:
             time.sleep(2)
-            memory.append(load.memory(pid))
+            memory.append(running_app.memory(pid))
             bytes_on_disk.append(disk(Path(folder)))
         for thread in threads:
             thread.join()

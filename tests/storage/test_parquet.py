@@ -18,7 +18,7 @@ from speechprompt.making.pretrain import prosody_transcripts, unit_lm
 from speechprompt.making.pretrain.corpus import read_files
 from speechprompt.storage import parquet
 from speechprompt.storage.parquet import ParquetRows, read_parquet
-from studies.coffee.spliced import read_orders
+from studies.coffee.splice import read_orders
 
 ROOT = Path(__file__).parents[2]
 NO_HONEST = (

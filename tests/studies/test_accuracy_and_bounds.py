@@ -14,13 +14,16 @@ import pytest
 import soundfile
 import torch
 
+import studies.accuracy
+import studies.bounds
+import studies.precision
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.data.dataset import read
 from speechprompt.evaluation.evaluate import evaluate, to_units
 from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.units import Units
-from studies import accuracy, bounds, classifiers, precision
+from studies.measures import accuracy, bounds, classifiers, precision
 from tests.tiny import make_backbone, make_prompt, make_waveform
 
 FRUIT = ("apple", "pear", "plum", "nothing")
@@ -144,16 +147,16 @@ def test_the_command_writes_what_it_prints(
         "--out",
         str(out),
     ]
-    assert run_command("accuracy", accuracy, command) == 0
+    assert run_command("accuracy", studies.accuracy, command) == 0
     message = capsys.readouterr().out.strip()
     text = out.read_text(encoding="utf-8")
     assert message.startswith("| task |") and text.endswith(f"{message}\n") and str(tmp_path) not in text
     assert "quiet room" not in text
-    assert run_command("accuracy", accuracy, [*command, "--pauses", "0.5"]) == 0
+    assert run_command("accuracy", studies.accuracy, [*command, "--pauses", "0.5"]) == 0
     text = out.read_text(encoding="utf-8")
     assert " --split test --pauses 0.5 --" in text and "has 0.5 s of a quiet room more" in text
     capsys.readouterr()
-    assert run_command("accuracy", accuracy, [*command, "--json"]) == 0
+    assert run_command("accuracy", studies.accuracy, [*command, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert row["task"] == "colours" and row["split"] == "test" and row["figures"]["n"] == 6
     for change, message in (
@@ -162,7 +165,7 @@ def test_the_command_writes_what_it_prints(
         (["--pauses", "11"], "between 0 and 10 seconds"),
         (["--out", str(tmp_path / "no" / "a.md")], "folder of --out"),
     ):
-        assert run_command("accuracy", accuracy, [*command, *change]) == 2
+        assert run_command("accuracy", studies.accuracy, [*command, *change]) == 2
         assert message in capsys.readouterr().err
 
 
@@ -257,7 +260,7 @@ def test_bounds_of_a_task(
 
     def run(backbone: Backbone, task: str) -> str:
         command = [str(data), "--task", task, "--backbone", str(backbone.folder), "--clips", "9"]
-        code, printed = run_command("bounds", bounds, command), capsys.readouterr()
+        code, printed = run_command("bounds", studies.bounds, command), capsys.readouterr()
         return printed.err if code else printed.out
 
     message = run(deaf, "colours")
@@ -290,7 +293,7 @@ def test_precision_counts_what_16_bits_change(
     out = tmp_path / "precision.md"
     command = [str(tmp_path), "--backbone", str(folder), "--backbone", str(deaf)]
     options = ["--most", "4", "--device", "cpu", "--out", str(out)]
-    assert run_command("precision", precision, [*command, *options]) == 0
+    assert run_command("precision", studies.precision, [*command, *options]) == 0
     message = capsys.readouterr().out.strip()
     heard, given, mean = (
         [cell.strip() for cell in line.split("|")[1:-1]] for line in message.splitlines()[2:]
@@ -304,5 +307,5 @@ def test_precision_counts_what_16_bits_change(
     units = [Units.from_frames(ids) for ids in ([1, 1, 2, 3], [1, 2, 2, 3])]
     assert precision.frames_changed(units[:1], units[1:]) == 0.25
     assert message in out.read_text() and "bfloat16 against those in float32" in out.read_text()
-    assert run_command("precision", precision, [*command, "--most", "0"]) == 2
+    assert run_command("precision", studies.precision, [*command, "--most", "0"]) == 2
     assert "--most must be 1" in capsys.readouterr().err

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from speechprompt.live.event import Event
-from studies.f0_rule import adults, by_pitch
-from studies.shortcuts import binned, measures, recall
-from studies.talk import false_keywords, stream
+from studies.measures.f0_rule import adults, by_pitch
+from studies.measures.shortcuts import binned, measures, recall
+from studies.measures.talk import false_keywords, stream
 
 
 def test_the_rule_of_pitch_goes_by_the_voiced_frames() -> None:

@@ -16,8 +16,8 @@ from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.evaluation.evaluate import evaluate
-from studies import belongs
-from studies.belongs import Recorded
+from studies.measures import belongs
+from studies.measures.belongs import Recorded
 from tests.tiny import make_backbone, make_prompt, make_waveform
 
 KEYWORDS = "Keywords and commands"

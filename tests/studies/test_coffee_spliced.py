@@ -19,8 +19,9 @@ from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.tasks.catalogue import TASKS
-from studies.coffee import spliced as coffee_splices
-from studies.coffee.spliced import Aligned, PhoneReader, align, align_order, blend, splice
+from studies.coffee import splice as coffee_splices
+from studies.coffee import spliced
+from studies.coffee.splice import Aligned, PhoneReader, align, align_order, blend, splice
 
 PHONES = ["AA", "K", "L", "M", "S"]
 
@@ -148,7 +149,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     out = tmp_path / "made" / "spliced.parquet"
     command = ["--backbone", str(make_backbone(tmp_path)), "--orders", "5"]
     command += ["--data", str(data), "--spoken", str(spoken), "--out", str(out)]
-    assert run_command("spliced", coffee_splices, command) == 0
+    assert run_command("spliced", spliced, command) == 0
     assert "2 of 2 recorded orders were aligned" in capsys.readouterr().out
     made = dataset.read(out, TASKS["coffee_orders"].label_rule, "train")
     assert len(made) == 5 and all(audio.load(row.audio).size > 8000 for row in made if row.audio)
@@ -163,14 +164,14 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("latte", "is no JSON"),
     ):
         recordings(data, label=[label])
-        assert run_command("spliced", coffee_splices, command) != 0
+        assert run_command("spliced", spliced, command) != 0
         assert orders in capsys.readouterr().err
     recordings(data, label=['{"coffeeDrink": "cappuccino"}'])
-    assert run_command("spliced", coffee_splices, command) != 0
+    assert run_command("spliced", spliced, command) != 0
     assert "The synthetic orders never say the phone" in capsys.readouterr().err
     recordings(data, split="test", label=["{}"])
-    assert run_command("spliced", coffee_splices, command) != 0
+    assert run_command("spliced", spliced, command) != 0
     assert "need rows in the train split" in capsys.readouterr().err
     data.write_text("no table")
-    assert run_command("spliced", coffee_splices, command) != 0
+    assert run_command("spliced", spliced, command) != 0
     assert "orders.parquet cannot be read as a parquet file" in capsys.readouterr().err

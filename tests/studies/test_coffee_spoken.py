@@ -8,12 +8,13 @@ import shutil
 
 import pytest
 
+import studies.coffee.spoken
 from speechprompt.audio import load as audio
 from speechprompt.cli import run_command
 from speechprompt.data import dataset
 from speechprompt.tasks.catalogue import TASKS
 from speechprompt.tasks.labels import labels_of
-from studies.coffee import spoken
+from studies.coffee import speak as spoken
 
 
 def test_synthetic_orders_say_what_their_slots_hold() -> None:
@@ -31,12 +32,12 @@ def test_synthetic_orders_say_what_their_slots_hold() -> None:
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng, which speaks, is not installed")
 def test_synthetic_orders_are_spoken(tmp_path) -> None:
     out = tmp_path / "orders.parquet"
-    assert run_command("spoken", spoken, ["--orders", "3", "--out", str(out)]) == 0
+    assert run_command("spoken", studies.coffee.spoken, ["--orders", "3", "--out", str(out)]) == 0
     examples = dataset.read(out, TASKS["coffee_orders"].label_rule, "train")
     assert len(examples) == 3 and all(len(audio.load(e.audio)) > 12_000 for e in examples)
 
 
 def test_without_a_voice_one_sentence_says_so(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_command("spoken", spoken, ["--out", str(tmp_path / "orders.parquet")]) == 2
+    assert run_command("spoken", studies.coffee.spoken, ["--out", str(tmp_path / "orders.parquet")]) == 2
     assert "espeak-ng" in capsys.readouterr().err and not (tmp_path / "orders.parquet").exists()

@@ -13,10 +13,11 @@ import pytest
 import soundfile
 import torch
 
+import studies.confounds
 from speechprompt.backbone import Backbone
 from speechprompt.cli import run_command
 from speechprompt.tasks.catalogue import TASKS, Task
-from studies import confounds
+from studies.measures import confounds, silence_classifier
 from tests.tiny import make_backbone, make_prompt
 
 
@@ -92,15 +93,17 @@ def test_the_classifier_learns_what_can_be_learnt() -> None:
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(200, 6, generator=generator), torch.randint(3, (200,), generator=generator)
     x[torch.arange(200), y] += 4
-    answer = confounds.fit(x[:100], y[:100], 3)
-    found, half = confounds.balanced_accuracy(y[100:], answer(x[100:]), 3)
+    answer = silence_classifier.fit(x[:100], y[:100], 3)
+    found, half = silence_classifier.balanced_accuracy(y[100:], answer(x[100:]), 3)
     assert found > 0.9 and 0 < half < 0.1
-    assert confounds.balanced_accuracy(torch.tensor([0, 0, 0, 1]), torch.zeros(4), 2)[0] == 0.5
+    assert silence_classifier.balanced_accuracy(torch.tensor([0, 0, 0, 1]), torch.zeros(4), 2)[0] == 0.5
 
 
 def test_the_command_prints_a_table_and_json(folder: Path, backbone: Path, capsys) -> None:
     options = ["--task", "fake_speech", "--train", "12", "--test", "12", "--json"]
-    assert run_command("confounds", confounds, [str(folder), "--backbone", str(backbone), *options]) == 0
+    assert (
+        run_command("confounds", studies.confounds, [str(folder), "--backbone", str(backbone), *options]) == 0
+    )
     printed = capsys.readouterr().out
     assert "| as it is | classifier |" in printed and "| as it is | prompt |" in printed
     (figures,) = json.loads(printed.splitlines()[-1])["tasks"]

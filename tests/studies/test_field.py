@@ -13,8 +13,8 @@ from speechprompt.prompts.card import prompt_card
 from speechprompt.prompts.installed import in_list
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import html
-from studies import field
-from studies.field import Heard
+from studies.measures import field
+from studies.measures.field import Heard
 
 STRANGERS = {
     "n": 20,

@@ -9,9 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import studies.papers
 from speechprompt.backbone import Backbone
+from speechprompt.cli import run_command
 from speechprompt.data.corpora.catalogue import CORPORA, find
-from studies import papers
+from studies.measures import papers
 from tests.data.corpora_trees import asvspoof2019, esc50_tree
 from tests.tiny import make_backbone, make_prompt
 
@@ -19,7 +21,7 @@ from tests.tiny import make_backbone, make_prompt
 def run(root: Path, backbone: Path, work: Path) -> str:
     out = work.parent / "reproduction.md"
     given = [str(root), "--backbone", str(backbone), "--work", str(work), "--out", str(out), "--steps", "4"]
-    assert papers.run_command("papers", papers, given) == 0
+    assert run_command("papers", studies.papers, given) == 0
     return out.read_text()
 
 

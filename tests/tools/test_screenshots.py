@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from speechprompt.ui import preview
-from tools.screenshots import MADE_WITH, PICTURES, ROOT, TABS, shown_prompts
+from tools.pictures import MADE_WITH, PICTURES, ROOT, TABS, shown_prompts
 
 IMAGES = ROOT / "docs" / "images"
 

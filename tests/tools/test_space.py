@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from tools import space
+from tools import space, space_check
 
 ROOT = Path(__file__).parents[2]
 
@@ -171,7 +171,7 @@ def test_the_app_starts_from_the_folder_and_answers_as_the_clips_are_labelled(
     built: Path, tmp_path: Path
 ) -> None:
     before = sorted(built.rglob("*"))
-    lines = list(space.ask(built, Path(sys.executable), tmp_path))
+    lines = list(space_check.ask(built, Path(sys.executable), tmp_path))
     assert "started" in lines[0] and lines[1].endswith("tasks of mini") and "as labelled" in lines[2]
     assert sorted(built.rglob("*")) == before  # it leaves nothing behind
 
@@ -179,7 +179,7 @@ def test_the_app_starts_from_the_folder_and_answers_as_the_clips_are_labelled(
 def test_an_app_that_does_not_start_is_said_with_its_last_line(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise SystemExit('no port is free')")
     with pytest.raises(SpeechPromptError, match="no port is free"):
-        list(space.ask(tmp_path, Path(sys.executable), tmp_path))
+        list(space_check.ask(tmp_path, Path(sys.executable), tmp_path))
 
 
 def test_on_zero_gpu_recordings_are_answered_on_the_lent_gpu_and_on_the_cpu_without_one(
@@ -221,7 +221,7 @@ def test_a_python_that_is_found_but_does_not_run_is_not_chosen(tmp_path: Path) -
     promise = tmp_path / "python3.99"
     promise.write_text("#!/bin/sh\nexit 127\n")
     promise.chmod(0o755)
-    assert [space.works(name) for name in (sys.executable, str(promise), "no-such-python")] == [
+    assert [space_check.works(name) for name in (sys.executable, str(promise), "no-such-python")] == [
         True,
         False,
         False,

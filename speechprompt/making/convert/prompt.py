@@ -28,6 +28,7 @@ from speechprompt.making.convert import checkpoint as checkpoints
 from speechprompt.making.convert.unit_lm import check_out, read_dict, token_order
 from speechprompt.making.convert.verbalizer import name_labels, read_verbalizer
 from speechprompt.models import lm_config
+from speechprompt.prompts.fit import check_fits
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.units import UNIT_OFFSET
@@ -142,7 +143,7 @@ def convert(
     defaults |= {"data": f"not stated; converted from {Path(checkpoint).name}", "licence": "not stated"}
     form = replace(form or AnswerForm(), labels=tuple(named))
     prompt = Prompt(task=task, form=form, unit_lm_sha256=sha256, **{**defaults, **facts}, **tensors)
-    prompt.check_fits(sha256, lm.d_model, lm.num_layers, lm.vocab_size)
+    check_fits(prompt, sha256, lm.d_model, lm.num_layers, lm.vocab_size)
     prompt.save(out, dtype=torch.float32)
     return prompt
 
