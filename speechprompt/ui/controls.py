@@ -69,9 +69,7 @@ element.addEventListener("click", (event) => {
   if (!button) return;
   for (const other of element.querySelectorAll("button[aria-pressed]")) other.removeAttribute("aria-pressed");
   button.setAttribute("aria-pressed", "true");
-  for (const one of document.querySelectorAll(".sp-recorder")) {
-    if (one.offsetParent) one.dispatchEvent(new Event("sp-play"));
-  }
+  [...document.querySelectorAll(".sp-recorder")].find((one) => one.offsetParent)?.dispatchEvent(new Event("sp-play"));
   trigger("click", { index: Number(button.dataset.index) });
 });
 """
@@ -107,6 +105,14 @@ def select(caption: str, field: str, options: str, value: str, quiet: bool = Fal
         field=field,
         options=options,
     )
+
+
+def chosen(was: str, now: str, options: str) -> gr.HTML:
+    """A <select> with other options. was: its value when this was asked for, now: what it is to be.
+
+    A value that stays is not sent, as the visitor may have chosen another one since.
+    """
+    return gr.HTML(options=options) if now == was else gr.HTML(value=now, options=options)
 
 
 def checks(caption: str, field: str, options: str) -> gr.HTML:

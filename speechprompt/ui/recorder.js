@@ -4,6 +4,7 @@ const find = (name) => element.querySelector(`[data-part=${name}]`);
 const record = find("record"), word = find("word"), play = find("play"), trim = find("trim"), clear = find("clear");
 const note = find("note"), time = find("time"), canvas = find("wave"), audio = find("audio"), input = find("input");
 const ends = find("ends");
+let brought = null, turn = 0; // what the visitor brought, until an example is chosen; counts what was asked for
 let running = null, starting = false, sound = null, selected = null, shownUrl = "", levels = [];
 
 const here = () => props.value && typeof props.value === "object" && props.value.url;
@@ -71,10 +72,14 @@ async function show() {
 
 async function bring(file) {
   say("");
+  const mine = ++turn;
+  brought = props.value;
   try {
     const sent = await upload(file);
+    if (turn !== mine) return; // something else was asked for meanwhile
     spSound.brought = { url: new URL(sent.url, location.href).href, file }; // who needs it again need not fetch it
     props.value = { path: sent.path, url: sent.url, orig_name: file.name, meta: { _type: "gradio.FileData" } };
+    brought = props.value;
   } catch (error) {
     return say("The file could not be sent: choose one of at most 200 MB, or try again.");
   }
@@ -127,7 +132,8 @@ input.addEventListener("change", () => {
 element.addEventListener("sp-file", ({ detail }) => bring(detail));
 clear.addEventListener("click", () => {
   audio.pause();
-  props.value = null;
+  turn++;
+  brought = props.value = null;
   say("");
   show();
   trigger("input");
@@ -145,6 +151,9 @@ audio.addEventListener("seeking", draw);
 let plays = false; // an example that was clicked is heard as soon as it is here
 element.addEventListener("sp-play", () => {
   plays = true;
+  turn++;
+  brought = null;
+  say("");
   if (here()) audio.currentTime = 0;
 });
 audio.addEventListener("canplay", () => plays && ((plays = false), audio.play().catch(() => {})));
@@ -179,7 +188,11 @@ trim.addEventListener("click", () => {
 ends.checked = localStorage.getItem("sp-ends") === "1";
 ends.addEventListener("change", () => localStorage.setItem("sp-ends", ends.checked ? "1" : "0"));
 
-watch("value", show);
+watch("value", () => {
+  // What the server put here for a question of before (the other tab's recording) takes nothing from the visitor.
+  if (brought && here() !== brought.url) props.value = brought;
+  show();
+});
 new ResizeObserver(draw).observe(canvas);
 new MutationObserver(draw).observe(document.body, { attributeFilter: ["class"] });
 show();

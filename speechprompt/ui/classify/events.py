@@ -17,7 +17,7 @@ from speechprompt.ui.classify.answer import result, shown_label
 from speechprompt.ui.classify.long import announced, timeline
 from speechprompt.ui.comparison import Row
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.controls import Update, panel
+from speechprompt.ui.controls import Update, chosen, panel
 from speechprompt.ui.desk import Desk, units_only
 from speechprompt.ui.session import Session
 
@@ -95,7 +95,7 @@ class Try:
         name = self.choices.backbone_of(task, backbone, session)
         here = self.desk.backbones[name]
         return (
-            gr.HTML(value=name, options=self.choices.backbone_options(task, session)),
+            chosen(backbone, name, self.choices.backbone_options(task, session)),
             gr.HTML(self.choices.say(task, name, session)),
             gr.update(visible=here.has_encoder),
             gr.update(visible=here.has_lm and not here.has_encoder),

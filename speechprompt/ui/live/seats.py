@@ -26,7 +26,7 @@ from speechprompt.live.listener import Listener
 from speechprompt.ui import html as figures
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import sentence
-from speechprompt.ui.controls import Update, panel
+from speechprompt.ui.controls import Update, chosen, panel
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.live import figures as live_figures
 from speechprompt.ui.session import Session
@@ -186,13 +186,13 @@ class LiveDesk:
         if name not in self.choices.offered(session).get(task, []):
             return gr.skip(), gr.skip()
         options = self.choices.backbone_options(task, session)
-        return gr.HTML(value=name, options=options), gr.HTML(self.choices.words(task, name, session))
+        return chosen(backbone, name, options), gr.HTML(self.choices.words(task, name, session))
 
     def refresh(self, task: str, session: Session) -> Update:
         """The tab was opened: tasks may have been taught since."""
         if task not in self.choices.offered(session):
             return gr.skip()
-        return gr.HTML(value=task, options=self.choices.task_options("", session))
+        return chosen(task, task, self.choices.task_options("", session))
 
 
 def decode_chunk(message: dict[str, Any]) -> tuple[int, np.ndarray]:

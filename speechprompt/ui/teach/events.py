@@ -30,6 +30,7 @@ from speechprompt.teaching.teacher import Moment, Taught, TeachConfig, task_name
 from speechprompt.ui import html
 from speechprompt.ui.choices import Choices
 from speechprompt.ui.complaints import UNEXPECTED, sentence
+from speechprompt.ui.controls import chosen
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import figures
@@ -134,7 +135,7 @@ class TeachingDesk:
             self.parts.use: gr.update(visible=True),
             self.parts.download: gr.update(value=self._pack(prompt), interactive=True),
             self.parts.answer: gr.HTML(""),
-            self.parts.try_task: gr.HTML(value=try_task, options=tasks),
+            self.parts.try_task: chosen(try_task, try_task, tasks),
         }
 
     def _pack(self, prompt: Prompt) -> str:
