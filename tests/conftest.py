@@ -21,6 +21,7 @@ LONG = (
     "tests/browser/",
     "tests/robustness/",
     "tests/studies/",
+    "tests/web/",
     "tests/tools/test_space.py",
     "tests/making/test_export.py",
     "tests/making/test_pretrain.py",

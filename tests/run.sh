@@ -54,6 +54,14 @@ else
         echo "not looked for in all: $(grep . <<<"$found" | tail -n 1)"
     fi
 fi
+say "front end: types and unit tests of web/"
+if ! command -v npm >/dev/null || ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)'; then
+    echo "not run: Node 20 or newer and npm are not installed"
+elif ! (cd web && npm ci --silent --no-audit --no-fund) 2>/dev/null; then
+    echo "not run: the packages of web/package-lock.json cannot be installed from here"
+else
+    (cd web && npm run --silent check && npm run --silent test)
+fi
 say "pytest, all but the browser: two processes of one thread each"
 OMP_NUM_THREADS=1 "${tests[@]}" -n 2 --dist loadfile --ignore tests/browser
 say "pytest, the browser: one at a time, as its pages must answer while a microphone plays"

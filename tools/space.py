@@ -3,6 +3,8 @@
 What this checkout holds goes into OUT, except what git ignores: no caches, no fetched weights. --check
 installs requirements.txt into a fresh virtual environment, starts the folder's app without the Hub and
 compares its answers about the example clips with their labels; that takes minutes.
+
+--static builds a Space without a server instead (web/, static_space.py), and asks it in Chromium.
 """
 
 from __future__ import annotations
@@ -36,10 +38,22 @@ LONGEST_DESCRIPTION = 60  # what the Hub takes
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder, or one that this built before")
     parser.add_argument("--check", action="store_true", help="also install and start it, and ask it")
+    parser.add_argument(
+        "--static", action="store_true", help="a page that answers in the browser, and its check"
+    )
+    parser.add_argument(
+        "--models", type=Path, help="of --static: what `export onnx` wrote (default: it is run)"
+    )
     parser.add_argument("--port", type=int, default=None, help="of --check (default: a free one)")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.static:
+        from tools import static_space
+
+        return static_space.run(ROOT, args.out, args.models)
+    if args.models is not None:
+        raise SpeechPromptError("--models belongs to --static.")
     files = build(ROOT, args.out)
     size = sum((args.out / file).stat().st_size for file in files)
     print(f"{len(files)} files, {size / 1e6:.1f} MB, in {args.out}")

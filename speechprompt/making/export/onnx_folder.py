@@ -79,6 +79,8 @@ def check_out(out: Path) -> None:
 
 def facts(backbone: Backbone, folder: Path) -> dict[str, Any]:
     """What model.json says: whose graphs these are, their sizes, and each file with its bytes and sha256."""
+    from speechprompt.decoding.fits import NAMES
+
     config = backbone.lm.config
     files = [ENCODER_ONNX, LM_ONNX]
     prompts = {
@@ -96,6 +98,7 @@ def facts(backbone: Backbone, folder: Path) -> dict[str, Any]:
         "heads": int(config.attention_heads),
         "width": int(config.d_model),
         "parameters": backbone.n_parameters,
+        "languages": NAMES,
         "files": {
             name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}
             for name in files
