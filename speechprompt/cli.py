@@ -41,7 +41,6 @@ COMMANDS = {
     "convert prosody-lm": "making.convert.prosody_lm",
     "convert whisper": "making.convert.whisper",
     "export onnx": "making.export.onnx_folder",
-    "export golden": "making.export.golden",
     "pretrain encoder": "making.pretrain.encoder",
     "pretrain quantised": "making.pretrain.quantised",
     "pretrain centroids": "making.pretrain.centroids",

@@ -18,7 +18,8 @@ import pytest
 
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.export import golden, onnx_folder
+from speechprompt.making.export import onnx_folder
+from tools import golden, static_space
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -41,7 +42,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_golden_numbers_are_those_of_the_package() -> None:
     backbone = Backbone.load("mini")
-    again = "make it again: python -m speechprompt export golden web/test/golden.json"
+    again = "make it again: python -m tools.golden web/test/golden.json"
     assert GOLDEN["unit_lm_sha256"] == backbone.unit_lm_sha256, again
     assert GOLDEN["encoder_sha256"] == backbone.encoder_sha256, again
     found = golden.of_recordings(backbone, onnx_folder.example_recordings(), [TASK])
@@ -80,8 +81,6 @@ def test_models_answer_in_node(models: Path, tmp_path: Path) -> None:
 def page(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The page in Chromium, loaded once; its server is gone, and so is the network."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    from tools import static_space
-
     out = tmp_path_factory.mktemp("site") / "space"
     static_space.build(ROOT, out, models)
     try:
@@ -103,8 +102,6 @@ def page(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
 
 @built
 def test_the_page_answers_without_a_network(page: Any) -> None:
-    from tools import static_space
-
     assert page.evaluate("crossOriginIsolated")  # so that WebAssembly may use threads
     expected = {one["file"]: one for one in GOLDEN["recordings"]}
     for task, file in (
@@ -153,8 +150,6 @@ def test_files_that_are_no_recordings_get_a_sentence(page: Any, tmp_path: Path) 
 
 
 def test_a_static_space_needs_a_folder_of_its_own(tmp_path: Path) -> None:
-    from tools import static_space
-
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(SpeechPromptError, match="OUT is not empty"):
         static_space.build(ROOT, tmp_path)

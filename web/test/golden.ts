@@ -1,4 +1,4 @@
-/** What the Python package made (`python -m speechprompt export golden`), and the made-up sounds both sides share. */
+/** What the Python package made (`python -m tools.golden`), and the made-up sounds both sides share. */
 import { readFileSync } from "node:fs";
 
 export interface GoldenAnswer {

@@ -1,7 +1,7 @@
 """Write down what this package makes of recordings, for who answers without it: the numbers that web/ is tested with.
 
-  python -m speechprompt export golden web/test/golden.json
-  python -m speechprompt export golden golden.json --wav sounds
+  python -m tools.golden web/test/golden.json
+  python -m tools.golden golden.json --wav sounds
 
 Of every example (or --recordings): samples, units, and each task's answer. Of made-up sounds: what resampling, the
 search for pauses and the judgement of silence give. Of made-up logits: a verbalizer in closed form and its calibration.
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from speechprompt.cli import run_command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.folders import cannot_write
 
@@ -185,3 +187,7 @@ def run(args: argparse.Namespace) -> None:
     except OSError as error:
         raise cannot_write(args.out.name, error) from error
     print(f"{args.out}: {len(facts['recordings'])} recordings, {len(facts['sounds'])} sounds")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("python -m tools.golden", sys.modules[__name__]))
