@@ -1,9 +1,10 @@
 """Calibrate the scores of a prompt on labelled data.
 
 Fits one temperature (of sequences, two numbers), so that a score of 0.8 is right about 8 times in 10, and from
-where on a recording is doubted to fit the task: 95 % of the right answers stay unflagged, and with --negatives
-96 % of all that belong, while most of the negatives are flagged. The figures go into the prompt and its card;
-labels and accuracy stay as they are. FILE is what `tune` reads.
+where on a recording is doubted to fit the task: 95 % of the right answers stay unflagged, with --negatives 96 %,
+while most of the negatives and of the wrong answers are flagged. --doubt-below 0.5 doubts every answer that is more
+likely wrong than right, too. The figures go into the prompt and its card; labels and accuracy stay as they are. FILE
+is what `tune` reads.
 """
 
 from __future__ import annotations
@@ -30,8 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the thresholds are chosen so that most of these are flagged; at most as many as the data has are drawn, "
         "evenly from the files",
     )
+    parser.add_argument(
+        "--doubt-below",
+        type=probability,
+        default=0.0,
+        metavar="SCORE",
+        help="doubt every answer with a lower score, 0 to 1, whatever share of the right ones that is; "
+        "for a task that is often wrong (default: 0)",
+    )
     parser.add_argument("--split", default="valid", help="default: valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+
+
+def probability(text: str) -> float:
+    """A number from 0 to 1, as an option gives it."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
     )
     drawn = at_most(others, len(examples), 0)
     negatives = to_units(backbone, drawn) if drawn else []
-    found = calibrate(backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone))
+    found = calibrate(
+        backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone), args.doubt_below
+    )
     commands = prompt.commands | {"calibrated": portable_command(args.argv)}
     prompt = replace(prompt, calibration=found, commands=commands)
     prompt.save(backbone.prompt_folder(args.task), prompt_card(prompt))

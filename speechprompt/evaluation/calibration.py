@@ -47,10 +47,12 @@ def calibrate(
     split: str,
     negatives: Sequence[Utterance] = (),
     judges: Judges = NO_JUDGES,
+    doubt_below: float = 0.0,
 ) -> Calibration:
     """Fit a prompt's temperature and thresholds; returns what Prompt.calibration holds.
 
-    truth: for each utterance the indices of its labels. negatives: utterances of none of the labels. The dict has
+    truth: for each utterance the indices of its labels. negatives: utterances of none of the labels. doubt_below: the
+    least threshold (0..1) that is put on the probability of an answer. The dict has
     temperature, threshold (of the probability of an answer among all that the LM could generate; 0 when no answer is
     right), split, n, error_before and error_after (expected calibration error without and with the temperature),
     right_flagged and wrong_flagged (share of the right and of the wrong answers that are flagged, None where there
@@ -74,6 +76,7 @@ def calibrate(
     belonging = Signals.among(scored, judged(prompted, utterances))
     others = Signals.among(scored, judged(prompted, negatives)) if len(negatives) else None
     thresholds = choose_thresholds(belonging, right, others)
+    thresholds["certainty"] = max(thresholds["certainty"], doubt_below)
     flagged = belonging.flagged(thresholds)
     found["threshold"] = thresholds["certainty"]
     if "speech" in thresholds:

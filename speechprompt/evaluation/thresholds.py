@@ -2,7 +2,7 @@
 
 A recording is doubted where the answer is too uncertain, speech too improbable, or the task's languages. Without
 recordings that belong to no label each threshold leaves its share of the right answers below it. With them the shares
-are divided so that most of these are doubted, and hardly any of those that belong.
+are divided so that most of these and of the wrong answers are doubted, and hardly any of the right ones.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from speechprompt.prompts.prompt import Prompt
 
 KEPT_SHARE = 0.95  # of the right answers, at least so many stay unflagged
 JUDGE_SHARE = 0.005  # of the right answers that each judge may flag, where nothing says that it is of use
-BELONGING_SHARE = 0.04  # of what belongs, flagged at most; a point less than is wanted, as other data differs
-WANTED_SHARE = (
-    0.9  # of what does not belong; where that is reached, as little as possible of what belongs is flagged
+RIGHT_SHARE = (
+    0.04  # of the right answers, flagged at most; a point less than is wanted, as other data differs
 )
-JUDGE_WORTH = 0.02  # of what does not belong: a judge slows answers, and is asked where it finds so much more
+WANTED_SHARE = (
+    0.9  # of what is to be doubted; where that is reached, as few right answers as possible are flagged
+)
+JUDGE_WORTH = (
+    0.02  # of what is to be doubted: a judge slows answers, and is asked where it finds so much more
+)
 SHARES = (
     None,
     0.0,
@@ -78,12 +82,16 @@ def choose_thresholds(belonging: Signals, right: np.ndarray, negatives: Signals 
         shares["certainty"] = 1 - KEPT_SHARE - JUDGE_SHARE * (len(names) - 1)
         known = belonging.part(right)
         return {name: below_most(known.of[name], shares[name]) for name in names}
+    # A wrong answer is to be doubted like one to a recording of no label: neither is to be believed.
+    known, wrong = belonging.part(right), belonging.part(~right)
     best, thresholds = (-1.0, 0.0), dict.fromkeys(names, 0.0)
-    tried = [{share: below_most(belonging.of[name], share) for share in SHARES}.values() for name in names]
+    tried = [{share: below_most(known.of[name], share) for share in SHARES}.values() for name in names]
     for values in product(*tried):
         chosen = dict(zip(names, values, strict=True))
-        costs, gain = (float(s.flagged(chosen).mean()) for s in (belonging, negatives))
-        allowed = costs <= max(BELONGING_SHARE, float(belonging.outside.mean()))
+        flags = known.flagged(chosen)
+        costs = float(flags.mean()) if len(flags) else 0.0
+        gain = float(np.concatenate([negatives.flagged(chosen), wrong.flagged(chosen)]).mean())
+        allowed = costs <= max(RIGHT_SHARE, float(known.outside.mean()) if len(flags) else 0.0)
         asked = sum(value > 0 for name, value in chosen.items() if name != "certainty")
         worth = min(gain, WANTED_SHARE) - JUDGE_WORTH * asked
         if allowed and (worth, -costs) > best:

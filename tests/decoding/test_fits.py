@@ -13,7 +13,7 @@ from speechprompt.decoding.answer import make_answer
 from speechprompt.decoding.fits import Evidence, Judges, judge
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.evaluation.calibration import calibrate
-from speechprompt.evaluation.thresholds import BELONGING_SHARE, Signals, choose_thresholds
+from speechprompt.evaluation.thresholds import RIGHT_SHARE, Signals, choose_thresholds
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import UNIT_OFFSET, Units
 from tests.tiny import N_UNITS, make_lm, make_prompt
@@ -136,11 +136,22 @@ def test_with_negatives_thresholds_flag_most_of_them_and_few_that_belong() -> No
         {name: np.concatenate([words.of[name], sounds.of[name]]) for name in words.of}, np.zeros(1000, bool)
     )
     chosen = choose_thresholds(belonging, right, negatives)
-    assert belonging.flagged(chosen).mean() <= BELONGING_SHARE
+    assert belonging.flagged(chosen).mean() <= RIGHT_SHARE
     assert negatives.flagged(chosen).mean() > 0.85
     assert chosen["speech"] > 0 == chosen["language"]  # who finds nothing is not asked
     plain = choose_thresholds(belonging, right, None)
     assert belonging.flagged(plain).mean() <= 0.05
+
+
+def test_wrong_answers_are_to_be_doubted_like_negatives() -> None:
+    """They take nothing from the share of the right answers that may be flagged."""
+    rng = np.random.default_rng(0)
+    right = np.arange(1000) >= 400  # the others are answered wrongly, and uncertain
+    odds = np.where(right, rng.normal(2.0, 1.0, 1000), rng.normal(-1.0, 1.0, 1000))
+    belonging = Signals({"certainty": 1 / (1 + np.exp(-odds))}, np.zeros(1000, bool))
+    negatives = Signals({"certainty": rng.uniform(0, 0.1, 50)}, np.zeros(50, bool))
+    flags = belonging.flagged(choose_thresholds(belonging, right, negatives))
+    assert 0.02 < flags[right].mean() <= RIGHT_SHARE and flags[~right].mean() > 0.8
 
 
 def test_calibration_with_negatives_says_how_many_are_flagged() -> None:
@@ -155,6 +166,14 @@ def test_calibration_with_negatives_says_how_many_are_flagged() -> None:
     flags = [judge(calibrated, raw, evidence)[0] != "yes" for ((raw, evidence),) in rows]
     assert found["belonging_flagged"] == pytest.approx(float(np.mean(flags)), abs=1e-4)
     assert found["negatives_flagged"] == pytest.approx(float(np.mean(flags[:30])), abs=1e-4)
+
+
+def test_every_answer_below_a_score_can_be_doubted() -> None:
+    lm, prompt = make_lm(), replace(asked(), languages=())
+    truth = [raw.labels for ((raw, _),) in PromptedLM(lm, [prompt]).judged(UTTERANCES)]
+    found = calibrate(lm, prompt, UTTERANCES, truth, "valid", doubt_below=0.999)
+    assert found["threshold"] == 0.999 and found["right_flagged"] > 0.05  # more than its share
+    assert calibrate(lm, prompt, UTTERANCES, truth, "valid")["threshold"] < 0.999
 
 
 def test_without_judges_or_an_outside_the_score_alone_decides() -> None:

@@ -220,8 +220,14 @@ def test_the_command_keeps_figures_weights_and_the_history(
         and "tune it\n# measured by\nmeasure it\n# calibrated by\npython" in card
     )
     assert f"divided by {found['temperature']:g}" in card and str(tmp_path) not in card
+    assert main([*arguments, "--doubt-below", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["threshold"] == 1
     assert main([*arguments, "--split", "dev"]) == 2
     assert "no split 'dev'" in capsys.readouterr().err
+    for wrong in ("2", "nan", "much"):
+        with pytest.raises(SystemExit, match="2"):
+            main([*arguments, "--doubt-below", wrong])
+        assert "--doubt-below" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)
