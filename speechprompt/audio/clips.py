@@ -6,6 +6,7 @@ that neither their number nor the size of a file costs memory. Knows no models.
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -64,6 +65,17 @@ class FolderClips:
             if number >= start:
                 yield clip_id, self.folder / path
 
+    def part(self, start: int, stop: int) -> Self:
+        """Clips `start` to `stop` alone, which another process may be given."""
+        part = copy.copy(self)
+        part.paths = self.paths[start:stop]
+        return part
+
+    @property
+    def place(self) -> Path:
+        """What has to be on the disk of whoever reads the clips."""
+        return self.folder
+
 
 class ParquetClips:
     """The rows of a parquet file with the column `audio` and, if it likes, `id`.
@@ -73,10 +85,12 @@ class ParquetClips:
 
     left_out = 0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = 0, stop: int | None = None) -> None:
+        """start, stop: rows of the file that are taken, all where none are named."""
         import pyarrow
 
         self.file = ParquetRows(path)
+        self.start, self.stop = start, len(self.file) if stop is None else stop
         kind = self.file.types.get("audio", pyarrow.null())
         if pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind = kind.field("bytes").type
@@ -86,24 +100,42 @@ class ParquetClips:
         if not len(self):
             raise SpeechPromptError(f"{path.name} has no rows.")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParquetClips, (self.file.path, self.start, self.stop)  # open files go to no other process
+
     def __len__(self) -> int:
-        return len(self.file)
+        return self.stop - self.start
+
+    def part(self, start: int, stop: int) -> ParquetClips:
+        """Clips `start` to `stop` alone, which another process may be given."""
+        part = copy.copy(self)
+        part.start, part.stop = self.start + start, min(self.start + stop, self.stop)
+        return part
+
+    @property
+    def place(self) -> Path:
+        """What has to be on the disk of whoever reads the clips."""
+        return self.file.path
 
     def _id(self, number: int, row: dict[str, Any]) -> str:
         return str(number if row.get("id") is None else row["id"])
 
     def ids(self) -> Iterator[str]:
         if not self.has_ids:
-            yield from map(str, range(len(self)))
+            yield from map(str, range(self.start, self.stop))
             return
-        for number, row in enumerate(self.file.rows(0, ["id"])):
+        for number, row in self._rows(0, ["id"]):
             yield self._id(number, row)
 
     def clips(self, start: int = 0) -> Iterator[Clip]:
-        """The clips from row `start` on."""
+        """The clips from number `start` on."""
         columns = ["id", "audio"] if self.has_ids else ["audio"]
-        for number, row in enumerate(self.file.rows(start, columns), start):
+        for number, row in self._rows(start, columns):
             yield self._id(number, row), row["audio"]
+
+    def _rows(self, start: int, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        numbers = range(self.start + start, self.stop)
+        return zip(numbers, self.file.rows(self.start + start, columns), strict=False)
 
 
 def open_clips(path: Path) -> FolderClips | ParquetClips:

@@ -6,6 +6,9 @@ names recordings below its folder. hf://datasets/OWNER/NAME is fetched. The outp
 id, seconds, TASK.label and TASK.score of every task, and error, which says why a recording has no labels.
 A run that was stopped goes on when the same command is given again. In a CSV file, text that begins like a
 formula (= + - @) gets an apostrophe before it.
+
+With --ray the workers of a cluster answer; SOURCE, and a backbone that is a folder, must lie under the same path on all
+nodes. OUT may then be the name of a new folder, in which parquet files stay, in order.
 """
 
 from __future__ import annotations
@@ -14,8 +17,13 @@ import argparse
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from speechprompt.commands import add_model_arguments, complain, load_backbone
+from speechprompt.errors import SpeechPromptError
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from speechprompt.labelling.label import Labelled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +36,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=max(1, min(4, (os.cpu_count() or 2) - 1)),
-        help="processes that decode (default: one for each core but one, at most 4; 0: none)",
+        default=None,
+        help="processes that decode (default: one for each core but one, at most 4; with --ray one for each of its "
+        "workers; 0: none)",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="of a Ray cluster; auto: the one that this machine belongs to; local: one that is started here "
+        "(pip install 'speechprompt[ray]')",
+    )
+    parser.add_argument(
+        "--ray-workers",
+        type=int,
+        metavar="N",
+        help="each with its models (default: what the cluster has room for)",
+    )
+    parser.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        metavar="G",
+        help="such as 0.25 where four share one; 0: none (default: 1 where the cluster has GPUs)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    from speechprompt.labelling.label import label
-
     began = time.perf_counter()
     try:
-        backbone = load_backbone(args)
-        done = label(backbone, args.tasks, args.source, args.out, args.workers)
+        done = label_with(args)
     except KeyboardInterrupt:
         complain("stopped; the same command goes on from here.")
         return 130
@@ -51,3 +75,26 @@ def run(args: argparse.Namespace) -> int:
     if done.left_out:
         print(f"{done.left_out} other files in the folder are no recordings and have no row.")
     return 0
+
+
+def label_with(args: argparse.Namespace) -> Labelled:
+    """One machine or a cluster, as asked; SpeechPromptError for options of the other."""
+    if args.ray is None:
+        if args.ray_workers is not None or args.gpus_per_worker is not None:
+            raise SpeechPromptError(
+                "--ray-workers and --gpus-per-worker are for a cluster: say which with --ray."
+            )
+        from speechprompt.labelling.label import label
+
+        workers = max(1, min(4, (os.cpu_count() or 2) - 1)) if args.workers is None else args.workers
+        return label(load_backbone(args), args.tasks, args.source, args.out, workers)
+    if args.device != "auto":
+        raise SpeechPromptError(
+            "--device is for one machine: with --ray, --gpus-per-worker says what workers take."
+        )
+    from speechprompt.labelling.cluster import label_on_ray
+    from speechprompt.labelling.ray_cluster import Cluster
+
+    decoders = 1 if args.workers is None else args.workers
+    cluster = Cluster(args.ray, args.ray_workers, args.gpus_per_worker, decoders)
+    return label_on_ray(args.backbone, args.tasks, args.source, args.out, cluster, args.dtype)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from speechprompt.audio.clips import Clip, FolderClips, ParquetClips, open_clips
 from speechprompt.data import hub
@@ -19,6 +21,7 @@ class ListClips:
 
     def __init__(self, path: Path) -> None:
         rows = read_kaldi(path, "") if path.is_dir() else read_list(path)
+        self.place = path.parent if path.is_file() else path
         self.found = [(str(row["id"]), row["audio"]) for row in rows]
         if not self.found:
             raise SpeechPromptError(f"{path.name} names no recordings.")
@@ -38,6 +41,12 @@ class ListClips:
             except SpeechPromptError:  # the decoder says what is wrong with the file
                 yield name, sound.path
 
+    def part(self, start: int, stop: int) -> Self:
+        """Clips `start` to `stop` alone, which another process may be given."""
+        part = copy.copy(self)
+        part.found = self.found[start:stop]
+        return part
+
 
 class SeveralClips:
     """The rows of several parquet files, one after the other; ids begin with the file's name."""
@@ -46,6 +55,7 @@ class SeveralClips:
 
     def __init__(self, paths: list[Path]) -> None:
         self.parts = [(path.stem, ParquetClips(path)) for path in paths]
+        self.place = paths[0].parent
 
     def __len__(self) -> int:
         return sum(len(part) for _, part in self.parts)
@@ -59,6 +69,17 @@ class SeveralClips:
                 for name, sound in part.clips(start):
                     yield f"{stem}/{name}", sound
             start = max(0, start - len(part))
+
+    def part(self, start: int, stop: int) -> Self:
+        """Clips `start` to `stop` alone, which another process may be given."""
+        cut, before = copy.copy(self), 0
+        cut.parts = []
+        for stem, part in self.parts:
+            first, last = max(0, start - before), min(len(part), stop - before)
+            if first < last:
+                cut.parts.append((stem, part.part(first, last)))
+            before += len(part)
+        return cut
 
 
 Clips = FolderClips | ParquetClips | ListClips | SeveralClips

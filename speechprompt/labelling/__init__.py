@@ -1,4 +1,4 @@
 """Many recordings into a table, or a long one into its segments. Doors: label.label and segments.Segments.
 
-labeller.Labeller answers columns of other programs.
+cluster.label_on_ray is `label` on a cluster; labeller.Labeller answers columns of other programs.
 """

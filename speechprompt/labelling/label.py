@@ -17,8 +17,9 @@ from speechprompt.backbone import Backbone
 from speechprompt.data.clips import clips_of
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labelling.kept import Kept, settings
+from speechprompt.labelling.labeller import prompts_of
 from speechprompt.labelling.rows import Answerer, batch_factor, failed, seconds
-from speechprompt.labelling.table import SUFFIXES, columns_of, write
+from speechprompt.labelling.table import SUFFIXES, columns_of, ordered, write
 from speechprompt.prompts.prompt import Prompt
 
 
@@ -72,7 +73,7 @@ def label(
                     done, without, sound = done + len(rows), without + failed(rows), sound + seconds(rows)
                     bar.update(len(rows))
             kept.check(len(clips))
-            write(out, columns_of(prompts), kept.rows())
+            write(out, columns_of(prompts), map(ordered, kept.rows()))
     kept.path.unlink(missing_ok=True)
     return Labelled(done, without, sound, clips.left_out)
 
@@ -83,14 +84,3 @@ def check_output(out: Path, workers: int) -> None:
         raise SpeechPromptError(f"The folder of {out.name} does not exist: make it first.")
     if workers < 0:
         raise SpeechPromptError("The number of workers must be 0 or more.")
-
-
-def prompts_of(backbone: Backbone, tasks: Sequence[str | Prompt]) -> list[Prompt]:
-    """The prompts of some tasks, each once, or of all; SpeechPromptError where there is none."""
-    asked = [
-        task if isinstance(task, Prompt) else backbone.prompt(task) for task in tasks or backbone.prompts
-    ]
-    prompts = list({prompt.task: prompt for prompt in asked}.values())
-    if not prompts:
-        raise SpeechPromptError(f"Backbone {backbone.name} has no tasks to answer.")
-    return prompts

@@ -31,10 +31,9 @@ def ordered(row: Row) -> list[Any]:
     return [row[0], row[1], *row[3:], row[2]]
 
 
-def write(out: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """The output, complete or not there."""
+def write(out: Path, columns: Sequence[str], cells: Iterator[list[Any]]) -> None:
+    """The output, complete or not there; cells: of each row, in the order of the columns."""
     aside = out.with_name(out.name + ".new")
-    cells = map(ordered, rows)
     try:
         if out.suffix.lower() == ".parquet":
             write_parquet(aside, columns, cells)

@@ -273,7 +273,11 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path):
     cells = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx", "a=b", "", None, -1.0]
     for suffix in ("csv", "jsonl"):
         rows = iter([[cell, 1.0, None, "yes", 0.5] for cell in cells])
-        table.write(tmp_path / f"x.{suffix}", ["id", "seconds", "fruit.label", "fruit.score", "error"], rows)
+        table.write(
+            tmp_path / f"x.{suffix}",
+            ["id", "seconds", "fruit.label", "fruit.score", "error"],
+            map(table.ordered, rows),
+        )
     ids = [row["id"] for row in read_csv(tmp_path / "x.csv")]
     assert ids == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "", "-1.0"]
     assert [json.loads(line)["id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()] == cells
