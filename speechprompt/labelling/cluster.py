@@ -27,7 +27,7 @@ from speechprompt.labelling.parts import Parts
 from speechprompt.labelling.ray_cluster import Cluster, connected, last_line, room
 from speechprompt.labelling.rows import failed, seconds
 from speechprompt.labelling.table import SUFFIXES, ordered, write, write_parquet
-from speechprompt.machine import keep_freed_memory
+from speechprompt.machine.memory import keep_freed_memory
 
 DEATHS = 5  # of workers on one part, after which the run ends: the part is at fault
 

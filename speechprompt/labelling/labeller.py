@@ -18,7 +18,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labelling.rows import Answerer, Row, batch_factor
 from speechprompt.labelling.table import columns_of, is_number, ordered
-from speechprompt.machine import choose_device
+from speechprompt.machine.device import choose_device
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import list_backbones
 from speechprompt.storage.hub import is_address
