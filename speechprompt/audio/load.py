@@ -1,8 +1,7 @@
 """Any recording -> waveform: float32 mono at 16 kHz, or one clear sentence saying why not.
 
-Two decoders behind the same limits: libsndfile, and FFmpeg's libraries for what that cannot read. Length is
-read from the header first and decoding stops at the limit, so neither ten hours of silence in a small file
-nor a lying header costs memory.
+Two decoders (decoders.py) behind the same limits. Length is read from the header first and decoding stops at the
+limit, so neither ten hours of silence in a small file nor a lying header costs memory.
 """
 
 from __future__ import annotations
@@ -17,12 +16,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from speechprompt.audio import libav, sndfile
 from speechprompt.audio.arrays import from_array, is_array
+from speechprompt.audio.decoders import whole
 from speechprompt.audio.headers import SoundFile
-from speechprompt.audio.kinds import HEAD_BYTES
 from speechprompt.audio.limits import HIGHEST_PEAK, MAX_SECONDS, SAMPLE_RATE
-from speechprompt.audio.reasons import UnreadableError, instead, text, unreadable
 from speechprompt.errors import SpeechPromptError
 
 LARGEST_OFFSET = (
@@ -57,12 +54,13 @@ def load(source: AudioInput, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     if is_array(source):
         parts = [from_array(source, max_seconds)]
     elif isinstance(source, bytes | bytearray):
-        parts = decode(io.BytesIO(source), "", max_seconds)
+        parts = whole(SoundFile(io.BytesIO(source)), "", max_seconds)
     elif isinstance(source, str | Path):
         with opened_file(Path(source)) as file:
-            parts = decode(file, Path(source).suffix, max_seconds)
+            parts = whole(SoundFile(file), Path(source).suffix, max_seconds)
     elif isinstance(source, Mapping) and isinstance(source.get("bytes"), bytes):
-        parts = decode(io.BytesIO(source["bytes"]), Path(str(source.get("path", ""))).suffix, max_seconds)
+        file_bytes, suffix = io.BytesIO(source["bytes"]), Path(str(source.get("path", ""))).suffix
+        parts = whole(SoundFile(file_bytes), suffix, max_seconds)
     elif source is None:
         raise SpeechPromptError(NO_RECORDING)
     else:
@@ -99,28 +97,6 @@ def opened_file(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise SpeechPromptError(f"{name!r} is not a file: choose a recording such as WAV, FLAC, OGG or MP3.")
     return open(descriptor, "rb")
-
-
-def decode(file: BinaryIO, suffix: str, max_seconds: float) -> list[tuple[np.ndarray, int]]:
-    """An open sound file -> float32 [T], the mean of its channels, and its rate in Hz, for each rate in it.
-
-    libsndfile first; what it cannot read, or not to the end, goes to FFmpeg's libraries.
-    """
-    sound = SoundFile(file)
-    if not sound.size:
-        raise SpeechPromptError("The recording is empty (0 bytes): record it again.")
-    try:
-        return [sndfile.decode(sound, max_seconds)]
-    except UnreadableError:
-        pass
-    sound.seek(0)
-    head = sound.read(HEAD_BYTES)
-    if instead(head):  # archives, pictures, playlists: nothing to try a decoder on
-        raise unreadable(head)
-    try:
-        return libav.decode(sound, "" if text(head) else suffix, max_seconds)
-    except UnreadableError as error:
-        raise unreadable(head, str(error)) from error
 
 
 def resample(waveform: np.ndarray, rate: int) -> np.ndarray:

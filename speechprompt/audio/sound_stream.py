@@ -1,26 +1,23 @@
 """A recording of any length, in blocks: float32 mono at 16 kHz, in bounded memory. Door: `SoundStream`.
 
-The same two decoders and limits as `load`, block by block. What is not WAV goes to FFmpeg's libraries first, which
-read to a file's end whatever its header says; libsndfile reads the rest.
+The same two decoders (decoders.py) and limits as of `load`, block by block.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from speechprompt.audio import libav, sndfile
 from speechprompt.audio.arrays import from_array, is_array
+from speechprompt.audio.decoders import Parts, in_blocks
 from speechprompt.audio.headers import SoundFile
-from speechprompt.audio.kinds import HEAD_BYTES
 from speechprompt.audio.limits import HIGHEST_PEAK, check_decoded, check_seconds
 from speechprompt.audio.load import NEITHER, NO_RECORDING, AudioInput, opened_file
-from speechprompt.audio.reasons import UnreadableError, instead, text, unreadable
+from speechprompt.audio.reasons import UnreadableError
 from speechprompt.audio.resampling import Resampler
 from speechprompt.errors import SpeechPromptError
 from speechprompt.machine.request_time import check_time
@@ -28,9 +25,6 @@ from speechprompt.machine.request_time import check_time
 BLOCK_SECONDS = 2.0  # of sound in a block, about
 # By which a sound may be shorter than its header says, and whole all the same.
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.001
-
-Parts = Iterator[tuple[np.ndarray, int]]  # float32 [T], Hz
-Opener = Callable[[SoundFile, str], tuple[Parts, float | None]]
 
 
 class SoundStream:
@@ -61,7 +55,7 @@ class SoundStream:
         else:
             raise SpeechPromptError(NO_RECORDING if source is None else NEITHER)
         try:
-            self._parts, self.total = begin(SoundFile(self._file), suffix)
+            self._parts, self.total = in_blocks(SoundFile(self._file), suffix)
             if self.total is not None:
                 check_seconds(self.total, max_seconds)
         except BaseException:
@@ -148,25 +142,3 @@ def together(parts: Parts) -> Parts:
             waiting, samples = [], 0
     if waiting:
         yield np.concatenate(waiting), last
-
-
-def begin(file: SoundFile, suffix: str) -> tuple[Parts, float | None]:
-    """The decoder that can read the file, begun, and the seconds that its header promises."""
-    if not file.size:
-        raise SpeechPromptError("The recording is empty (0 bytes): record it again.")
-    head = file.read(HEAD_BYTES)
-    openers: list[Opener] = [sndfile.open_wav]
-    if not instead(head):
-        openers += [libav.open_blocks, sndfile.open_blocks]
-    reason = ""
-    for opener in openers:
-        try:
-            file.seek(0)
-            parts, total = opener(file, "" if text(head) else suffix)
-            first = next(parts, None)
-        except UnreadableError as error:
-            reason = reason or str(error)
-            continue
-        if first is not None:
-            return chain([first], parts), total
-    raise unreadable(head, reason)

@@ -127,18 +127,7 @@ def fit_sequences(scores: np.ndarray, right: np.ndarray, split: str) -> Calibrat
         round(float(np.clip(weights[1], -100, 100)), 4),
     )
     after = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -700, 700)))
-    return {
-        "temperature": 1.0,
-        "threshold": 0.0,
-        "split": split,
-        "n": len(right),
-        "error_before": round(expected_calibration_error(scores, right), 4),
-        "error_after": round(expected_calibration_error(after, right), 4),
-        "right_flagged": None,
-        "wrong_flagged": None,
-        "slope": slope,
-        "offset": offset,
-    }
+    return fitted(1.0, 0.0, split, scores, after, right) | {"slope": slope, "offset": offset}
 
 
 def fit_calibration(
@@ -154,6 +143,13 @@ def fit_calibration(
     temperature = round(fit_temperature(logits, right), 4)
     before, after = (answer_scores(logits, t) for t in (1.0, temperature))
     threshold = threshold_of(after[right])
+    return fitted(temperature, threshold, split, before, after, right)
+
+
+def fitted(
+    temperature: float, threshold: float, split: str, before: np.ndarray, after: np.ndarray, right: np.ndarray
+) -> Calibration:
+    """What every calibration holds, from the scores of answers before and after it, float [n], and right, bool [n]."""
     right_flagged, wrong_flagged = shares_flagged(after < threshold, right)
     return {
         "temperature": temperature,
