@@ -32,7 +32,7 @@ class Units:
     ids, starts, lengths: int64 [N]; run i is unit ids[i], begins at frame starts[i] and lasts
     lengths[i] frames of 20 ms. log_f0: float32 [N], natural-log F0 of each run less the speaker's mean
     (prosody.py), None where it was not asked for. f0: float32 [N], what that was made of, the mean F0 of
-    each run in Hz and 0 where nothing is voiced; None where no recording was heard.
+    each run in Hz and 0 where nothing is voiced; None where there was no recording.
     """
 
     ids: np.ndarray

@@ -160,10 +160,10 @@ def sound_of(file: SoundFile, suffix: str) -> Iterator[float | tuple[np.ndarray,
     with opened(file, suffix) as container:
         stream = audio_stream(container)
         kinds = container.format.name.split(",")
-        told = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        if told is None and container.duration:
-            told = container.duration / 1e6
-        yield float(told) if told and not set(TRUSTED).isdisjoint(kinds) else None
+        stated = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        if stated is None and container.duration:
+            stated = container.duration / 1e6
+        yield float(stated) if stated and not set(TRUSTED).isdisjoint(kinds) else None
         yield from frames(container, stream, whole=False)
 
 

@@ -69,7 +69,7 @@ class Answer:
 
     label: the answer as text, with its probability `score` (the product of its steps'). steps: one, one
     for each slot, or those of a sequence with its end. slots: slot -> value, of tasks with slots.
-    units: what was heard. unit_probabilities: float32 [S, n_units], the LM's odds at each step.
+    units: of the recording. unit_probabilities: float32 [S, n_units], the LM's odds at each step.
     timing: seconds, `encode_s` for the recording's units and `lm_s` for this recording's share of the
     one LM batch that answered all tasks. fits: whether the recording is one that the task has an answer for
     (fits.py); reason: one sentence that says why not, "" where it fits. inside: probability of all labels' units at

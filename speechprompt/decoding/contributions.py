@@ -25,7 +25,7 @@ from speechprompt.prompts.prompt import Prompt
 from speechprompt.units import EOS, UNIT_OFFSET
 
 TINY = 1e-300
-SHOWN = 12  # units that are told by number
+SHOWN = 12  # units that are listed by number
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 Three things are looked at: whether anybody speaks, where the prompt expects speech; which language it is, where the
 prompt names its languages; and how sure the LM is of the answered label among all that it could generate. The first
-two are said by prompts of the same backbone, the judges, which answer in the batch of the tasks themselves.
+two come from prompts of the same backbone, the judges, which answer in the batch of the tasks themselves.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Judges:
         return [one for one in dict.fromkeys(found) if one is not None and one not in prompts]
 
     def evidence(self, prompt: Prompt, raw: RawAnswer, others: Mapping[Prompt, RawAnswer]) -> Evidence:
-        """What is known of a recording for a prompt. others: what the judges said of it, of some or none."""
+        """What is known of a recording for a prompt. others: the judges' answers about it, of some or none."""
         speech = language = None
         sound = spoken = ""
         if (voice := self.of_speech(prompt)) in others and voice is not None:

@@ -125,9 +125,12 @@ class PromptedLM:
         asked = [*prompts, *self.judges.needed(prompts)]
         rows = []
         for found in self.answer(utterances, asked):
-            said = dict(zip(asked, found, strict=True))
+            answers = dict(zip(asked, found, strict=True))
             rows.append(
-                [(said[prompt], self.judges.evidence(prompt, said[prompt], said)) for prompt in prompts]
+                [
+                    (answers[prompt], self.judges.evidence(prompt, answers[prompt], answers))
+                    for prompt in prompts
+                ]
             )
         return rows
 

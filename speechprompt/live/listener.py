@@ -1,4 +1,4 @@
-"""Listening while somebody speaks: sound in chunks -> what was said, and when.
+"""Listening while somebody speaks: sound in chunks -> labels, and when.
 
 A `Listener` cuts one stream of sound into segments of speech (audio.segmenter), makes units of each
 and asks one task about it: provisionally while the speech goes on, finally when it has ended.
@@ -181,7 +181,7 @@ class Listener:
         yield Event("end", self._start, end, now)
 
     def _is_silence(self, label: str) -> bool:
-        """A task that knows silence says itself that nothing was said."""
+        """Tasks with a label for silence answer it where nobody speaks."""
         return label == self._prompt.form.silence_label
 
     def _ask(self, end: int, most: int | None = None) -> Asked:

@@ -1,6 +1,6 @@
 """The tasks by name: those that this package ships prompts for, a table a group, and those of the papers' corpora.
 
-A task that is not here can be tuned too; the command line asks for what these tables would have told.
+A task that is not here can be tuned too; the command line asks for what these tables have of others.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # it takes seconds to import
     from speechprompt.models.unit_lm import UnitLM
 
 Labelled = tuple[Utterance, Sequence[int]]  # one utterance, indices of its labels
-NO_LABEL = -100  # target of a place where nothing is to be said
+NO_LABEL = -100  # target of a place where nothing is to be answered
 
 
 class TrainablePrompt(nn.Module):
@@ -131,7 +131,7 @@ class TrainablePrompt(nn.Module):
     def forward(
         self, lm: UnitLM, utterances: Sequence[Utterance], answers: Sequence[Sequence[int]]
     ) -> Tensor:
-        """Vocabulary logits float32 [B, W, V] where the true answers (label indices) are to be said.
+        """Vocabulary logits float32 [B, W, V] where the true answers (label indices) are to be answered.
 
         The first is at the separator, or before it when the loss counts the separator too; what lies
         beyond a shorter answer means nothing.
@@ -182,7 +182,7 @@ class TrainablePrompt(nn.Module):
         return torch.tensor(filled, device=self.separator.device)
 
     def loss(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
-        """Mean negative log-likelihood (natural log) of what is to be said."""
+        """Mean negative log-likelihood (natural log) of what is to be answered."""
         smoothing = self.config.label_smoothing
         if self.config.loss != "labels":
             # Against all outputs: the vocabulary, or a learned verbalizer's classes and specials.
@@ -213,8 +213,8 @@ class TrainablePrompt(nn.Module):
         own = torch.tensor([[SEPARATOR], [EOS]], device=table.device) - UNIT_OFFSET
         symbols = UNIT_OFFSET + torch.cat([table, own.expand(-1, table.shape[1])])
         none = torch.cat([table < 0, torch.arange(table.shape[1], device=table.device).expand(2, -1) > 0])
-        said = due != NO_LABEL
-        odds, chosen = logits[said].log_softmax(-1), due[said]
+        has_label = due != NO_LABEL
+        odds, chosen = logits[has_label].log_softmax(-1), due[has_label]
         units = odds.gather(1, symbols[chosen].clamp(min=0)).masked_fill(none[chosen], -torch.inf)
         smoothing = self.config.label_smoothing
         loss = -(1 - smoothing) * units.logsumexp(-1)

@@ -106,7 +106,7 @@ class Bodies:
             await asyncio.sleep(0)  # others' turn, also where everything is here already
             return message
 
-        async def told(message: Message) -> None:
+        async def with_status(message: Message) -> None:
             if status and message["type"] == "http.response.start":
                 message["status"] = status
             await send(message)
@@ -115,7 +115,7 @@ class Bodies:
             await asyncio.to_thread(self.uploads.sweep)
             if not self.uploads.has_room(n):
                 raise Refused(507, NO_ROOM)
-        return checked, told
+        return checked, with_status
 
 
 def too_large(limit: int) -> str:

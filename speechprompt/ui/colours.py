@@ -42,11 +42,11 @@ def apart(named: Sequence[int], ribbon: Sequence[int], *lists: Iterable[int]) ->
         here = {found[unit] for unit in group if unit in found}
         for unit in group:
             if unit not in found:
-                told = {found[other] for other in named if other in found}
+                named_colours = {found[other] for other in named if other in found}
                 near = {found[other] for other in beside[unit] if other in found}
                 taken = here if index > 1 else set()
                 own = [PALETTE[(unit + STEP * step) % len(PALETTE)] for step in range(len(PALETTE))]
-                clashes = [4 * (one in told) + 2 * (one in near) + (one in taken) for one in own]
+                clashes = [4 * (one in named_colours) + 2 * (one in near) + (one in taken) for one in own]
                 found[unit] = own[clashes.index(min(clashes))]
             here.add(found[unit])
     return found

@@ -35,7 +35,7 @@ class Endpoints:
 
     @in_a_sentence
     def classify(self, audio_file: str, task: str = FIRST_TASK, backbone: str = "mini") -> dict:
-        """Answer one task about a recording, with the units that the model heard and generated.
+        """Answer one task about a recording, with the units of the recording and those that the model generated.
 
         Args:
             audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
@@ -140,7 +140,7 @@ class Endpoints:
 
         Args:
             audio_file: a recording of 0.1 to 60 seconds (WAV, FLAC, Ogg, Opus, MP3, m4a, webm and others)
-            backbone: name of a backbone that hears audio, mini unless another one is here
+            backbone: name of a backbone that has an encoder, mini unless another one is here
 
         Returns:
             ids (without repeats)

@@ -115,8 +115,8 @@ class Gate:
         if n > route.body:
             raise Refused(413, too_large(route.body))
         if route.kind == "upload":
-            taken, told = await self.bodies.upload(n, route.body, headers, receive, send)
-            await self.app(scope, taken, told)
+            checked, with_status = await self.bodies.upload(n, route.body, headers, receive, send)
+            await self.app(scope, checked, with_status)
         elif route.body:
             await self.app(scope, await self.bodies.whole(route.body, scope, receive), send)
         else:

@@ -53,7 +53,7 @@ def result(
 ) -> str:
     """The whole answer: label and scores left, the way to it right, and folded what explains it further.
 
-    waveform: float32 [T] at 16 kHz, or None when units were given. ran: what else is told of how it came about.
+    waveform: float32 [T] at 16 kHz, or None when units were given. ran: further facts about the pass.
     frozen: parameters of the backbone, 0 where they are not known. others: of the same recording. segments: its words.
     recording: the end of its address, by which the page knows what was answered.
     """
@@ -160,7 +160,7 @@ def readable(slot: str) -> str:
 
 
 def step_name(step: Step) -> str:
-    """What one of several steps said: "size: large", a letter, or the end."""
+    """What one of several steps answered: "size: large", a letter, or the end."""
     if step.label is None:
         return "end"
     if step.slot:

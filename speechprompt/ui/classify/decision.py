@@ -21,7 +21,7 @@ STEPS_SHOWN = 24  # of a long sequence
 def decision(answer: Answer, names: Sequence[str], colours: Colours = OWN) -> str:
     """Odds of the likeliest units, and with a learned verbalizer the heaviest contributions, step by step.
 
-    names: what each step said; with several steps each folds away, the first is open.
+    names: what each step answered; with several steps each folds away, the first is open.
     """
     steps = []
     for at, (step, odds) in enumerate(zip(answer.steps, answer.unit_probabilities, strict=True)):

@@ -86,8 +86,8 @@ class Comparison:
                 for r in ordered(rows)
                 if r.answer
             )
-            said = f"{len(rows)} prompts asked. {answers}."
-            shown = panel(cards(rows, self.facts(rows, seconds), others), said)
+            status = f"{len(rows)} prompts asked. {answers}."
+            shown = panel(cards(rows, self.facts(rows, seconds), others), status)
             return shown, download(to_csv(records), "csv"), download(to_json(records), "json")
         except Exception as error:
             return panel(html.alert(sentence(error, "The page could not compare"))), nothing(), nothing()
@@ -125,8 +125,8 @@ class Comparison:
             shown = panel(batch(heads, found, len(paths)), f"{len(found)} recordings answered.")
             yield shown, download(to_csv(records), "csv"), download(to_json(records), "json")
         except Exception as error:
-            said = sentence(error, "The page could not answer many recordings")
-            yield panel(html.alert(said)), nothing(), nothing()
+            status = sentence(error, "The page could not answer many recordings")
+            yield panel(html.alert(status)), nothing(), nothing()
 
     def choose_backbones(self, backbones: list[str]) -> tuple[Update, Update]:
         """Other backbones: their tasks, and the examples that are for those."""
