@@ -1,85 +1,21 @@
-"""The prosody LM against logits and losses of the reference, in both modes; its folder; its conversion.
-
-The continuous mode has no recording here: it is held against `plain_forward`, which spells the reference
-out from the checkpoint's own tensors and is itself held against the discrete recording.
-"""
+"""The prosody LM against logits and losses of the reference, in both modes."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.convert import prosody_lm as conversion
-from speechprompt.models import prosody_lm, unit_lm
-from speechprompt.models.load import load_lm
-from speechprompt.models.prosody_lm import ProsodyConfig, stream_losses, streams, targets
+from speechprompt.models.prosody_lm import stream_losses, streams, targets
 from speechprompt.units import Units
-from tests.tiny import make_lm
-
-FOLDER = Path(__file__).parents[1] / "fixtures" / "pgslm"
-TOLERANCE = {"atol": 2e-5, "rtol": 0.0}
-OURS = conversion.token_order(104).argsort()  # fairseq's index -> our token id
-
-
-@pytest.fixture(scope="module")
-def io():
-    return load_file(FOLDER / "discrete.safetensors")
-
-
-@pytest.fixture(scope="module")
-def original():
-    return torch.load(FOLDER / "discrete.pt", weights_only=True)
-
-
-@pytest.fixture(scope="module")
-def edges(io, tmp_path_factory):
-    path = tmp_path_factory.mktemp("edges") / "bins.th"
-    torch.save(io["f0_edges"], path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(edges, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pgslm") / "unit_lm"
-    conversion.convert(FOLDER / "discrete.pt", folder, edges)
-    return folder
-
-
-@pytest.fixture
-def lm(folder):
-    return prosody_lm.load(folder)
-
-
-@pytest.fixture(scope="module")
-def continuous(original):
-    """The recorded checkpoint with continuous streams in place of the discrete ones, seeded."""
-    state = copy.deepcopy(original)
-    generator = torch.Generator().manual_seed(1)
-    d = state["model"]["decoder.embed_tokens.weight"].shape[1]
-    for i in range(2):
-        name = f"decoder.embed_other_list.{i}"
-        state["model"][f"{name}.weight"] = torch.randn(d, 1, generator=generator) * 0.3
-        state["model"][f"{name}.bias"] = torch.randn(d, generator=generator)
-    state["model"]["decoder.project_out_dim.weight"] = torch.randn(106, d, generator=generator)
-    state["cfg"]["task"] |= {"discrete_duration": False, "discrete_f0": False}
-    return state
-
-
-def convert(state, tmp_path, edges=None):
-    torch.save(state, tmp_path / "checkpoint.pt")
-    conversion.convert(tmp_path / "checkpoint.pt", tmp_path / "made" / "unit_lm", edges)
-    return prosody_lm.load(tmp_path / "made" / "unit_lm")
+from tests.prosody_reference import FOLDER, OURS, TOLERANCE, assert_same, convert, recorded
 
 
 def plain_forward(weights, tokens, durations, f0, n_heads=4):
@@ -115,17 +51,6 @@ def plain_forward(weights, tokens, durations, f0, n_heads=4):
         x = x + linear(linear(norm(x, f"{at}.final_layer_norm"), f"{at}.fc1").relu(), f"{at}.fc2")
     out = norm(x, "layer_norm") @ w["project_out_dim.weight"].T
     return out.split([104, 1, 1] if out.shape[-1] == 106 else [104, 25, 36], -1)
-
-
-def assert_same(found, expected, lengths):
-    """Equal at real steps; the units' logits are brought back to fairseq's order."""
-    for ours, theirs in zip((found[0][..., OURS], *found[1:]), expected, strict=True):
-        for row, length in enumerate(lengths.tolist()):
-            torch.testing.assert_close(ours[row, :length], theirs[row, :length], **TOLERANCE)
-
-
-def recorded(io, prefix):
-    return [io[f"{prefix}.{name}"] for name in ("token", "duration", "f0")]
 
 
 def units_of(io, row: int) -> Units:
@@ -235,204 +160,3 @@ def test_units_without_f0_are_refused_unless_f0_is_ignored(lm) -> None:
     heard = dataclasses.replace(units, log_f0=np.zeros(2, np.float32))
     with pytest.raises(SpeechPromptError, match="no f0_edges"):
         streams(heard, dataclasses.replace(lm.prosody, f0_edges=None))
-
-
-def make(**settings):
-    torch.manual_seed(0)
-    return prosody_lm.make(20, 16, 2, 2, 32, ProsodyConfig(**settings)).requires_grad_(False).eval()
-
-
-@pytest.mark.parametrize("mode", ["discrete", "continuous"])
-def test_round_trip(mode, tmp_path) -> None:
-    sizes = {"n_durations": 1, "n_f0": 1}
-    settings = {"f0_edges": np.linspace(-1, 1, 31)} if mode == "discrete" else sizes
-    lm = make(mode=mode, ignore_f0_input=True, **settings)
-    prosody_lm.save(lm, tmp_path / "lm")
-    assert {t.dtype for t in load_file(tmp_path / "lm" / "model.safetensors").values()} == {torch.float16}
-    found = prosody_lm.load(tmp_path / "lm")
-    assert found.prosody.settings() == lm.prosody.settings() and found.first_position == 0
-    assert found.dtype == torch.float32 and not found.training
-    assert not any(parameter.requires_grad for parameter in found.parameters())
-    tokens = torch.tensor([[3, 9, 10, 0]])
-    numbers = torch.tensor([[0, 0, 3, 4]])
-    for a, b in zip(*(m.forward_streams(tokens, numbers, numbers) for m in (lm, found)), strict=True):
-        torch.testing.assert_close(a, b, atol=5e-3, rtol=0)
-    prosody_lm.save(lm, tmp_path / "exact", torch.float32)
-    exact = prosody_lm.load(tmp_path / "exact").forward_streams(tokens, numbers, numbers)
-    torch.testing.assert_close(exact[0], lm.forward_streams(tokens, numbers, numbers)[0], atol=1e-6, rtol=0)
-
-
-def test_folders_are_told_apart(tmp_path, folder) -> None:
-    unit_lm.save(make_lm(), tmp_path / "plain")
-    assert isinstance(load_lm(folder), prosody_lm.ProsodyLM)
-    assert not isinstance(load_lm(tmp_path / "plain"), prosody_lm.ProsodyLM)
-    with pytest.raises(SpeechPromptError, match="model_type"):
-        prosody_lm.load(tmp_path / "plain")
-    with pytest.raises(SpeechPromptError, match="model_type"):
-        unit_lm.load(folder)
-
-
-@pytest.mark.parametrize(
-    ("change", "fact"),
-    [
-        ({"tie_word_embeddings": True}, "tie_word_embeddings"),
-        ({"d_model": 4.0}, "d_model"),
-        ({"first_position": 10_000}, "first_position"),
-        ({"first_position": "100"}, "first_position"),
-        ({"prosody": None}, "prosody"),
-        ({"prosody": {"mode": "discrete"}}, "lacks the entry 'prosody.f0_edges'"),
-        ({"prosody.mode": "both"}, "mode must be 'discrete' or 'continuous'"),
-        ({"prosody.shifts": [0, 0]}, r"shifted by \[0, 0\]; only \[1, 1\]"),
-        ({"prosody.shifts": 1}, "shifts"),
-        ({"prosody.n_f0": 1 << 40}, "n_f0"),
-        ({"prosody.mode": "continuous"}, "n_durations must be 1"),
-        ({"prosody.f0_edges": [0.0, 1.0]}, "as many as the F0 bins less one"),
-        ({"prosody.f0_edges": [float(-i) for i in range(31)]}, "rise"),
-        ({"prosody.f0_edges": [1e999] * 31}, "config.json"),
-        ({"prosody.f0_edges": ["a"] * 31}, "f0_edges must be a list of numbers"),
-        ({"prosody.ignore_f0_input": 1}, "ignore_f0_input must be a valid boolean"),
-    ],
-)
-def test_folders_that_are_not_sound_are_refused(folder, tmp_path, change, fact) -> None:
-    settings = json.loads((folder / "config.json").read_text())
-    for name, value in change.items():
-        place, _, inner = name.partition(".")
-        if inner:
-            settings[place][inner] = value
-        else:
-            settings[place] = value
-    (tmp_path / "config.json").write_text(json.dumps(settings))
-    (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
-    with pytest.raises(SpeechPromptError, match=fact):
-        prosody_lm.load(tmp_path)
-
-
-def test_wrong_tensors_are_named(folder, tmp_path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-
-    def refuse(changed, message):
-        save_file(changed, tmp_path / "model.safetensors")
-        with pytest.raises(SpeechPromptError, match=message):
-            prosody_lm.load(tmp_path)
-
-    refuse({k: v for k, v in weights.items() if k != "f0_head.weight"}, "lacks the tensor 'f0_head.weight'")
-    refuse(weights | {"embed_f0.bias": torch.zeros(32)}, "unexpected tensor 'embed_f0.bias'")
-    refuse(
-        weights | {"embed_durations.weight": torch.zeros(24, 32)}, r"shape \[24, 32\], expected \[25, 32\]"
-    )
-    refuse(weights | {"f0_head.weight": torch.full((36, 32), torch.nan)}, "not finite")
-
-
-def test_rows_of_the_vocabulary(lm, original) -> None:
-    """unit u -> u + 4, <s> -> 3, <pad> -> 1, </s> -> 2, <unk> -> 0."""
-    theirs, ours = original["model"]["decoder.embed_tokens.weight"], lm.model.embed_tokens.weight
-    for row, index in {4: 0, 103: 99, 3: 100, 1: 101, 2: 102, 0: 103}.items():
-        torch.testing.assert_close(ours[row], theirs[index], atol=0, rtol=0)
-
-
-@pytest.mark.parametrize("stored", ["tensor", "array", "list"])
-def test_edges_are_read_however_they_were_saved(io, stored, tmp_path) -> None:
-    values = io["f0_edges"]
-    torch.save(
-        {"tensor": values, "array": values.numpy(), "list": values.tolist()}[stored], tmp_path / "e.th"
-    )
-    np.testing.assert_allclose(conversion.read_edges(tmp_path / "e.th"), values, atol=1e-7)
-
-
-def test_edges_as_pgslm_saves_them_are_those_of_the_checkpoints_bins(original, io, tmp_path) -> None:
-    right = io["f0_edges"].double().numpy()
-    torch.save({16: right[:15], 32: right}, tmp_path / "both.th")
-    made = convert(original, tmp_path, tmp_path / "both.th")
-    np.testing.assert_allclose(made.prosody.f0_edges, right, atol=1e-7)
-    torch.save({16: right[:15], 8: right[:7]}, tmp_path / "other.th")
-    with pytest.raises(SpeechPromptError, match=r"other\.th does not hold .* by the number of bins"):
-        conversion.read_edges(tmp_path / "other.th", 32)
-
-
-@pytest.mark.parametrize("content", [{"a": 1}, {}, torch.zeros(2, 3), "edges", [[1.0], [2.0, 3.0]]])
-def test_edges_that_are_none_are_refused(content, tmp_path) -> None:
-    torch.save(content, tmp_path / "e.th")
-    with pytest.raises(SpeechPromptError, match=r"e\.th"):
-        conversion.read_edges(tmp_path / "e.th")
-
-
-def drop(name):
-    return lambda s: s["model"].pop(name)
-
-
-def put(**values):
-    """Change settings of the task or, where it has them too, of the model."""
-
-    def change(state):
-        for name, value in values.items():
-            for section in ("task", "model"):
-                if name in state["cfg"][section]:
-                    state["cfg"][section][name] = value
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "fact"),
-    [
-        (drop("decoder.project_out_dim.weight"), "no prosody LM"),
-        (drop("decoder.layers.1.fc2.bias"), "lacks the tensor 'decoder.layers.1.fc2.bias'"),
-        (drop("decoder.embed_other_list.0.weight"), "duration embeddings"),
-        (drop("decoder.embed_other_list.1.weight"), "n_f0"),
-        (lambda s: s["model"].update(extra=torch.zeros(2)), "tensor 'extra'"),
-        (lambda s: s["cfg"].update(task=None), "nothing about its streams"),
-        (put(discrete_f0=False), "mixes"),
-        (put(discrete_f0=None), "does not say whether"),
-        (put(discrete_f0=False, discrete_duration=False), "decoder.embed_other_list.0.bias"),
-        (put(max_token_duration=30), "max_token_duration = 30"),
-        (put(max_token_duration="20"), "max_token_duration"),
-        (put(stream_shifts="0,1"), r"shifted by \[0, 1\]"),
-        (put(stream_shifts=None), "stream_shifts"),
-        (put(normalize_f0_std=True), "normalize_f0_std"),
-        (put(interpolate_f0=False), "interpolate_f0"),
-        (put(activation_fn="gelu"), "gelu"),
-        (put(decoder_normalize_before=False), "decoder_normalize_before"),
-        (put(decoder_layers=3), "layers.2"),
-        (put(decoder_embed_dim=64, decoder_input_dim=64, decoder_output_dim=64), "shape"),
-    ],
-)
-def test_checkpoints_that_do_not_fit_are_refused_and_nothing_is_written(
-    original, tmp_path, change, fact
-) -> None:
-    state = copy.deepcopy(original)
-    change(state)
-    with pytest.raises(SpeechPromptError, match=fact):
-        convert(state, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_edges_must_fit_the_checkpoint(original, continuous, edges, tmp_path) -> None:
-    with pytest.raises(SpeechPromptError, match="leave --edges out"):
-        convert(continuous, tmp_path, edges)
-    torch.save(torch.linspace(-1, 1, 30), tmp_path / "short.th")
-    with pytest.raises(SpeechPromptError, match="as many as the F0 bins less one"):
-        convert(original, tmp_path, tmp_path / "short.th")
-    assert not (tmp_path / "made").exists()
-
-
-def test_ignored_inputs_and_old_settings_are_read(original, tmp_path, io) -> None:
-    state = copy.deepcopy(original)
-    put(ignore_duration_input=True, ignore_f0_input=True)(state)
-    args = {**state["cfg"]["model"], **state["cfg"]["task"]}
-    lm = convert({**state, "cfg": None, "args": argparse.Namespace(**args)}, tmp_path)  # before fairseq 1.0
-    assert lm.prosody.ignore_prosody_input and lm.prosody.f0_edges is None
-    outputs = lm.forward_streams(OURS[io["in.src_tokens"]], io["in.dur_src"], io["in.f0_src"])
-    assert_same(outputs, recorded(io, "out_prosody_input_ignored"), io["in.src_lengths"])
-
-
-def test_command(edges, tmp_path, capsys) -> None:
-    parser = argparse.ArgumentParser()
-    conversion.add_arguments(parser)
-    out = tmp_path / "unit_lm"
-    conversion.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--dtype", "float16"]))
-    assert "100 units, discrete durations and F0" in (sentence := capsys.readouterr().out)
-    assert "cannot hear recordings" in sentence
-    conversion.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--edges", str(edges)]))
-    assert "cannot hear" not in capsys.readouterr().out
-    assert prosody_lm.load(out).prosody.f0_edges.shape == (31,)

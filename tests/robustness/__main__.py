@@ -82,7 +82,8 @@ def main() -> None:
     rows, fine = recordings()
     os.environ |= {"ACCIDENTS": str(args.kills), "FUZZ": str(args.fuzz)}
     tally = Tally()
-    names = ("folders", "uploads", "gate", "fairness", "request_cost", "input_cost", "accidents", "fuzz")
+    accidents = ("kills", "writers", "accidents")
+    names = ("folders", "uploads", "gate", "fairness", "request_cost", "input_cost", *accidents, "fuzz")
     chosen = ["-m", "not slow and not gpu"]  # the long ones too, which `pytest` alone leaves out
     code = pytest.main(
         ["-q", "-W", "ignore", *chosen, *(str(FOLDER / f"test_{name}.py") for name in names)], [tally]
@@ -99,7 +100,7 @@ def main() -> None:
         ("kill -9 survived, each in the midst of work", f"{tally.recorded['kills']} of {6 * args.kills}"),
         (
             "accidents (those, full disks, two writers, damage, no memory, Ctrl-C)",
-            tally.row("test_accidents"),
+            ", ".join(tally.row(f"test_{name}") for name in accidents),
         ),
         (
             "fuzzed inputs, other exceptions than ours",

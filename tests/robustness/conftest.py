@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from speechprompt.storage import bundled
+from speechprompt.storage import folders as storage
 from speechprompt.ui import retention, uploads
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.page import build, launch_options
 from tests import tiny
+from tests.robustness import accidents
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,19 @@ def running_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[uploads.P
 def served(running_page: uploads.Page) -> tuple[str, Path]:
     """The address of the page, and the folder that it keeps uploads in."""
     return running_page.local_url.rstrip("/"), running_page.uploads.folder
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_backbone(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return accidents.write_units(tmp_path_factory.mktemp("data") / "units.parquet")
+
+
+@pytest.fixture
+def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was left aside counts as left by a writer that was killed."""
+    monkeypatch.setattr(storage, "REST_SECONDS", 0)

@@ -15,7 +15,7 @@ from transformers import HubertConfig, HubertForCTC, HubertModel
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert.hubert import from_fairseq, from_hub_folder
-from tests.making.fairseq_hubert import fairseq_state
+from tests.making.convert.fairseq_hubert import fairseq_state
 from tests.tiny import make_waveform
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 8}
