@@ -78,6 +78,15 @@ def of_sounds() -> list[dict[str, Any]]:
     return found
 
 
+def of_stream() -> list[list[int]]:
+    """All sounds in a row, as a stream: start, end and length of the sound of each stretch that may be a voice."""
+    from speechprompt.audio.segmenter import stretches_of_speech
+
+    stream = np.concatenate([sound(spec, 16_000) for spec in SOUNDS])
+    found = stretches_of_speech(stream, any_sound=True)
+    return [[one.start, one.end, len(one.sound)] for one in found]
+
+
 def of_closed_form() -> dict[str, Any]:
     """30 rows of 24 numbers in 3 labels and 15 groups, see closed_form.fit_verbalizer."""
     from speechprompt.evaluation.calibration import careful_threshold, fit_calibration
@@ -178,6 +187,7 @@ def run(args: argparse.Namespace) -> None:
         "encoder_sha256": backbone.encoder_sha256,
         "every": EVERY,
         "sounds": of_sounds(),
+        "stream": of_stream(),
         "closed_form": of_closed_form(),
         "recordings": of_recordings(backbone, recordings),
     }

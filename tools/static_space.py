@@ -129,6 +129,7 @@ def add_examples(examples: Path, folder: Path) -> None:
     clips = [clip for clip in clips if "file" in clip]
     for clip in clips:
         shutil.copyfile(examples / clip["file"], folder / clip["file"])
+    shutil.copytree(examples / "lesson", folder / "lesson")
     (folder / "examples.json").write_text(json.dumps(clips, ensure_ascii=False), encoding="utf-8")
 
 

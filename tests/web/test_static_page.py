@@ -59,6 +59,7 @@ def test_the_golden_numbers_are_those_of_the_package() -> None:
         ), again  # fmt: skip
         for rate, resampled in expected["resampled"].items():
             np.testing.assert_allclose(made["resampled"][rate]["samples"], resampled["samples"], atol=1e-5)
+    assert golden.of_stream() == GOLDEN["stream"], again
     fit = golden.of_closed_form()
     np.testing.assert_allclose(fit["weight"], GOLDEN["closed_form"]["weight"], atol=1e-5)
 

@@ -4,10 +4,12 @@ import { Client } from "./client";
 import { Complaint } from "./complaint";
 import { Compare } from "./page/compare";
 import { alert, find } from "./page/html";
+import { Live } from "./page/live";
 import { type Example, type State, remember, remembered, sentenceOf } from "./page/state";
+import { Teach } from "./page/teach";
 import { Try } from "./page/try";
 
-const TABS = ["Try", "Compare"] as const;
+const TABS = ["Try", "Compare", "Live", "Teach"] as const;
 type Tab = (typeof TABS)[number];
 
 /** WebAssembly with vectors: a module of one function that uses one. */
@@ -76,8 +78,14 @@ function build(state: State): void {
     return { name, panel, tab };
   });
   const panelOf = (name: Tab) => parts.find((part) => part.name === name)?.panel as HTMLElement;
-  new Try(panelOf("Try"), state);
+  const first = new Try(panelOf("Try"), state);
   const compare = new Compare(panelOf("Compare"), state);
+  const live = new Live(panelOf("Live"), state);
+  new Teach(panelOf("Teach"), state, (task) => {
+    live.refresh(task);
+    first.refresh(task);
+    open("Try");
+  });
   const open = (name: Tab) => {
     for (const part of parts) {
       part.panel.hidden = part.name !== name;

@@ -21,6 +21,7 @@ export interface Golden {
     silent: boolean;
     no_speech: boolean;
   }[];
+  stream: number[][];
   closed_form: { weight: number[]; held_out: number[]; cross_entropy: number; calibration: Record<string, number> };
   recordings: {
     file: string; rate: number; n: number; samples: number[];
