@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from speechprompt.prompts.config import FEWEST_STRANGERS
+from speechprompt.prompts.config import EXPERIMENTAL, FEWEST_STRANGERS
 from speechprompt.prompts.installed import in_list
 from speechprompt.ui import html
 from speechprompt.ui.desk import Desk
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from speechprompt.prompts.prompt import Prompt
 
 FIRST_TASK = "keyword_spotting"
+# Tasks that stand among the experimental ones where another is here that tells more, and is right more often.
+SUPERSEDED = {"gender": "voice"}
 EXAMPLES_SHOWN = 4  # of a task
 LANGUAGES = {"en": "English", "ar": "Arabic", "zh": "Mandarin", "lt": "Lithuanian", "de": "German"}
 
@@ -91,11 +93,12 @@ class Choices:
         else:
             names = {task: has[0] for task, has in self.offered(session).items()}
         prompts = [self.desk.prompt(task, name, session) for task, name in names.items()]
-        for prompt in sorted(prompts, key=in_list):
+        behind = [prompt for prompt in prompts if SUPERSEDED.get(prompt.task) in names]
+        for prompt in [*sorted((p for p in prompts if p not in behind), key=in_list), *behind]:
             task, name = prompt.task, names[prompt.task]
             short = "" if self.desk.backbones[name].has_encoder else " (units only)"
             entry = (task, f"{prompt.title}{short}", html.task_hint(prompt))
-            groups.setdefault(prompt.heading, []).append(entry)
+            groups.setdefault(EXPERIMENTAL if prompt in behind else prompt.heading, []).append(entry)
         return html.options(groups or {"": [("", "No tasks yet", "")]})
 
     def first_task(self, backbone: str) -> str:

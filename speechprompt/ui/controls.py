@@ -69,7 +69,8 @@ element.addEventListener("click", (event) => {
   if (!button) return;
   for (const other of element.querySelectorAll("button[aria-pressed]")) other.removeAttribute("aria-pressed");
   button.setAttribute("aria-pressed", "true");
-  [...document.querySelectorAll(".sp-recorder")].find((one) => one.offsetParent)?.dispatchEvent(new Event("sp-play"));
+  const recorder = [...document.querySelectorAll(".sp-strip")].find((one) => one.offsetParent)?.parentElement;
+  recorder?.dispatchEvent(new Event("sp-play"));
   trigger("click", { index: Number(button.dataset.index) });
 });
 """

@@ -21,6 +21,10 @@ WORD_LETTERS = 110  # of the labels that have the line to themselves
 OPEN_LABELS = ("unknown", "other", "none")  # what is answered where none of the others was spoken
 LONG_LABEL = 14  # characters; a longer one is set smaller
 BARS_SHOWN = 3
+HOW = (
+    "The sound becomes units, numbered pieces of speech that a frozen language model (LM) reads. A task is a small "
+    "prompt before them, and the unit that the LM generates next tells the answer."
+)
 
 
 def percent(share: float) -> str:
@@ -86,19 +90,15 @@ def options(groups: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
     return "".join(html)
 
 
-def empty(prompt: Prompt | None) -> str:
+def empty() -> str:
     """The invitation that stands where the answer will be."""
     heights = (5, 9, 14, 22, 30, 26, 34, 28, 18, 24, 36, 30, 20, 12, 16, 26, 20, 10, 6, 4)
     ghost = "".join(f'<i style="height:{h}px"></i>' for h in heights)
-    what = (
-        ""
-        if prompt is None
-        else f'<p class="sp-about">{escape(prompt.title)}: {escape(task_hint(prompt))}</p>'
-    )
     return (
         f'<section class="sp-card sp-empty"><div class="sp-ghost" aria-hidden="true">{ghost}</div>'
         "<h2>Speak and see the answer</h2>"
-        f"<p>Record your voice, choose a file or click an example.</p>{what}</section>"
+        "<p>Record your voice, choose a file or click an example.</p>"
+        f'<p class="sp-about">{HOW}</p></section>'
     )
 
 

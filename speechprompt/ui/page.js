@@ -17,8 +17,13 @@
   });
 
   const seen = (selector) => [...document.querySelectorAll(selector)].find((one) => one.offsetParent);
-  const recorder = () => seen(".sp-recorder .sp-record")?.parentElement;
-  const tell = (target, name, detail) => target?.dispatchEvent(new CustomEvent(name, { detail }));
+  const recorder = () => seen(".sp-recorder .sp-strip")?.parentElement; // on a phone the button is fixed: it has no offsetParent
+  // In Teach the cards record too: while nothing else does, or the focus is on one.
+  const byKey = () => {
+    const cards = seen(".sp-label-cards:has(.sp-label-card)");
+    return cards && (!recorder() || cards.contains(document.activeElement)) ? cards : recorder();
+  };
+  const tell = (target, name, detail) => target?.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
 
   // R records; pressed again, or let go after it was held, it stops.
   const HELD = 600; // ms
@@ -26,14 +31,14 @@
   const types = (target) => target.closest?.("input:not([type=checkbox], [type=file]), textarea, select, [contenteditable]");
   document.addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() !== "r" || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (types(event.target) || !recorder()) return;
+    if (types(event.target) || !byKey()) return;
     event.preventDefault();
     pressed = performance.now();
-    tell(recorder(), "sp-record");
+    tell(byKey(), "sp-record");
   });
   document.addEventListener("keyup", (event) => {
     if (event.key.toLowerCase() !== "r" || !pressed) return;
-    if (performance.now() - pressed > HELD) tell(recorder(), "sp-record", "stop");
+    if (performance.now() - pressed > HELD) tell(byKey(), "sp-record", "stop");
     pressed = 0;
   });
 

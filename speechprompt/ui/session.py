@@ -54,6 +54,7 @@ class Session:
         self.kept: set[int] = (
             set()
         )  # numbers of the clips that are in a zip which was downloaded, or came from one
+        self.packed: set[int] = set()  # of those in the last zip that was made, which may still be on its way
         self.stop = Event()
         self.busy = Lock()  # held while a task is taught
         self.asked = 0  # answers that Try was asked for; a long recording is read until there is one more

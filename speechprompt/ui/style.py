@@ -19,11 +19,13 @@ SHEETS = tuple(
 SCRIPTS = ("sound.js", "page.js", "address.js", "classify/timeline.js", "teach/teach.js")
 
 # A unit shows its id where there is room for it: upright when wide, turned when narrow, else not at all.
+# Room for the button that stands at the bottom of a phone: gradio's `css` knows no rules of itself in a media query.
 # On a phone gradio hides the footer's first link, but not the dot after it.
 HEAD_RULES = """
 .sp-ribbon i { container-type: inline-size; }
 @container (max-width: 9.5px) { .sp-ribbon b { visibility: hidden; } }
 @container (min-width: 30px) { .sp-ribbon b { writing-mode: horizontal-tb !important; rotate: none !important; } }
+@media (max-width: 760px) { .gradio-container > .main { padding: 14px 14px 84px !important; } }
 @media (max-width: 640px) { footer .divider { display: none !important; } }
 """
 

@@ -70,7 +70,7 @@ def try_in_try_tab(page: Page, title: str, clip: Path) -> str:
     select = page.get_by_label("Task", exact=True)
     value = page.locator("#sp-task option", has_text=title).get_attribute("value")
     select.select_option(value)
-    expect(page.locator(".sp-empty")).to_contain_text(title)
+    expect(page.locator("#sp-task-hint")).to_contain_text("Right")
     page.locator("#sp-audio input[type=file]").set_input_files(clip)
     expect(page.locator("#sp-panel .sp-verdict > .sp-eyebrow")).to_have_text(title)
     bars = page.locator("#sp-panel .sp-scores .sp-bars li").all_inner_texts()
@@ -207,6 +207,43 @@ def test_a_voice_is_recorded_into_a_card_and_asked_of_the_new_task(
     taught(page)
     record(page.locator("#sp-teach-try"))
     expect(page.locator("#sp-teach-answer .sp-label")).to_contain_text("yes")
+
+
+def test_the_key_r_records_into_the_card_that_it_stands_on(
+    page_recording: Callable[..., Page], clips: dict[str, list[Path]]
+) -> None:
+    page = page_recording(clips["yes"][0], PHONE)
+    open_teach(page)
+    add_label(page, "yes")
+    add_label(page, "stop")
+    give(page, "stop", clips["stop"][0])
+    expect(card(page, "stop").locator(".sp-clips li")).to_have_count(1)
+    card(page, "yes").get_by_role("button", name="Choose files for yes").focus()
+    expect(page.locator("[data-aim]")).to_have_attribute("data-label", "yes")
+    page.keyboard.press("r")
+    expect(card(page, "yes")).to_have_attribute("data-state", "recording")
+    page.wait_for_timeout(1500)
+    page.keyboard.press("r")
+    expect(card(page, "yes").locator(".sp-clips li")).to_have_count(1)
+    expect(card(page, "stop").locator(".sp-clips li")).to_have_count(1)
+
+
+def test_a_lesson_is_saved_when_its_zip_has_arrived(
+    page: Page, clips: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    open_teach(page)
+    add_label(page, "yes")
+    give(page, "yes", clips["yes"][0])
+    cards = page.locator(".sp-label-cards")
+    expect(cards).to_have_attribute("data-unsaved", "1")
+    page.route("**/file=**.zip", lambda route: route.abort())
+    page.get_by_role("button", name="Save with recordings").click()
+    expect(page.locator("#sp-teach-status [role=alert]")).to_contain_text("nothing is saved yet")
+    expect(cards).to_have_attribute("data-unsaved", "1")
+    page.unroute("**/file=**.zip")
+    assert save_lesson(page, tmp_path).stat().st_size > 1000
+    expect(page.locator("#sp-teach-status")).to_contain_text("Saved")
+    expect(cards).to_have_attribute("data-unsaved", "0")
 
 
 SPEAKER = """#!/bin/sh

@@ -167,12 +167,10 @@ def test_nothing_from_outside_becomes_markup() -> None:
         answers.result(answer, prompt, np.zeros(640, np.float32), [HOSTILE]),
         answers.result(answer, slots, np.zeros(640, np.float32), [HOSTILE]),
         answers.result(answer, sequence, np.zeros(640, np.float32), [HOSTILE]),
-        figures.empty(prompt),
         panel("", HOSTILE).props["summary"],
         figures.alert(HOSTILE),
         figures.note(HOSTILE),
         figures.say(prompt, [example]),
-        figures.task_hint(replace(prompt, about=HOSTILE)) and figures.empty(replace(prompt, about=HOSTILE)),
         figures.options({HOSTILE: [(HOSTILE, HOSTILE, HOSTILE)]}),
         figures.examples([example]),
     ):
@@ -195,7 +193,7 @@ def test_the_way_ends_in_the_label_and_shows_the_units_that_led_there(verbalizer
         odds, verbalizer, {"encode_s": 0.01, "lm_s": 0.2},
     )  # fmt: skip
     text = Elements(way(answer, prompt, 0, ["green"])).text.replace("\u00a0", " ")
-    assert f"{unit} 40 %11 16 %15 14 %" in text and "17 more" in text
+    assert f"{unit} 40 %11 16 %15 14 %" in text and "17 others" in text
     assert text.endswith("→ green") and "red" not in text and "blue" not in text
     assert "1 frame, 1 unit" in text
 
@@ -456,6 +454,21 @@ def test_tasks_are_grouped_with_their_measured_accuracy(tmp_path: Path) -> None:
     assert page.text == "FirstSecond"
     assert str(page.having("value", "b")[0]["data-hint"]).startswith("Right 89 times in 100.")
     assert str(page.having("value", "a")[0]["data-hint"]).startswith("Not measured.")
+
+
+def test_a_task_that_another_supersedes_stands_among_the_experimental_ones(tmp_path: Path) -> None:
+    def headings(*tasks: str) -> dict[str, str]:
+        prompts = tuple(tiny.make_prompt(task, group="Speakers", title=task) for task in tasks)
+        desk = Desk(tiny.make_backbone(tmp_path / "".join(tasks), prompts=prompts), None, "cpu")
+        found, group = {}, ""
+        for tag, attrs in Elements(Choices(desk).task_options("tiny")).tags:
+            group = str(attrs["label"]) if tag == "optgroup" else group
+            if tag == "option":
+                found[str(attrs["value"])] = group
+        return found
+
+    assert headings("gender") == {"gender": "Speakers"}
+    assert headings("gender", "voice") == {"voice": "Speakers", "gender": "Experimental"}
 
 
 def test_a_recording_above_a_minute_gets_a_note_on_the_page_and_one_sentence_from_the_endpoint(

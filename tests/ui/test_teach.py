@@ -102,7 +102,7 @@ def test_from_labels_to_a_task_of_this_session_alone(
     assert "made without it" in shown and "right of 6 clips held out" in shown and "<i>Tones" not in shown
     assert 'data-tab="Live" data-task="taught_i_tones_i"' in shown
     assert out[at.use]["visible"] and "Taught in" in out[at.panel].value
-    assert select.value == "colours" and "Tones" in select.props["options"]
+    assert select.value is None and "Tones" in select.props["options"]  # what is chosen there stays chosen
     assert "taught_i_tones_i" in session.taught("tiny") and not other.session.taught("tiny")
     assert "Tones" not in teaching.choices.task_options("tiny", other.session)
     clip = str(tmp_path / "lo0.wav")
@@ -187,10 +187,12 @@ def test_a_lesson_goes_on_from_its_zip(visitor: Visitor, teaching: TeachingDesk,
         visitor.does("files", name, paths=files(tmp_path, f"t{i}", tones(i)))
     visitor.does("add", text="typed")
     assert visitor.session.n_unsaved == 6
-    assert 'data-unsaved="0"' in visitor.does("save")
+    assert 'data-unsaved="6"' in visitor.does("save")
     kept = tmp_path / Path(visitor.file).name
     assert kept.name == "taught_tones_with_recordings.zip"
     kept.write_bytes(Path(visitor.file).read_bytes())
+    assert visitor.session.n_unsaved == 6  # made, and not handed out yet
+    assert "Saved" in visitor.does("kept") and visitor.session.n_unsaved == 0
     assert "6 recordings" in zipfile.ZipFile(kept).read("RECORDINGS.txt").decode()
     other = Visitor(teaching)
     assert "3 labels, 6 clips" in other.does("files", paths=(str(kept),))

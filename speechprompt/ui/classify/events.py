@@ -118,7 +118,7 @@ class Try:
             examples = self.choices.examples_of(task, here.name)
             heading = "Click an example above: its units are answered at once" if examples else ""
             return panel(html.note(units_only(here), heading))
-        return panel(html.empty(self.desk.prompts(here.name, session).get(task)))
+        return panel(html.empty())
 
     def _backbone(self, name: str) -> Backbone:
         """The backbone of that name, or the default for a name that the page never offered."""

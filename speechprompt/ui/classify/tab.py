@@ -45,7 +45,7 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
         js_on_load=EXAMPLES_SCRIPT,
         elem_classes="sp-say-block",
     )
-    panel = answer_panel(figures.empty(desk.backbones[name].prompts.get(first_task)))
+    panel = answer_panel(figures.empty())
     stop = gr.Button("Stop", size="sm", elem_id="sp-stop")  # in view while a long recording is read
     history()
     backbone = select("Backbone", "sp-backbone", choices.backbone_options(first_task), name, quiet=True)

@@ -25,7 +25,8 @@ RUNS_SHOWN = 160  # of a long recording
 
 def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colours: Colours = OWN) -> str:
     """Four rows, each what a part of the model did with this recording. names: what each step answered."""
-    share = f"{share_text(prompt.n_parameters / frozen)} trained" if frozen else "alone trained"
+    share = f"{share_text(prompt.n_parameters / frozen)} is trained" if frozen else "alone is trained"
+    kinds = answer.unit_probabilities.shape[-1]
     title = escape(prompt.title)
     rows = (
         (
@@ -42,7 +43,7 @@ def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colou
         ("Generated unit" + "s" * (len(answer.steps) > 1), "likeliest next", generated(answer, colours)),
         (
             "Verbalizer",
-            f"{answer.unit_probabilities.shape[-1]} odds become {len(prompt.labels)} labels"
+            f"weighs {kinds} units for {len(prompt.labels)} labels"
             if answer.verbalizer == "learned"
             else "the generated unit decides",
             verbalized(answer, names, colours),
@@ -52,8 +53,8 @@ def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colou
         f"<li><h3>{head}<small>{hint}</small></h3><div>{content}</div></li>" for head, hint, content in rows
     )
     return (
-        '<section class="sp-card sp-way" aria-label="How it got there"><p class="sp-eyebrow">How it got there</p>'
-        f"<ol>{items}</ol></section>"
+        '<section class="sp-card sp-way" aria-label="How it got there"><p class="sp-eyebrow">How it got there '
+        f"<span>· a unit is one of {kinds} pieces of sound</span></p><ol>{items}</ol></section>"
     )
 
 
@@ -83,7 +84,7 @@ def generated(answer: Answer, colours: Colours = OWN) -> str:
     units = ([] if first is None else [first]) + top
     rest = max(0.0, 1.0 - float(odds[units].sum()))
     shown = "".join(likely_chip(unit, float(odds[unit]), colours) for unit in units)
-    return f"{shown}<span>{len(odds) - len(units)} more, {percent(rest)}</span>"
+    return f"{shown}<span>{len(odds) - len(units)} others, {percent(rest)}</span>"
 
 
 def verbalized(answer: Answer, names: Sequence[str], colours: Colours = OWN) -> str:

@@ -46,7 +46,7 @@ def grid(rows: Sequence[Row], second: Sequence[Row] = ()) -> str:
     heads = (
         ("Task", "First recording", "Second recording", "")
         if second
-        else ("Task", "Answer", "", "Unit", "Right")
+        else ("Task", "Answer", "Probability", "Generated unit", "Right how often")
     )
     body = []
     for row in ordered(rows):

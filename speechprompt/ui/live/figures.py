@@ -33,7 +33,8 @@ def panel(
 def latest(current: Event | None) -> str:
     """The label that was answered last; what can still change says so."""
     if current is None:
-        text, note, kind = '<p class="sp-label sp-quiet">…</p>', "What you say appears here.", "quiet"
+        text, kind = '<p class="sp-label sp-quiet">…</p>', "quiet"
+        note = "Start listening, then speak: each word is answered when it ends."
     else:
         text = html.verdict(current.label[:LABEL_CHARACTERS], current.score)
         kind = "final" if current.final else "provisional"

@@ -47,7 +47,6 @@ async function send() {
     return send();
   }
   sent.sequence = ++sequence;
-  used = "";
   props.value = { do: sent.do, label: sent.label || "", text: sent.text || "", clip: sent.clip || 0, files, sequence };
   trigger("input");
 }
@@ -61,35 +60,56 @@ function answered() {
     if (name !== document.activeElement || done?.do === "rename") name.value = cardOf(name).dataset.label;
   }
   if (done?.do === "ready" && !element.querySelector("#sp-teach-status .sp-bad")) document.querySelector("#sp-teach-run").click();
+  if (done?.do === "add" && card(done.text.trim())) target = done.text.trim();
   show();
-  setTimeout(() => (useFile(), send())); // once all of the answer is here
+  if (done && props.reply === done.sequence) useFile();
+  send();
 }
-// A file that the server made for this page is heard or kept, once.
-let used = "";
-function useFile() {
-  if (!props.file || props.file === used) return;
-  used = props.file;
+// A file that the server made for this page is heard, or kept: what is in it counts as saved once it is all here.
+async function useFile() {
+  if (!props.file) return;
   const address = `${location.pathname.replace(/\/$/, "")}/gradio_api/file=${encodeURI(props.file)}`;
   if (props.use === "play") {
     player.src = address;
     player.play().catch(() => {});
   } else if (props.use === "save") {
     const link = document.createElement("a");
-    link.href = address;
     link.download = props.file.split("/").at(-1);
-    document.body.append(link);
+    try {
+      const found = await fetch(address);
+      if (!found.ok) throw new Error(found.statusText);
+      link.href = URL.createObjectURL(await found.blob());
+    } catch {
+      return say("", "The zip did not arrive, so nothing is saved yet: try again.");
+    }
     link.click();
-    link.remove();
+    act({ do: "kept" });
   }
 }
-watch("file", () => setTimeout(useFile));
+// The last of an answer's properties (board.py), so that all others are here.
 watch("reply", () => sent && props.reply >= sent.sequence && answered());
 watch("cards", show);
 
-// Recording
+// Recording, into a card by its button, or by the key R into the one that was touched last or has no clips yet
+
+let target = "";
+function aim() {
+  const all = [...element.querySelectorAll(".sp-label-card")];
+  return card(target) || all.find((one) => !one.querySelector(".sp-clips li")) || all[0];
+}
+for (const event of ["pointerdown", "focusin"]) {
+  element.addEventListener(event, ({ target: on }) => {
+    if (cardOf(on)) (target = cardOf(on).dataset.label), show();
+  });
+}
+element.addEventListener("sp-record", ({ detail }) => {
+  if (detail === "stop") taking?.running.stop();
+  else if (taking || aim()) record(taking?.label ?? aim().dataset.label);
+});
 
 function show() {
   for (const one of element.querySelectorAll(".sp-label-card")) {
+    one.toggleAttribute("data-aim", one === aim());
     const state = taking?.label === one.dataset.label ? "recording" : "";
     if (one.dataset.state !== state) one.dataset.state = state;
     const word = one.querySelector(".sp-take span"), button = one.querySelector(".sp-take");

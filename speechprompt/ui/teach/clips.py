@@ -43,6 +43,7 @@ class ClipEvents:
             "record": self.add_recording,
             "delete": self.delete_clip,
             "restart": self.start_again,
+            "kept": self.kept,
         }
 
     def act(
@@ -56,7 +57,7 @@ class ClipEvents:
                 return self._shown(session, action, "", file=self.sound(session, action.clip), use="play")
             if action.do == "save":
                 file = self.saved(session, title, language)
-                return self._shown(session, action, "Saved: the zip brings it back.", file=file, use="save")
+                return self._shown(session, action, "", file=file, use="save")
             if action.do in ("files", "ready"):
                 return self.open(session, action, try_task)
             said = self.actions[action.do](session, action)
@@ -159,16 +160,21 @@ class ClipEvents:
         return changes
 
     def saved(self, session: Session, title: str, language: str) -> str:
-        """The lesson as a zip with its recordings; from now on they are not lost with the page."""
+        """The lesson as a zip with its recordings."""
         if not session.labels:
             raise SpeechPromptError("There is nothing to save yet: add a label first.")
         clips = [clip for of_label in session.by_label().values() for clip in of_label]
         spoken = language if language in LANGUAGES else next(iter(LANGUAGES))
         lesson = LessonFile(FORMAT_VERSION, (title or "").strip(), tuple(session.labels), spoken)
         packed = pack(lesson, [(clip.label, clip.name, clip.samples) for clip in clips], session.current)
-        session.kept |= {clip.number for clip in clips}
+        session.packed = {clip.number for clip in clips}
         name = f"{task_name(title or '')}{'_with_recordings' if clips else ''}.zip"
         return save_bytes_to_cache(packed, name, get_upload_folder())
+
+    def kept(self, session: Session, action: Action) -> str:
+        """The zip has been handed out: what is in it is not lost with the page."""
+        session.kept |= session.packed
+        return "Saved: the zip brings it back."
 
 
 def said_of(opened: Opened, n: int) -> str:

@@ -50,7 +50,8 @@ def card(number: int, label: str, clips: Sequence[SessionClip], note: tuple[str,
         f'<button type="button" data-do="remove" aria-label="Remove the label {name}">✕</button></div>'
         f'<p class="sp-clip-count">{facts}</p><div class="sp-card-tools">'
         f'<button type="button" class="sp-take" data-do="record" aria-label="Record {name}"><i aria-hidden="true"></i>'
-        f'<span>Record</span></button><button type="button" data-do="files" aria-label="Choose files for {name}">Files'
+        f'<span>Record</span><kbd aria-hidden="true">R</kbd></button>'
+        f'<button type="button" data-do="files" aria-label="Choose files for {name}">Files'
         f'</button></div><ol class="sp-clips" aria-label="Clips of {name}">{rows}</ol>'
         f'<div class="sp-card-said">{status_line(*note)}</div></li>'
     )
@@ -68,7 +69,7 @@ def clip_row(clip: SessionClip) -> str:
 
 def new_card(n: int, note: tuple[str, bool]) -> str:
     lead = (
-        "Name what the task should tell apart, two to ten labels."
+        "What the task should tell apart: words, sounds or speakers. Two to ten labels, each with its card."
         if n < MIN_LABELS
         else "Drop files on a card, or record there; five clips, spoken differently, do well."
     )
@@ -86,7 +87,7 @@ def readiness(session: Session) -> str:
     n, clips = len(session.labels), len(session.clips)
     if n < MIN_LABELS:
         left = "two labels at least" if n == 0 else "one label more at least"
-        return status_line(f"Add {left}, then teach.")
+        return status_line(f"Add {left}, record each a few times, then press Teach.")
     if empty and not speaking.can_speak():
         return status_line(f"{', '.join(empty)}: record it or drop files on its card, then teach.")
     silent = [label for label in empty if not speaking.is_text(label)]

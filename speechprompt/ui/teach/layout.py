@@ -69,6 +69,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML) -> Parts:
         with gr.Column(scale=8, min_width=320):
             result = plain(elem_id="sp-teach-result")
         with gr.Column(scale=5, min_width=320):
+            plain('<h2 class="sp-eyebrow">Try the new task</h2>')
             trial = recorder("Try the new task", "sp-teach-try")
             answer = plain(elem_id="sp-teach-answer")
             download = gr.DownloadButton("Download the prompt alone", elem_id="sp-teach-download")
