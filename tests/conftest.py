@@ -46,7 +46,7 @@ LONG = (
     "tests/test_bundled.py::test_16_bits",
     "tests/test_docs.py::test_benchmarks",
     "tests/labelling/test_label.py::test_a_killed_run",
-    "tests/live/test_listener.py::test_ten_minutes",
+    "tests/live/test_chunks.py::test_ten_minutes",
     "tests/labelling/test_cluster.py::test_neither",
     "tests/test_pipeline.py::test_imports_stay_light",
 )

@@ -24,9 +24,9 @@ from speechprompt.ui.classify.stages import short, stages
 from speechprompt.ui.classify.timeline import melody_svg, timeline
 from speechprompt.units import Units
 from tests import tiny
-from tests.ui.test_page_parts import Elements
+from tests.ui.page_parts import Elements
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def plain(html: str) -> str:

@@ -32,7 +32,7 @@ from speechprompt.ui.visitors import ADDRESS
 from tests import tiny
 from tests.teaching.test_teacher import SILENCE, tones
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from speechprompt.ui.session import Session
 from tests import tiny
 
 RATE = 16_000
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_one_look_at_a_file_says_that_it_is_short_or_long(
         return decode(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(libav, "decode", counted)
-    monkeypatch.setattr("speechprompt.segments.SoundStream", lambda *_: decoded.append("stream"))
+    monkeypatch.setattr("speechprompt.labelling.segments.SoundStream", lambda *_: decoded.append("stream"))
     assert "sp-verdict" in Try(desk).answer(str(tmp_path / "short.webm"), "colours", "tiny").value
     assert decoded == ["libav"]
     assert "data-long" in Try(desk).answer(str(tmp_path / "long.webm"), "colours", "tiny").value
