@@ -23,7 +23,7 @@ from pathlib import Path
 from speechprompt.cli import run_command
 from speechprompt.errors import SpeechPromptError
 
-PER_KIND, BELONGING = 120, 300  # recordings of a kind, and of a prompt's own data, at most
+PER_KIND = 120  # recordings of a kind at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from speechprompt.backbone import Backbone
     from speechprompt.storage.bundled import list_backbones
-    from studies.measures.belongs import KeptUnits, drawn, measured, recordings, tables
+    from studies.measures.belongs import BELONGING, KeptUnits, drawn, measured, recordings, tables
 
     if not args.folder.is_dir():
         raise SpeechPromptError("DATA_FOLDER is no folder: give the one that holds the parquet files.")

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         from tools.space_check import check
 
-        for line in check(args.out, args.port):
+        for line in check(args.out, check_front_matter(ROOT)["python_version"], args.port):
             print(line, flush=True)
     print("Push it, either way, to a Space of your own (SDK Gradio; ZeroGPU and CPU both work):")
     print(f"  hf upload YOU/speechprompt {args.out} . --repo-type space")

@@ -14,21 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from speechprompt.errors import SpeechPromptError
-from tools.space import ROOT, check_front_matter
 
 START_SECONDS = 120
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there: whatever asks through this proxy fails at once
 
 
-def check(space: Path, port: int | None = None) -> Iterator[str]:
+def check(space: Path, version: str, port: int | None = None) -> Iterator[str]:
     """Install and start a Space, ask it about its example clips: a line about each stage.
 
-    SpeechPromptError where it does not install, start or answer as the clips are labelled.
+    version: the Python that it asks for. SpeechPromptError where it does not install, start or answer as its clips are
+    labelled.
     """
     with tempfile.TemporaryDirectory(prefix="speechprompt-space-") as folder:
         home = Path(folder)
         began = time.perf_counter()
-        version = check_front_matter(ROOT)["python_version"]
         chosen = f"python{version}"  # the Space's own where it is here, else this one
         if not works(chosen):
             chosen, version = sys.executable, f"{sys.version_info.major}.{sys.version_info.minor}"

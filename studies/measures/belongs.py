@@ -29,7 +29,6 @@ from speechprompt.prompts.card_texts import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks.catalogue import task_of
 from speechprompt.units import UNIT_OFFSET, Units
-from studies.belongs import BELONGING
 from studies.measures.accuracy import of_split
 
 KINDS = ("other words", "other languages", "speech", "sounds", "music", "noise")
@@ -43,6 +42,7 @@ SPOKEN = (
 )  # fmt: skip
 SOUNDS = ("environmental_sounds", "sound_events", "infant_cries", "rooms_noise", "field")
 NOISES = ("noise", "silence", "rain", "wind", "vacuum_cleaner", "washing_machine", "engine", "sea_waves")
+BELONGING = 300  # recordings of a prompt's own data at most
 NONE_OF_THESE = ("unknown", "silence", "noise", "other")  # labels that mean none of the others
 UNTESTED = ("field",)  # files without the split that is asked for, of which all rows are taken
 WITHOUT_TEST = ("rooms_noise", "wakewords_more", "speech_commands_words")  # all train: prompts may know them
