@@ -10,21 +10,33 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
+import torch
+import torchaudio
+from axe_playwright_python.base import AXE_SCRIPT
 
+from speechprompt.audio.load import load
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.export import onnx_folder
+from speechprompt.pipeline import SpeechPrompt
+from speechprompt.prompts import archive
+from speechprompt.teaching import lesson_zip
 from tools import golden, static_space
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 GOLDEN: dict[str, Any] = json.loads((WEB / "test" / "golden.json").read_text(encoding="utf-8"))
 TASK = "keyword_spotting"
+WORDS = ("yes", "stop", "right", "yes")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = "tags => axe.run(document, { runOnly: { type: 'tag', values: tags } })"
 
 built = pytest.mark.skipif(
     shutil.which("npm") is None or not (WEB / "node_modules" / "onnxruntime-web").is_dir(),
@@ -34,7 +46,9 @@ built = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`mini`, exported; checked on two recordings, as all are asked below."""
+    """`mini`, exported; checked on two recordings, as all are asked below. SPEECHPROMPT_MODELS spares the export."""
+    if given := os.environ.get("SPEECHPROMPT_MODELS"):
+        return Path(given)
     out = tmp_path_factory.mktemp("web") / "models"
     onnx_folder.export(Backbone.load("mini"), out, onnx_folder.example_recordings()[:2])
     return out
@@ -78,6 +92,19 @@ def test_models_answer_in_node(models: Path, tmp_path: Path) -> None:
     assert report["numPassedTests"] == len(GOLDEN["recordings"])
 
 
+def write_words(path: Path) -> Path:
+    """WORDS with pauses between them, at the rate of the fake microphone."""
+    room = np.random.default_rng(0)
+    parts = []
+    for word in WORDS:
+        sound = load(ROOT / "examples" / f"{word}.flac")
+        parts += [0.0003 * room.standard_normal(16_000), sound]
+    parts.append(0.0003 * room.standard_normal(24_000))
+    sound = torchaudio.functional.resample(torch.from_numpy(np.concatenate(parts)).float(), 16_000, 48_000)
+    soundfile.write(path, sound.numpy(), 48_000, subtype="PCM_16")
+    return path
+
+
 @pytest.fixture(scope="module")
 def page(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The page in Chromium, loaded once; its server is gone, and so is the network."""
@@ -89,8 +116,11 @@ def page(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
     except SpeechPromptError as error:
         pytest.skip(str(error))
     with sync_api.sync_playwright() as playwright, static_space.served(out) as (address, server):
-        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        page = browser.new_page()
+        microphone = write_words(tmp_path_factory.mktemp("microphone") / "words.wav")
+        fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        fake.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", *fake])
+        page = browser.new_page(accept_downloads=True)
         page.goto(address)
         page.wait_for_selector("#sp-task", timeout=static_space.LOAD_MS)
         server.shutdown()
@@ -148,6 +178,97 @@ def test_files_that_are_no_recordings_get_a_sentence(page: Any, tmp_path: Path) 
     page.evaluate("document.querySelector('#sp-panel').replaceChildren()")
     sentence = answer("long.wav", bytes(half_an_hour) + bytes(5_000_000))
     assert "the limit is 60 s: cut it into parts" in sentence
+
+
+@built
+def test_live_answers_each_word(page: Any) -> None:
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Start listening").click()
+    page.locator(".sp-words-said li").nth(len(WORDS) - 1).wait_for(timeout=90_000)
+    page.get_by_role("button", name="Stop listening").click()
+    said = page.locator(".sp-words-said li b").all_inner_texts()
+    assert said[::-1] == list(WORDS)
+    page.get_by_role("tab", name="Try").click()
+
+
+def upload(page: Any, path: Path, task: str) -> dict[str, Any]:
+    page.select_option("#sp-task", task)
+    page.evaluate("document.querySelector('#sp-panel').replaceChildren()")
+    page.set_input_files("#sp-tab-Try [data-part=input]", str(path))
+    page.wait_for_selector(f'.sp-answer[data-task="{task}"]', timeout=static_space.ANSWER_MS)
+    page.wait_for_selector("#sp-panel:not([aria-busy])", timeout=static_space.ANSWER_MS)
+    facts = page.evaluate("({...document.querySelector('.sp-answer').dataset})")
+    return {**facts, "score": float(facts["score"])}
+
+
+@built
+def test_a_lesson_is_learnt_and_its_zip_answers_in_python(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Teach").click()
+    page.get_by_role("button", name="Take a ready-made lesson").click()
+    page.locator(".sp-clips li").nth(11).wait_for()
+    page.get_by_role("button", name="Teach", exact=True).click()
+    page.wait_for_selector(".sp-taught [data-task]", timeout=static_space.LOAD_MS)
+    assert int(page.locator(".sp-taught .sp-label").inner_text().split("\u00a0")[0]) >= 75
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the zip").click()
+    download.value.save_as(tmp_path / "lesson.zip")
+    kept = lesson_zip.unpack(tmp_path / "lesson.zip")
+    assert kept.lesson is not None and kept.prompt is not None
+    assert kept.lesson.labels == ("bed", "cat", "happy") and len(kept.files) == 12
+    sp = SpeechPrompt.from_pretrained("mini", "cpu")
+    prompt = sp.add(kept.prompt)
+    page.get_by_role("button", name="Use it in Try").click()
+    for clip in sorted((ROOT / "examples" / "lesson").glob("*_1.flac")):
+        (answer,) = sp.classify(clip, [prompt.task])
+        found = upload(page, clip, prompt.task)
+        assert (found["label"], found["fits"]) == (answer.label, answer.fits)
+        assert found["score"] == pytest.approx(answer.score, abs=0.01)
+
+
+def give_zip(page: Any, data: bytes) -> None:
+    page.get_by_role("tab", name="Teach").click()
+    page.evaluate("document.querySelector('.sp-taught').replaceChildren()")
+    file = {"name": "prompt.zip", "mimeType": "application/zip", "buffer": data}
+    page.set_input_files("[data-part=zip]", file)
+    page.wait_for_selector(".sp-taught > *", timeout=static_space.ANSWER_MS)
+
+
+@built
+def test_a_zip_of_python_answers_in_the_page(page: Any) -> None:
+    backbone = Backbone.load("mini")
+    prompt = replace(backbone.prompt(TASK), task="my_words", title="My words")
+    give_zip(page, archive.pack(prompt))
+    assert "My words can be asked now" in page.locator(".sp-taught").inner_text()
+    page.get_by_role("button", name="Use it in Try").click()
+    yes = ROOT / "examples" / "yes.flac"
+    (answer,) = SpeechPrompt(backbone, [prompt]).classify(yes)
+    found = upload(page, yes, "my_words")
+    assert found["label"] == answer.label and found["score"] == pytest.approx(answer.score, abs=0.01)
+    give_zip(page, archive.pack(replace(prompt, unit_lm_sha256="0" * 64, backbone="another")))
+    sentence = page.locator(".sp-taught .sp-alert p").inner_text()
+    assert "was tuned for the unit LM 000000000000 of backbone another" in sentence
+    page.get_by_role("tab", name="Try").click()
+
+
+@built
+def test_axe_finds_no_barrier(page: Any) -> None:
+    static_space.ask(page, TASK, "yes.flac")
+    for scheme, size in (("light", (1280, 720)), ("dark", (390, 844))):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        for tab in ("Try", "Compare", "Live", "Teach"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_selector(
+                f"#sp-tab-{tab} [aria-busy]", state="detached", timeout=static_space.ANSWER_MS
+            )
+            if not page.evaluate("'axe' in window"):
+                page.evaluate(AXE_SCRIPT)
+            found = page.evaluate(RUN, RULES)
+            assert len(found["passes"]) > 10
+            barriers = [
+                (rule["id"], node["target"]) for rule in found["violations"] for node in rule["nodes"]
+            ]
+            assert barriers == [], f"{tab}, {scheme}"
 
 
 def test_a_static_space_needs_a_folder_of_its_own(tmp_path: Path) -> None:
