@@ -43,6 +43,14 @@ def test_no_file_is_too_long_to_be_read_in_one_go() -> None:
     assert {name: n for name, n in lines.items() if n > MOST_LINES} == {}
 
 
+def test_no_text_holds_the_marks_of_a_merge() -> None:
+    marks = ("<<<<<<< ", ">>>>>>> ")
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "speechprompt").rglob("*.js")]
+    assert len(texts) > 20
+    marked = [path.name for path in texts if any(f"\n{m}" in path.read_text("utf-8") for m in marks)]
+    assert marked == []
+
+
 @pytest.mark.parametrize("package", ["studies", "benchmarks", "tools"])
 def test_every_program_can_be_asked_for_help(package: str) -> None:
     names = programs(package)
