@@ -30,7 +30,7 @@ from speechprompt.prompts.installed import InstalledPrompts
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.storage.bundled import BACKBONE_JSON, find
 from speechprompt.storage.hub import is_address
-from speechprompt.units import FRAME_SAMPLES, UNIT_OFFSET, Units
+from speechprompt.units import FRAME_RATE, FRAME_SAMPLES, UNIT_OFFSET, Units
 
 if TYPE_CHECKING:  # the models' libraries take seconds to import
     from speechprompt.models.quantizer import Quantizer
@@ -118,6 +118,7 @@ class Backbone:
                 self._require(self.has_encoder)
                 encoder = load_encoder(self.encoder_folder, self.device, self.dtype)
                 self._check_units("encoder", encoder.n_units)
+                self._check_rate(FRAME_RATE // encoder.frames_of_20_ms)
                 self._encoder = encoder
             return self._encoder
 
@@ -194,6 +195,13 @@ class Backbone:
             if folder not in self._sha256:
                 self._sha256[folder] = sha256(folder)
             return self._sha256[folder]
+
+    def _check_rate(self, found: int) -> None:
+        if found != self.info.frame_rate:
+            raise SpeechPromptError(
+                f"Backbone {self.name}: {BACKBONE_JSON} promises {self.info.frame_rate} frames per second, but the "
+                f"encoder gives {found}."
+            )
 
     def _check_units(self, model: str, found: int) -> None:
         if found != self.n_units:

@@ -37,6 +37,7 @@ COMMANDS = {
     "convert prompt": "making.convert.prompt",
     "convert peft": "making.convert.peft",
     "convert prompt-folder": "making.convert.prompt_folder",
+    "convert hubert": "making.convert.hubert",
     "convert kmeans": "making.convert.kmeans",
     "convert prosody-lm": "making.convert.prosody_lm",
     "convert whisper": "making.convert.whisper",

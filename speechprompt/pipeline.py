@@ -149,7 +149,9 @@ class SpeechPrompt:
             if isinstance(utterance, Units):
                 check_unit_ids(utterance.ids, self.backbone.n_units)
             else:
-                utterance = Units.from_frames(check_unit_ids(utterance, self.backbone.n_units))
+                utterance = Units.from_frames(
+                    check_unit_ids(utterance, self.backbone.n_units), self.backbone.info.frames_of_20_ms
+                )
             checked.append(utterance)
         longest = max((len(units) for units in checked), default=0)
         if longest > MAX_UNITS:

@@ -13,7 +13,7 @@ import numpy as np
 
 from speechprompt.errors import SpeechPromptError
 
-FRAME_RATE = 50  # frames per second: one encoder step every 20 ms
+FRAME_RATE = 50  # frames per second, in which all times are counted; an encoder's step may last several
 FRAME_SECONDS = 1 / FRAME_RATE
 SAMPLE_RATE = 16_000  # Hz, of every waveform in this package
 FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE  # from one frame to the next
@@ -42,13 +42,13 @@ class Units:
     f0: np.ndarray | None = None
 
     @classmethod
-    def from_frames(cls, frame_ids: Sequence[int] | np.ndarray) -> Units:
-        """Collapse runs of equal ids: int [T], one unit per frame -> Units with N <= T."""
+    def from_frames(cls, frame_ids: Sequence[int] | np.ndarray, step: int = 1) -> Units:
+        """Collapse runs of equal ids: int [T], one unit for every `step` frames of 20 ms -> Units with N <= T."""
         frames = np.asarray(frame_ids, dtype=np.int64).reshape(-1)
         if not len(frames):
             return cls(frames, frames.copy(), frames.copy())
         starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]])
-        return cls(frames[starts], starts, np.diff(np.r_[starts, len(frames)]))
+        return cls(frames[starts], step * starts, step * np.diff(np.r_[starts, len(frames)]))
 
     def __repr__(self) -> str:
         return f"<Units: {len(self)} in {self.n_frames} frames>"

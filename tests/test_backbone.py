@@ -194,7 +194,7 @@ def test_prompts_of_an_lm_that_was_trained_again_are_refused(root):
         ({"n_units": 1 << 40}, "n_units"),
         ({"n_units": "20"}, "n_units must be a valid integer"),
         ({"n_units": True}, "n_units must be a valid integer"),
-        ({"frame_rate": 25}, "frame_rate must be 50"),
+        ({"frame_rate": 100}, "frame_rate must be 50 or 25"),
     ],
 )
 def test_bad_backbone_json_is_refused(root, changes, fact):

@@ -96,7 +96,7 @@ def units_of(backbone: Backbone, example: Example) -> Units:
     if isinstance(units, Units):
         check_unit_ids(units.ids, backbone.n_units)
         return units
-    return Units.from_frames(check_unit_ids(units or [], backbone.n_units))
+    return Units.from_frames(check_unit_ids(units or [], backbone.n_units), backbone.info.frames_of_20_ms)
 
 
 def listen_to(

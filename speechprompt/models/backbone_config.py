@@ -14,6 +14,7 @@ from speechprompt.units import FRAME_RATE
 
 FORMAT_VERSION = 1
 FETCHED = ("gslm", "hubert-mini", "pgslm")  # what `speechprompt fetch` completes
+FRAME_RATES = (50, 25)  # of encoders
 ENCODERS = ("bundled", "hubert-base")  # or the name of the backbone whose encoder is shared
 
 Line = Annotated[str, plain(2000)]
@@ -22,7 +23,10 @@ BackboneName = Annotated[str, matching(NAME_PATTERN, "1 to 64 of a-z, 0-9, - and
 
 @schema(kw_only=True)
 class Info:
-    """What backbone.json says. encoder: "bundled", "hubert-base", or the backbone whose encoder it shares."""
+    """What backbone.json says. encoder: "bundled", "hubert-base", or the backbone whose encoder it shares.
+
+    frame_rate: units a second, before repeats are collapsed.
+    """
 
     name: BackboneName
     title: Line
@@ -35,8 +39,13 @@ class Info:
     def __post_init__(self) -> None:
         if self.encoder == self.name:
             raise ValueError(f"the encoder must be one of {', '.join(ENCODERS)}, or another backbone's name")
-        if self.frame_rate != FRAME_RATE:
-            raise ValueError(f"frame_rate must be {FRAME_RATE} frames per second")
+        if self.frame_rate not in FRAME_RATES:
+            raise ValueError(f"frame_rate must be {' or '.join(map(str, FRAME_RATES))} frames per second")
+
+    @property
+    def frames_of_20_ms(self) -> int:
+        """That one frame of the encoder lasts."""
+        return FRAME_RATE // self.frame_rate
 
 
 def read_info(folder: Path) -> Info:

@@ -2,7 +2,8 @@
 
 `HubertEncoder` is `transformers.HubertModel` cut to its first six layers, with the K centroids of the
 sixth layer's output: waveform at 16 kHz -> frames of 20 ms -> nearest centroid -> Units. The waveform is
-not normalised, as the papers' reader does not. Knows nothing of language models or tasks.
+not normalised, as the papers' reader does not. Another layer may be taken, and convolutions with one stride
+more, whose frames last 40 ms (TWIST's mHuBERT, 25 Hz). Knows nothing of language models or tasks.
 
 What a frame hears. The group norm in the first convolution takes its mean and variance over the whole
 clip, and attention spans all frames. So company, padding and appended silence are not neutral: each clip
@@ -17,6 +18,7 @@ original; beyond, it runs in windows of 60 s that overlap by 4 s.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,16 +36,16 @@ from speechprompt.machine.request_time import check_time
 from speechprompt.models.encoder import window_spans
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import replaced_folder, write_json
-from speechprompt.storage.schema import schema
+from speechprompt.storage.schema import LAX, schema
 from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import FRAME_SAMPLES
 
 KIND = "hubert"
 LAYER = 6  # the papers' units are those of the sixth layer's output
-RECEPTIVE_FIELD = 400  # samples that one frame hears through the convolutions
-PIECE_FRAMES = 500  # 10 s: longest stretch that the convolutions take at once
+PIECE_FRAMES = 500  # of 20 ms, as below: longest stretch that the convolutions take at once, 10 s
 WINDOW_FRAMES = 3000  # 60 s: longest stretch that attention spans
 MARGIN_FRAMES = 100  # 2 s of context on each inner side of a window, encoded and thrown away
+KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)  # HuBERT-base's convolutions
 MAX_BYTES = 1 << 30  # HuBERT-base's six layers take 0.2 GB in fp32
 # What makes a HuBERT compute what HuBERT-base does, and transformers' value where a config is silent.
 FIXED: dict[str, tuple[Any, Any]] = {
@@ -52,8 +54,6 @@ FIXED: dict[str, tuple[Any, Any]] = {
     "do_stable_layer_norm": (False, False),
     "feat_extract_activation": ("gelu", "gelu"),
     "hidden_act": ("gelu", "gelu"),
-    "conv_kernel": ([10, 3, 3, 3, 3, 2, 2], [10, 3, 3, 3, 3, 2, 2]),
-    "conv_stride": ([5, 2, 2, 2, 2, 2, 2], [5, 2, 2, 2, 2, 2, 2]),
     "conv_bias": (False, False),
     "conv_pos_batch_norm": (False, False),
     "feat_proj_layer_norm": (True, True),
@@ -61,9 +61,18 @@ FIXED: dict[str, tuple[Any, Any]] = {
 }
 
 
+Convolutions = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=16)], ...], LAX, Field(min_length=1, max_length=12)
+]
+
+
 @schema()
 class HubertSizes:
-    """Sizes of a HuBERT cut after `n_layers` layers; the defaults are HuBERT-base's."""
+    """Sizes of a HuBERT cut after `n_layers` layers; the defaults are HuBERT-base's.
+
+    kernels, strides: of the convolutions, in samples for the first one. A frame lasts as many samples as the strides
+    multiply to, which is one or two frames of 20 ms.
+    """
 
     conv_dim: Annotated[int, Field(ge=1, le=1024)] = 512
     dim: Annotated[int, Field(ge=1, le=2048)] = 768
@@ -72,17 +81,42 @@ class HubertSizes:
     ffn_dim: Annotated[int, Field(ge=1, le=8192)] = 3072
     position_kernel: Annotated[int, Field(ge=1, le=512)] = 128  # frames
     position_groups: Annotated[int, Field(ge=1, le=64)] = 16
+    kernels: Convolutions = KERNELS
+    strides: Convolutions = STRIDES
 
     def __post_init__(self) -> None:
         if self.dim % self.n_heads or self.dim % self.position_groups:
             raise ValueError("dim must divide by n_heads and by position_groups")
+        if len(self.kernels) != len(self.strides):
+            raise ValueError("kernels and strides must be as many")
+        if self.frame_samples not in (FRAME_SAMPLES, 2 * FRAME_SAMPLES):
+            raise ValueError(f"strides must multiply to {FRAME_SAMPLES} or {2 * FRAME_SAMPLES} samples")
+
+    @property
+    def frame_samples(self) -> int:
+        """From one frame to the next."""
+        return math.prod(self.strides)
+
+    @property
+    def field(self) -> int:
+        """Samples that one frame hears through the convolutions."""
+        samples = 1
+        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of a clip of so many samples (`field` at least); equals what the convolutions leave."""
+        return (n_samples - self.field) // self.frame_samples + 1
 
     def config(self) -> HubertConfig:
         """As transformers says it, without anything that only training uses."""
         fixed = {name: value for name, (value, _) in FIXED.items() if name != "model_type"}
         return HubertConfig(
             **fixed,
-            conv_dim=[self.conv_dim] * 7,
+            conv_kernel=list(self.kernels),
+            conv_stride=list(self.strides),
+            conv_dim=[self.conv_dim] * len(self.kernels),
             hidden_size=self.dim,
             num_hidden_layers=self.n_layers,
             num_attention_heads=self.n_heads,
@@ -103,29 +137,32 @@ class HubertEncoder(Quantizer):
         # Weight norm is settled once: the plain kernel is what is stored and run.
         remove_parametrizations(self.network.encoder.pos_conv_embed.conv, "weight")
         self.register_buffer("centroids", torch.zeros(n_units, sizes.dim))
+        self.frames_of_20_ms = sizes.frame_samples // FRAME_SAMPLES
         self.requires_grad_(False).eval()
 
     @torch.inference_mode()
     def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
         """float32 [T] each, at 16 kHz -> float32 [F, dim] each, the output of the last layer kept.
 
-        F = (T - 400) // 320 + 1; a clip of fewer than 400 samples is followed by zeros up to one frame.
+        F = (T - 400) // 320 + 1 of HuBERT-base; a shorter clip than 400 samples is followed by zeros up to one frame.
         Clips run one after the other, so a clip's features are the same in any company, to the bit.
         """
         return [self._features(torch.from_numpy(w).to(self.device, torch.float32)) for w in waveforms]
 
     def _features(self, waveform: Tensor) -> Tensor:
-        waveform = F.pad(waveform, (0, max(0, RECEPTIVE_FIELD - len(waveform))))
-        if n_frames(len(waveform)) <= PIECE_FRAMES:
+        sizes = self.sizes
+        waveform = F.pad(waveform, (0, max(0, sizes.field - len(waveform))))
+        if sizes.n_frames(len(waveform)) <= PIECE_FRAMES // self.frames_of_20_ms:
             first, *others = self.network.feature_extractor.conv_layers
             frames = self.on(others, first(waveform[None, None]))[0]
         else:
             frames = self.convolve(waveform, *self.statistics(waveform))
         hidden = self.network.feature_projection(frames.T[None])
         kept = []
-        for start, first, end in window_spans(hidden.shape[1], WINDOW_FRAMES, MARGIN_FRAMES):
+        window, margin = (n // self.frames_of_20_ms for n in (WINDOW_FRAMES, MARGIN_FRAMES))
+        for start, first, end in window_spans(hidden.shape[1], window, margin):
             check_time()
-            states = self.network.encoder(hidden[:, start : start + WINDOW_FRAMES]).last_hidden_state[0]
+            states = self.network.encoder(hidden[:, start : start + window]).last_hidden_state[0]
             kept.append(states[first - start : end - start].float())
         return torch.cat(kept)
 
@@ -153,13 +190,12 @@ class HubertEncoder(Quantizer):
         scale = norm.weight.double() / (variance + norm.eps).sqrt()
         shift = norm.bias.double() - mean * scale
         scale, shift = scale.float()[:, None], shift.float()[:, None]
-        pieces, total = [], n_frames(len(waveform))
-        for start in range(0, total, PIECE_FRAMES):
+        pieces, total = [], self.sizes.n_frames(len(waveform))
+        hop, at_once = self.sizes.frame_samples, PIECE_FRAMES // self.frames_of_20_ms
+        for start in range(0, total, at_once):
             check_time()
-            end = min(start + PIECE_FRAMES, total)
-            samples = waveform[
-                None, None, start * FRAME_SAMPLES : (end - 1) * FRAME_SAMPLES + RECEPTIVE_FIELD
-            ]
+            end = min(start + at_once, total)
+            samples = waveform[None, None, start * hop : (end - 1) * hop + self.sizes.field]
             piece = first.activation(first.conv(samples) * scale + shift)
             pieces.append(self.on(others, piece)[0])
         return torch.cat(pieces, 1)
@@ -198,11 +234,6 @@ class HubertEncoder(Quantizer):
         file.expect(shapes_of(encoder), {})
         encoder.load_state_dict(file.read(torch.float32, device), assign=True)
         return encoder.requires_grad_(False).run_in(dtype)
-
-
-def n_frames(n_samples: int) -> int:
-    """Frames of a clip of so many samples (400 at least); equals what HuBERT's seven convolutions leave."""
-    return (n_samples - RECEPTIVE_FIELD) // FRAME_SAMPLES + 1
 
 
 def blank(sizes: HubertSizes, n_units: int) -> HubertEncoder:

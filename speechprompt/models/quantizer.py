@@ -31,6 +31,7 @@ class Quantizer(nn.Module):
     """An encoder's last step. centroids [K, dim]; subclasses give `features`."""
 
     centroids: Tensor
+    frames_of_20_ms = 1  # that one frame of the encoder lasts
 
     @property
     def n_units(self) -> int:
@@ -41,7 +42,7 @@ class Quantizer(nn.Module):
         return self.centroids.device
 
     def features(self, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
-        """float32 [T] each, at 16 kHz -> float32 [F, dim] each, one row for 20 ms; no clip changes another."""
+        """float32 [T] each, at 16 kHz -> float32 [F, dim] each, a row for each frame; no clip changes another."""
         raise NotImplementedError
 
     def assign(self, features: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class Quantizer(nn.Module):
 
     def batch(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
         """Units of several clips; each equals what the clip gives alone."""
-        return [Units.from_frames(self.assign(f).cpu().numpy()) for f in self.features(waveforms)]
+        found = (self.assign(features).cpu().numpy() for features in self.features(waveforms))
+        return [Units.from_frames(ids, self.frames_of_20_ms) for ids in found]
 
     def units(self, waveform: np.ndarray) -> Units:
         """float32 [T] at 16 kHz -> Units."""

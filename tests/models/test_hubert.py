@@ -17,7 +17,7 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert.hubert import from_hub_folder, read_sizes
 from speechprompt.making.sources import HUBERT
 from speechprompt.models import hubert
-from speechprompt.models.hubert import HubertEncoder, HubertSizes, n_frames
+from speechprompt.models.hubert import HubertEncoder, HubertSizes
 from speechprompt.storage.folders import sha256_file
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 8}
@@ -137,7 +137,7 @@ def test_frames_follow_huberts_own_arithmetic(
     (features,) = encoder.features([clip])
     padded = max(n_samples, 400)
     expected = int(original._get_feat_extract_output_lengths(padded))
-    assert len(features) == n_frames(padded) == encoder.units(clip).n_frames == expected >= 1
+    assert len(features) == HubertSizes().n_frames(padded) == encoder.units(clip).n_frames == expected >= 1
     assert torch.isfinite(features).all()
 
 
@@ -151,7 +151,7 @@ def test_units_are_the_nearest_centroids(encoder: HubertEncoder) -> None:
 @pytest.mark.parametrize("seconds", [10.5, 20.01, 33.3])
 def test_convolutions_in_pieces_equal_those_in_one(encoder: HubertEncoder, seconds: float) -> None:
     clip = torch.from_numpy(make_waveform(seconds) + np.float32(0.3))  # an offset strains the statistics most
-    assert n_frames(len(clip)) > hubert.PIECE_FRAMES
+    assert HubertSizes().n_frames(len(clip)) > hubert.PIECE_FRAMES
     with torch.inference_mode():
         whole = encoder.network.feature_extractor(clip[None])[0]
         pieces = encoder.convolve(clip, *encoder.statistics(clip))

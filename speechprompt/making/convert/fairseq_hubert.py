@@ -10,7 +10,7 @@ from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert.checkpoint import model_settings
-from speechprompt.models.hubert import LAYER, HubertSizes
+from speechprompt.models.hubert import KERNELS, LAYER, STRIDES, HubertSizes
 
 # What makes fairseq's HuBERT compute what HuBERT-base does; also fairseq's values where a setting is not there.
 FIXED = {
@@ -21,8 +21,8 @@ FIXED = {
     "layer_type": "transformer",
     "pos_conv_depth": 1,
 }
-# Seven convolutions of one width, with HuBERT-base's kernels and strides.
-CONVOLUTIONS = re.compile(r"\[\((\d+),10,5\)\]\+\[\((\d+),3,2\)\]\*4\+\[\((\d+),2,2\)\]\*2")
+# Seven convolutions of one width, with HuBERT-base's kernels and strides, or an eighth like the last at 25 Hz.
+CONVOLUTIONS = re.compile(r"\[\((\d+),10,5\)\]\+\[\((\d+),3,2\)\]\*4\+\[\((\d+),2,2\)\]\*([23])")
 SIZES = {  # our name of a size -> fairseq's, and its value where it is not there
     "dim": ("encoder_embed_dim", 768),
     "n_heads": ("encoder_attention_heads", 12),
@@ -48,8 +48,8 @@ NAMES = [  # how a name begins -> how it begins in transformers; all others are 
 ]
 
 
-def sizes_of(checkpoint: Mapping[str, Any], label: str) -> tuple[HubertSizes, int]:
-    """The settings of a loaded checkpoint -> sizes and the number of layers.
+def sizes_of(checkpoint: Mapping[str, Any], label: str, layer: int = LAYER) -> tuple[HubertSizes, int]:
+    """The settings of a loaded checkpoint -> sizes up to a layer, and the number of layers.
 
     SpeechPromptError, naming the setting, unless they are those of a HuBERT-base, whatever its sizes.
     """
@@ -65,15 +65,17 @@ def sizes_of(checkpoint: Mapping[str, Any], label: str) -> tuple[HubertSizes, in
         raise SpeechPromptError(f"{label} takes normalised waveforms, which HuBERT-base does not.")
     written = str(settings.get("conv_feature_layers", "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"))
     widths = CONVOLUTIONS.fullmatch(re.sub(r"\s", "", written[:200]))
-    if widths is None or len(set(widths.groups())) > 1:
+    if widths is None or len(set(widths.groups()[:3])) > 1:
         raise SpeechPromptError(
             f"{label} has conv_feature_layers = {written[:80]}, unlike HuBERT-base's seven of one width."
         )
     n_layers = settings.get("encoder_layers", 12)
-    if type(n_layers) is not int or not LAYER <= n_layers <= 48:
-        raise SpeechPromptError(f"{label} must have encoder_layers from {LAYER} to 48.")
+    if type(n_layers) is not int or not 1 <= layer <= n_layers <= 48:
+        raise SpeechPromptError(f"{label} must have encoder_layers from {layer} to 48.")
     sizes = {ours: settings.get(theirs, default) for ours, (theirs, default) in SIZES.items()}
-    return HubertSizes(conv_dim=int(widths[1]), **sizes), n_layers
+    more = (2,) * (int(widths[4]) - 2)
+    convolutions: Any = {"kernels": (*KERNELS, *more), "strides": (*STRIDES, *more)}
+    return HubertSizes(conv_dim=int(widths[1]), n_layers=layer, **convolutions, **sizes), n_layers
 
 
 def renamed(weights: Mapping[str, Tensor], label: str) -> dict[str, Tensor]:
