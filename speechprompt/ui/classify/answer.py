@@ -135,7 +135,7 @@ def also(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     return (
-        f'<div class="sp-also"><p>Other prompts, same recording</p>{"".join(shown)}'
+        f'<div class="sp-also"><p>Other prompts</p>{"".join(shown)}'
         '<button type="button" class="sp-link" data-tab="Compare">Compare all →</button></div>'
     )
 

@@ -25,13 +25,12 @@ RUNS_SHOWN = 160  # of a long recording
 
 def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colours: Colours = OWN) -> str:
     """Four rows, each what a part of the model did with this recording. names: what each step answered."""
-    share = f"{share_text(prompt.n_parameters / frozen)} is trained" if frozen else "alone is trained"
-    kinds = answer.unit_probabilities.shape[-1]
+    share = f"{share_text(prompt.n_parameters / frozen)} trained" if frozen else "alone trained"
     title = escape(prompt.title)
     rows = (
         (
             "Sound → units",
-            f"{plural(answer.units.n_frames, 'frame')}, {plural(len(answer.units), 'unit')}",
+            plural(len(answer.units), "numbered sound"),
             ribbon(answer.units, colours),
         ),
         (
@@ -43,7 +42,7 @@ def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colou
         ("Generated unit" + "s" * (len(answer.steps) > 1), "likeliest next", generated(answer, colours)),
         (
             "Verbalizer",
-            f"weighs {kinds} units for {len(prompt.labels)} labels"
+            f"{answer.unit_probabilities.shape[-1]} odds become {len(prompt.labels)} labels"
             if answer.verbalizer == "learned"
             else "the generated unit decides",
             verbalized(answer, names, colours),
@@ -53,8 +52,8 @@ def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colou
         f"<li><h3>{head}<small>{hint}</small></h3><div>{content}</div></li>" for head, hint, content in rows
     )
     return (
-        '<section class="sp-card sp-way" aria-label="How it got there"><p class="sp-eyebrow">How it got there '
-        f"<span>· a unit is one of {kinds} pieces of sound</span></p><ol>{items}</ol></section>"
+        '<section class="sp-card sp-way" aria-label="How it got there"><p class="sp-eyebrow">How it got there</p>'
+        f"<ol>{items}</ol></section>"
     )
 
 
