@@ -20,21 +20,21 @@ function hasVectors(): boolean {
 
 /** A service worker keeps the files and isolates the page; the first visit is loaded once more, to be isolated. */
 async function keepFiles(): Promise<void> {
-  if (!navigator.serviceWorker || import.meta.env.DEV) return;
-  navigator.serviceWorker.addEventListener("message", ({ data }) => {
-    if (data?.full) find("#sp-notice").textContent = "This browser's storage is full: the page works, but will need the network again next time.";
-  });
+  if (import.meta.env.DEV) return;
   try {
+    if (!navigator.serviceWorker) return;
+    navigator.serviceWorker.addEventListener("message", ({ data }) => {
+      if (data?.full) find("#sp-notice").textContent = "This browser's storage is full: the page works, but will need the network again next time.";
+    });
     await navigator.serviceWorker.register("sw.js");
     await Promise.race([controlled(), new Promise((resolve) => setTimeout(resolve, 4000))]);
-  } catch {
-    return; // a private window, or no https: everything else works
-  }
-  if (!crossOriginIsolated && navigator.serviceWorker.controller && !sessionStorage.getItem("isolating")) {
+    if (crossOriginIsolated || !navigator.serviceWorker.controller || sessionStorage.getItem("isolating")) return;
     sessionStorage.setItem("isolating", "1");
-    location.reload();
-    await new Promise(() => {}); // the page goes
+  } catch {
+    return; // a private window, a frame without storage, or no https: everything else works
   }
+  location.reload();
+  await new Promise(() => {}); // the page goes
 }
 
 async function controlled(): Promise<void> {
