@@ -21,7 +21,6 @@ LONG = (
     "tests/browser/",
     "tests/robustness/",
     "tests/studies/",
-    "tests/web/",
     "tests/tools/test_space.py",
     "tests/making/test_export.py",
     "tests/making/pretrain/test_pretrain.py",

@@ -63,6 +63,6 @@ else
     (cd web && npm run --silent check && npm run --silent test)
 fi
 say "pytest, all but the browser: two processes of one thread each"
-OMP_NUM_THREADS=1 "${tests[@]}" -n 2 --dist loadfile --ignore tests/browser --ignore tests/web
+OMP_NUM_THREADS=1 "${tests[@]}" -n 2 --dist loadfile --ignore tests/browser
 say "pytest, the browser: one at a time, as its pages must answer while a microphone plays"
-exec "${tests[@]}" tests/browser tests/web
+exec "${tests[@]}" tests/browser

@@ -51,6 +51,7 @@ def recordings(folder: Path) -> list[Path]:
 
 
 def test_the_command(backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxscript")
     out = tmp_path / "models"
     files = [str(path) for path in recordings(tmp_path)]
     assert main(["export", "onnx", str(backbone), str(out), "--recordings", *files]) == 0
@@ -72,6 +73,7 @@ def test_the_command(backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_what_differs_is_not_written(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of another run are held against an encoder, and then an LM, that has changed since."""
+    pytest.importorskip("onnxscript")
     ready, out, files = tmp_path / "ready", tmp_path / "models", recordings(tmp_path)[:1]
     loaded = Backbone(backbone)
     onnx_folder.export(loaded, ready, files)

@@ -1,4 +1,4 @@
-/** The exported models answer here as in Python: run by tests/web with SPEECHPROMPT_MODELS and SPEECHPROMPT_WAV. */
+/** The exported models answer here as in Python: run by tests/browser/test_static_page.py with SPEECHPROMPT_MODELS and SPEECHPROMPT_WAV. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { ModelFacts } from "../src/models/facts";

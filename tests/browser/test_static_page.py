@@ -20,6 +20,7 @@ import soundfile
 import torch
 import torchaudio
 from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, Playwright
 
 from speechprompt.audio.load import load
 from speechprompt.backbone import Backbone
@@ -29,6 +30,8 @@ from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts import archive
 from speechprompt.teaching import lesson_zip
 from tools import golden, static_space
+
+from .conftest import launch
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -49,6 +52,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`mini`, exported; checked on two recordings, as all are asked below. SPEECHPROMPT_MODELS spares the export."""
     if given := os.environ.get("SPEECHPROMPT_MODELS"):
         return Path(given)
+    pytest.importorskip("onnxscript")
     out = tmp_path_factory.mktemp("web") / "models"
     onnx_folder.export(Backbone.load("mini"), out, onnx_folder.example_recordings()[:2])
     return out
@@ -106,20 +110,13 @@ def write_words(path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def page(playwright: Playwright, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page in Chromium, loaded once; its server is gone, and so is the network."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     out = tmp_path_factory.mktemp("site") / "space"
     static_space.build(ROOT, out, models)
-    try:
-        binary = static_space.chromium()
-    except SpeechPromptError as error:
-        pytest.skip(str(error))
-    with sync_api.sync_playwright() as playwright, static_space.served(out) as (address, server):
-        microphone = write_words(tmp_path_factory.mktemp("microphone") / "words.wav")
-        fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-        fake.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
-        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", *fake])
+    microphone = write_words(tmp_path_factory.mktemp("microphone") / "words.wav")
+    browser = launch(playwright, f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    with static_space.served(out) as (address, server):
         page = browser.new_page(accept_downloads=True)
         page.goto(address)
         page.wait_for_selector("#sp-task", timeout=static_space.LOAD_MS)
@@ -128,11 +125,11 @@ def page(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
         page.reload()
         page.wait_for_selector("#sp-task", timeout=static_space.LOAD_MS)
         yield page
-        browser.close()
+    browser.close()
 
 
 @built
-def test_the_page_answers_without_a_network(page: Any) -> None:
+def test_the_page_answers_without_a_network(page: Page) -> None:
     assert page.evaluate("crossOriginIsolated")  # so that WebAssembly may use threads
     expected = {one["file"]: one for one in GOLDEN["recordings"]}
     for task, file in (
@@ -155,7 +152,7 @@ def test_the_page_answers_without_a_network(page: Any) -> None:
 
 
 @built
-def test_files_that_are_no_recordings_get_a_sentence(page: Any, tmp_path: Path) -> None:
+def test_files_that_are_no_recordings_get_a_sentence(page: Page, tmp_path: Path) -> None:
     def answer(name: str, data: bytes) -> str:
         page.set_input_files("[data-part=input]", {"name": name, "mimeType": "audio/wav", "buffer": data})
         page.wait_for_selector("#sp-panel .sp-alert")
@@ -181,7 +178,7 @@ def test_files_that_are_no_recordings_get_a_sentence(page: Any, tmp_path: Path) 
 
 
 @built
-def test_live_answers_each_word(page: Any) -> None:
+def test_live_answers_each_word(page: Page) -> None:
     page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start listening").click()
     page.locator(".sp-words-said li").nth(len(WORDS) - 1).wait_for(timeout=90_000)
@@ -191,7 +188,7 @@ def test_live_answers_each_word(page: Any) -> None:
     page.get_by_role("tab", name="Try").click()
 
 
-def upload(page: Any, path: Path, task: str) -> dict[str, Any]:
+def upload(page: Page, path: Path, task: str) -> dict[str, Any]:
     page.select_option("#sp-task", task)
     page.evaluate("document.querySelector('#sp-panel').replaceChildren()")
     page.set_input_files("#sp-tab-Try [data-part=input]", str(path))
@@ -202,7 +199,7 @@ def upload(page: Any, path: Path, task: str) -> dict[str, Any]:
 
 
 @built
-def test_a_lesson_is_learnt_and_its_zip_answers_in_python(page: Any, tmp_path: Path) -> None:
+def test_a_lesson_is_learnt_and_its_zip_answers_in_python(page: Page, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Teach").click()
     page.get_by_role("button", name="Take a ready-made lesson").click()
     page.locator(".sp-clips li").nth(11).wait_for()
@@ -225,7 +222,7 @@ def test_a_lesson_is_learnt_and_its_zip_answers_in_python(page: Any, tmp_path: P
         assert found["score"] == pytest.approx(answer.score, abs=0.01)
 
 
-def give_zip(page: Any, data: bytes) -> None:
+def give_zip(page: Page, data: bytes) -> None:
     page.get_by_role("tab", name="Teach").click()
     page.evaluate("document.querySelector('.sp-taught').replaceChildren()")
     file = {"name": "prompt.zip", "mimeType": "application/zip", "buffer": data}
@@ -234,7 +231,7 @@ def give_zip(page: Any, data: bytes) -> None:
 
 
 @built
-def test_a_zip_of_python_answers_in_the_page(page: Any) -> None:
+def test_a_zip_of_python_answers_in_the_page(page: Page) -> None:
     backbone = Backbone.load("mini")
     prompt = replace(backbone.prompt(TASK), task="my_words", title="My words")
     give_zip(page, archive.pack(prompt))
@@ -251,7 +248,7 @@ def test_a_zip_of_python_answers_in_the_page(page: Any) -> None:
 
 
 @built
-def test_axe_finds_no_barrier(page: Any) -> None:
+def test_axe_finds_no_barrier(page: Page) -> None:
     static_space.ask(page, TASK, "yes.flac")
     for scheme, size in (("light", (1280, 720)), ("dark", (390, 844))):
         page.emulate_media(color_scheme=scheme)
