@@ -117,8 +117,9 @@ class Backbone:
             if self._encoder is None:
                 self._require(self.has_encoder)
                 encoder = load_encoder(self.encoder_folder, self.device, self.dtype)
-                self._check_units("encoder", encoder.n_units)
-                self._check_rate(FRAME_RATE // encoder.frames_of_20_ms)
+                self._check_promise("encoder", encoder.n_units, self.n_units, "units")
+                rate = FRAME_RATE // encoder.frames_of_20_ms
+                self._check_promise("encoder", rate, self.info.frame_rate, "frames per second")
                 self._encoder = encoder
             return self._encoder
 
@@ -168,7 +169,7 @@ class Backbone:
             if self._lm is None:
                 self._require(self.has_lm)
                 lm = load_lm(self.folder / "unit_lm", self.device, self.dtype)
-                self._check_units("unit LM", lm.config.vocab_size - UNIT_OFFSET)
+                self._check_promise("unit LM", lm.config.vocab_size - UNIT_OFFSET, self.n_units, "units")
                 self._lm = lm
             return self._lm
 
@@ -196,17 +197,10 @@ class Backbone:
                 self._sha256[folder] = sha256(folder)
             return self._sha256[folder]
 
-    def _check_rate(self, found: int) -> None:
-        if found != self.info.frame_rate:
+    def _check_promise(self, model: str, found: int, promised: int, what: str) -> None:
+        if found != promised:
             raise SpeechPromptError(
-                f"Backbone {self.name}: {BACKBONE_JSON} promises {self.info.frame_rate} frames per second, but the "
-                f"encoder gives {found}."
-            )
-
-    def _check_units(self, model: str, found: int) -> None:
-        if found != self.n_units:
-            raise SpeechPromptError(
-                f"Backbone {self.name}: {BACKBONE_JSON} promises {self.n_units} units, but the {model} has {found}."
+                f"Backbone {self.name}: {BACKBONE_JSON} promises {promised} {what}, but the {model} has {found}."
             )
 
     def _require(self, here: bool) -> None:
