@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_one_sentence(
     for part in ("encoder", "unit_lm"):
         (wrong / part).symlink_to(folder / part)
     (wrong / "backbone.json").write_text(json.dumps(about | {"frame_rate": 50}))
-    with pytest.raises(SpeechPromptError, match="promises 50 frames per second, but the encoder gives 25"):
+    with pytest.raises(SpeechPromptError, match="promises 50 frames per second, but the encoder has 25"):
         _ = Backbone(wrong).encoder
     root = folder.parents[1]
     settings = json.loads((root / "hub" / "config.json").read_text())
