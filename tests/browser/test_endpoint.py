@@ -47,7 +47,7 @@ def test_classify_is_documented(client: Client) -> None:
     parameters = {p["parameter_name"]: p for p in endpoint["parameters"]}
     assert list(parameters) == ["audio_file", "task", "backbone"]
     assert parameters["backbone"]["parameter_default"] == "mini"
-    assert "units that the model heard" in endpoint["description"]
+    assert "those that the model generated" in endpoint["description"]
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,9 @@ def test_bundled_cards_say_how_far_scores_can_be_believed(backbone: str, task: s
     prompt = there.prompt(task)
     card = (there.prompt_folder(task) / "README.md").read_text(encoding="utf-8")
     if prompt.calibration:
-        assert calibration_text(prompt) in card and prompt.calibration["right_flagged"] <= 0.05
+        assert calibration_text(prompt) in card
+        # More of the right answers are flagged only where the card's command asks for it.
+        assert prompt.calibration["right_flagged"] <= 0.05 or "--doubt-below" in prompt.commands["calibrated"]
         assert "flatters a little" in card
     else:
         assert prompt.form.kind == "sequence"

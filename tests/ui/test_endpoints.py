@@ -297,7 +297,7 @@ def test_an_agent_finds_the_tools_and_calls_them(server: str, clip: Path) -> Non
     described = {tool.name: tool for tool in tools.tools}
     assert set(described) == set(ENDPOINTS)
     for part in (
-        "units that the model heard",
+        "those that the model generated",
         "score (0 to 1), scores (label to probability, highest first), slots",
     ):
         assert part in described["classify"].description

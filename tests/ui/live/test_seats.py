@@ -63,7 +63,7 @@ def sent(kind: str, sound: np.ndarray | None = None, rate: int = RATE, sequence:
 def test_the_desk_answers_chunks_and_gives_the_seat_back(seats: LiveDesk) -> None:
     microphone, panel, token = seats.receive(None, "colours", "tiny", sent("start"))
     assert state_of(microphone) == {"sequence": 7, "state": "listening", "message": ""}
-    assert "What you say appears here" in panel.value and token
+    assert "Start listening, then speak" in panel.value and token
     sound, _ = in_a_row(["yes"])
     states, message = [], []
     for at in range(0, len(sound), 1600):
