@@ -19,37 +19,37 @@ from speechprompt.errors import SpeechPromptError
 from speechprompt.machine.memory import keep_freed_memory, memory_guard
 
 PACKAGE = Path(__file__).parent
-COMMANDS = {
-    "classify": "commands.classify",
-    "label": "commands.label",
-    "segments": "commands.segments",
-    "units": "commands.units",
-    "tasks": "commands.tasks",
-    "push": "commands.push",
-    "pull": "commands.pull",
-    "prepare": "commands.prepare",
-    "evaluate": "commands.evaluate",
-    "tune": "commands.tune",
-    "calibrate": "commands.calibrate",
-    "fetch": "making.fetch",
-    "convert unit-lm": "making.convert.unit_lm",
-    "convert causal-lm": "making.convert.causal_lm",
-    "convert prompt": "making.convert.prompt",
-    "convert peft": "making.convert.peft",
-    "convert prompt-folder": "making.convert.prompt_folder",
-    "convert hubert": "making.convert.hubert",
-    "convert kmeans": "making.convert.kmeans",
-    "convert prosody-lm": "making.convert.prosody_lm",
-    "convert whisper": "making.convert.whisper",
-    "export onnx": "making.export.onnx_folder",
-    "pretrain encoder": "making.pretrain.encoder",
-    "pretrain quantised": "making.pretrain.quantised",
-    "pretrain centroids": "making.pretrain.centroids",
-    "pretrain transcripts": "making.pretrain.transcripts",
-    "pretrain whisper-units": "making.pretrain.whisper_units",
-    "pretrain unit-lm": "making.pretrain.unit_lm",
-    "pretrain prosody-lm": "making.pretrain.prosody_lm",
-}
+COMMANDS = (
+    "classify",
+    "label",
+    "segments",
+    "units",
+    "tasks",
+    "push",
+    "pull",
+    "prepare",
+    "evaluate",
+    "tune",
+    "calibrate",
+    "fetch",
+    "convert unit-lm",
+    "convert causal-lm",
+    "convert prompt",
+    "convert peft",
+    "convert prompt-folder",
+    "convert hubert",
+    "convert kmeans",
+    "convert prosody-lm",
+    "convert whisper",
+    "export onnx",
+    "pretrain encoder",
+    "pretrain quantised",
+    "pretrain centroids",
+    "pretrain transcripts",
+    "pretrain whisper-units",
+    "pretrain unit-lm",
+    "pretrain prosody-lm",
+)
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
 DESCRIPTION = "Answer many speech tasks with one frozen spoken unit language model and small prompts."
 EPILOG = """examples:
@@ -64,9 +64,14 @@ EPILOG = """examples:
 `python -m speechprompt COMMAND --help` explains each."""
 
 
+def module_name(command: str) -> str:
+    """Where a command's module stands in commands/: `convert unit-lm` -> convert.unit_lm."""
+    return command.replace(" ", ".").replace("-", "_")
+
+
 def summary(command: str) -> str:
     """First line of the docstring of a command's module, read without importing it: --help is instant."""
-    file = PACKAGE.joinpath(*COMMANDS[command].split(".")).with_suffix(".py")
+    file = PACKAGE.joinpath("commands", *module_name(command).split(".")).with_suffix(".py")
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
@@ -101,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
         parser = build_parser(group)
         parser.parse_args(argv[1:] if group else argv)  # ends with the help, or with what is wrong
         parser.error("the command comes first.")
-    module = importlib.import_module(f"speechprompt.{COMMANDS[command]}")
+    module = importlib.import_module(f"speechprompt.commands.{module_name(command)}")
     return run_command(f"speechprompt {command}", module, argv[len(command.split()) :], argv)
 
 

@@ -19,7 +19,7 @@ import contextlib, importlib, io, sys
 from speechprompt.cli import COMMANDS, main, run_command
 heavy, failed = set(sys.argv[1].split()), []
 names = sys.argv[2:]
-for name in [*names, *(n for n, module in COMMANDS.items() if not module.startswith('making.'))]:
+for name in [*names, *COMMANDS]:
     code, shown = None, io.StringIO()
     try:
         with contextlib.redirect_stdout(shown):

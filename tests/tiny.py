@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from speechprompt.models import lm_config, prosody_lm, unit_lm
-from speechprompt.models.encoder import EncoderConfig, UnitEncoder
+from speechprompt.models.encoder import UnitEncoder
+from speechprompt.models.encoder_config import EncoderConfig
 from speechprompt.models.prosody_lm import ProsodyLM
 from speechprompt.models.streams import ProsodyConfig
 from speechprompt.models.unit_lm import UnitLM

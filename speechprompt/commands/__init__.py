@@ -1,4 +1,4 @@
-"""What the command line does with one backbone, a module for each command; its docstring is the help."""
+"""What the command line does, a module for each command: its docstring is the help; what is heavy waits for `run`."""
 
 from __future__ import annotations
 

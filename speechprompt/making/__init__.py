@@ -1,1 +1,1 @@
-"""Backbones: pretrained, converted or fetched. Doors: `pretrain`, `convert`, `fetch`."""
+"""Backbones: pretrained, converted, fetched or exported. Doors: `pretrain`, `convert`, `fetch`, `export`."""

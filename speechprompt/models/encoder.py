@@ -11,42 +11,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.machine.request_time import check_time
+from speechprompt.models.encoder_config import EncoderConfig
 from speechprompt.models.log_mel import LogMel
 from speechprompt.models.packing import packed
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import replaced_folder, write_json
-from speechprompt.storage.schema import schema
 from speechprompt.storage.tensors import TensorFile, write_tensors
 
 WINDOW_FRAMES = 400  # longest stretch that attention spans: 8 s, about what training showed it
 MARGIN_FRAMES = 50  # 1 s of context on each inner side of a window, encoded and thrown away
 MAX_BYTES = 256 << 20  # 8 M parameters take 32 MB in fp32
-
-
-@schema()
-class EncoderConfig:
-    """Sizes of a SpeechEncoder; `n_layers` blocks of width `dim`."""
-
-    n_mels: Annotated[int, Field(ge=8, le=256)] = 80
-    dim: Annotated[int, Field(ge=8, le=2048)] = 192
-    n_layers: Annotated[int, Field(ge=1, le=48)] = 5
-    n_heads: Annotated[int, Field(ge=1, le=64)] = 4
-    ffn_dim: Annotated[int, Field(ge=8, le=8192)] = 768
-    kernel: Annotated[int, Field(ge=3, le=63)] = 15  # frames that a block's depthwise convolution spans
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-
-    def __post_init__(self) -> None:
-        if self.dim % self.n_heads or self.kernel % 2 == 0:
-            raise ValueError("dim must divide by n_heads and kernel must be odd")
 
 
 class Block(nn.Module):

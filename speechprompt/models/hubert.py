@@ -34,6 +34,7 @@ from transformers import HubertConfig, HubertModel
 
 from speechprompt.machine.request_time import check_time
 from speechprompt.models.encoder import window_spans
+from speechprompt.models.encoder_config import HUBERT_LAYER
 from speechprompt.models.quantizer import ENCODER_JSON, FORMAT_VERSION, WEIGHTS_NAME, Quantizer, read_settings
 from speechprompt.storage.folders import replaced_folder, write_json
 from speechprompt.storage.schema import LAX, schema
@@ -41,7 +42,6 @@ from speechprompt.storage.tensors import TensorFile, write_tensors
 from speechprompt.units import FRAME_SAMPLES
 
 KIND = "hubert"
-LAYER = 6  # the papers' units are those of the sixth layer's output
 PIECE_FRAMES = 500  # of 20 ms, as below: longest stretch that the convolutions take at once, 10 s
 WINDOW_FRAMES = 3000  # 60 s: longest stretch that attention spans
 MARGIN_FRAMES = 100  # 2 s of context on each inner side of a window, encoded and thrown away
@@ -76,7 +76,7 @@ class HubertSizes:
 
     conv_dim: Annotated[int, Field(ge=1, le=1024)] = 512
     dim: Annotated[int, Field(ge=1, le=2048)] = 768
-    n_layers: Annotated[int, Field(ge=1, le=48)] = LAYER
+    n_layers: Annotated[int, Field(ge=1, le=48)] = HUBERT_LAYER
     n_heads: Annotated[int, Field(ge=1, le=64)] = 12
     ffn_dim: Annotated[int, Field(ge=1, le=8192)] = 3072
     position_kernel: Annotated[int, Field(ge=1, le=512)] = 128  # frames

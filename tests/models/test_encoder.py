@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.models.encoder import WINDOW_FRAMES, EncoderConfig, UnitEncoder, window_spans
+from speechprompt.models.encoder import WINDOW_FRAMES, UnitEncoder, window_spans
+from speechprompt.models.encoder_config import EncoderConfig
 from speechprompt.models.log_mel import LogMel
 
 

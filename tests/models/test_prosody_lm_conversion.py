@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from speechprompt.commands.convert import prosody_lm as command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import prosody_lm as conversion
 from speechprompt.models import prosody_lm
@@ -119,11 +120,11 @@ def test_ignored_inputs_and_old_settings_are_read(original, tmp_path, io) -> Non
 
 def test_command(edges, tmp_path, capsys) -> None:
     parser = argparse.ArgumentParser()
-    conversion.add_arguments(parser)
+    command.add_arguments(parser)
     out = tmp_path / "unit_lm"
-    conversion.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--dtype", "float16"]))
+    command.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--dtype", "float16"]))
     assert "100 units, discrete durations and F0" in (sentence := capsys.readouterr().out)
     assert "cannot hear recordings" in sentence
-    conversion.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--edges", str(edges)]))
+    command.run(parser.parse_args([str(FOLDER / "discrete.pt"), str(out), "--edges", str(edges)]))
     assert "cannot hear" not in capsys.readouterr().out
     assert prosody_lm.load(out).prosody.f0_edges.shape == (31,)

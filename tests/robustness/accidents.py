@@ -93,7 +93,7 @@ def pretrain_forever(units: Path, run: Path, out: Path, epochs: int = 100_000) -
 
     sizes = {"n_units": tiny.N_UNITS, "dim": 16, "layers": 1, "heads": 2}
     rest = {"tokens_per_batch": 256, "lr": 1e-3, "dropout": 0.0, "seed": 0, "threads": 1, "init_from": None}
-    unit_lm.run(Namespace(units=[units], run=run, out=out, epochs=epochs, **sizes, **rest))
+    unit_lm.pretrain(Namespace(units=[units], run=run, out=out, epochs=epochs, **sizes, **rest))
 
 
 def write_units(path: Path, n: int = 40) -> Path:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert.checkpoint import model_settings
-from speechprompt.models.hubert import KERNELS, LAYER, STRIDES, HubertSizes
+from speechprompt.models.encoder_config import HUBERT_LAYER
+from speechprompt.models.hubert import KERNELS, STRIDES, HubertSizes
 
 # What makes fairseq's HuBERT compute what HuBERT-base does; also fairseq's values where a setting is not there.
 FIXED = {
@@ -48,7 +49,7 @@ NAMES = [  # how a name begins -> how it begins in transformers; all others are 
 ]
 
 
-def sizes_of(checkpoint: Mapping[str, Any], label: str, layer: int = LAYER) -> tuple[HubertSizes, int]:
+def sizes_of(checkpoint: Mapping[str, Any], label: str, layer: int = HUBERT_LAYER) -> tuple[HubertSizes, int]:
     """The settings of a loaded checkpoint -> sizes up to a layer, and the number of layers.
 
     SpeechPromptError, naming the setting, unless they are those of a HuBERT-base, whatever its sizes.

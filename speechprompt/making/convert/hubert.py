@@ -1,17 +1,10 @@
 """Make a HuBERT of the Hub or of fairseq, with k-means centroids, the unit encoder of a backbone.
 
-  python -m speechprompt convert hubert hubert-base-ls960 km.bin backbones/mine/encoder
-  python -m speechprompt convert hubert mhubert-base-25hz mhubert_L11_km500.bin backbones/mine/encoder --layer 11
-
-HUBERT is a folder as on the Hub (config.json and model.safetensors or pytorch_model.bin) or a checkpoint of fairseq.
-Its layers up to --layer are kept, of which the centroids must be. Convolutions with one stride more than HuBERT-base's
-give 25 frames a second instead of 50: then say "frame_rate": 25 in backbones/mine/backbone.json. Nothing of a pickle
-is run, and a model that is otherwise unlike HuBERT-base is refused with the setting's name.
+The command `convert hubert` says how and why.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,13 +13,12 @@ from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import checkpoint as checkpoints
-from speechprompt.making.convert import fairseq_hubert, kmeans
+from speechprompt.making.convert import fairseq_hubert
 from speechprompt.making.convert.checkpoint import check_tensors
-from speechprompt.making.convert.unit_lm import check_out
+from speechprompt.models.encoder_config import HUBERT_LAYER
 from speechprompt.models.hubert import (
     FIXED,
     KERNELS,
-    LAYER,
     STRIDES,
     HubertEncoder,
     HubertSizes,
@@ -36,7 +28,6 @@ from speechprompt.models.hubert import (
 from speechprompt.models.quantizer import WEIGHTS_NAME
 from speechprompt.storage.folders import file_inside, read_json
 from speechprompt.storage.tensors import TensorFile
-from speechprompt.units import FRAME_RATE
 
 CONFIG_NAME = "config.json"
 PICKLE_NAME = "pytorch_model.bin"
@@ -45,7 +36,7 @@ PREFIX = "hubert."  # transformers' classes with a head have it; a head itself i
 POSITIONS = "encoder.pos_conv_embed.conv"
 
 
-def from_hub_folder(folder: Path, centroids: Tensor, layer: int = LAYER) -> HubertEncoder:
+def from_hub_folder(folder: Path, centroids: Tensor, layer: int = HUBERT_LAYER) -> HubertEncoder:
     """A folder as facebook/hubert-base-ls960 on the Hub, and centroids float [K, dim] -> an encoder.
 
     The folder holds config.json and model.safetensors or pytorch_model.bin (a pickle, of which only
@@ -58,7 +49,7 @@ def from_hub_folder(folder: Path, centroids: Tensor, layer: int = LAYER) -> Hube
     return assemble(read_weights(folder), sizes, n_layers, centroids)
 
 
-def from_fairseq(path: Path, centroids: Tensor, layer: int = LAYER) -> HubertEncoder:
+def from_fairseq(path: Path, centroids: Tensor, layer: int = HUBERT_LAYER) -> HubertEncoder:
     """fairseq's checkpoint of a HuBERT as hubert_base_ls960.pt, and centroids float [K, dim] -> an encoder.
 
     Every tensor is accounted for, as of a Hub folder; those of the training alone are left out.
@@ -96,7 +87,7 @@ def assemble(
     return encoder.requires_grad_(False)
 
 
-def read_sizes(folder: Path, layer: int = LAYER) -> HubertSizes:
+def read_sizes(folder: Path, layer: int = HUBERT_LAYER) -> HubertSizes:
     """config.json of a Hub folder -> sizes, up to a layer.
 
     SpeechPromptError, naming the fact, unless it is like HuBERT-base.
@@ -171,23 +162,3 @@ def merge_weight_norm(weights: dict[str, Tensor]) -> None:
                     f"HuBERT: {length} has the shape {list(g.shape)}, which does not fit."
                 )
             weights[f"{POSITIONS}.weight"] = torch._weight_norm(v, g, 2)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "hubert", type=Path, metavar="HUBERT", help="folder as on the Hub, or fairseq's checkpoint"
-    )
-    parser.add_argument("km", type=Path, metavar="km.bin", help="centroids, pickled by joblib, or .npy")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write: backbones/NAME/encoder")
-    parser.add_argument(
-        "--layer", type=int, default=LAYER, help=f"whose output the centroids are of (default {LAYER})"
-    )
-
-
-def run(args: argparse.Namespace) -> None:
-    check_out(args.out)
-    centroids = kmeans.read(args.km)
-    encoder = (from_hub_folder if args.hubert.is_dir() else from_fairseq)(args.hubert, centroids, args.layer)
-    encoder.save(args.out)
-    rate = FRAME_RATE // encoder.frames_of_20_ms
-    print(f"{args.out}: {encoder.n_units} units of layer {args.layer}, {rate} frames a second")

@@ -1,27 +1,21 @@
 """Bring prompt folders of format version 2 to version 3.
 
-  python -m speechprompt convert prompt-folder prompts/mini/my_words prompts/mini/*
-
-Weights and answers stay as they are: prompt_config.json and the card are written anew, in place. What version 2
-did not know (a sentence about the task, what it expects, its languages and limits) comes from the task of that
-name in speechprompt/tasks/catalogue.py, where there is one; the commands that made the prompt come from its card.
+The command `convert prompt-folder` says how and why.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.prompts.card import prompt_card
-from speechprompt.prompts.prompt import CARD_NAME, FORMAT_VERSION, PROMPT_JSON, Prompt, read_tensors
+from speechprompt.prompts.prompt import CARD_NAME, PROMPT_JSON, Prompt, read_tensors
 from speechprompt.storage.folders import read_json, replaced_folder, write_json
 from speechprompt.storage.schema import read
 from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tasks.catalogue import TASKS
-from speechprompt.tasks.labels import KINDS, check_rule
+from speechprompt.tasks.labels import check_rule
 
 OLD_VERSION = 2
 SAME = ("task", "title", "backbone", "unit_lm_sha256", "group", "data", "licence", "metrics")
@@ -89,19 +83,3 @@ def upgrade(folder: Path) -> Prompt:
         write_json(aside / PROMPT_JSON, prompt.config())
         (aside / CARD_NAME).write_text(prompt_card(prompt), encoding="utf-8")
     return prompt
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="prompts/BACKBONE/TASK")
-
-
-def run(args: argparse.Namespace) -> int:
-    folders: Sequence[Path] = args.folders
-    for folder in folders:
-        if read_json(folder, PROMPT_JSON, f"Prompt {folder.name}").get("format_version") == FORMAT_VERSION:
-            print(f"{folder}: version {FORMAT_VERSION} already")
-            continue
-        prompt = upgrade(folder.absolute())
-        advice = "" if prompt.label_rule or prompt.task in TASKS else f"; give it a label_rule: {KINDS}"
-        print(f"{folder}: version {FORMAT_VERSION}{advice}")
-    return 0

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from speechprompt.audio import augment
 from speechprompt.making.pretrain.corpus import OPEN_SETS, Clip, by_set, noises_of
-from speechprompt.models.encoder import EncoderConfig
+from speechprompt.models.encoder_config import EncoderConfig
 from speechprompt.models.log_mel import LogMel
 from speechprompt.units import FRAME_SAMPLES
 

@@ -1,13 +1,10 @@
 """Fit the units: k-means on one layer of the trained encoder, or those that it learnt with its units in the
-loop; and the unit transcripts of all speech.
 
-Writes the `encoder/` folder of a backbone (network cut at that layer, centroids) and, for the unit LM,
-a parquet file with the columns id, dataset, split, units.
+The command `pretrain centroids` says how and why.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +12,10 @@ import torch
 from tqdm import tqdm
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.pretrain.corpus import read_corpus
 from speechprompt.making.pretrain.kmeans import kmeans
-from speechprompt.making.pretrain.transcripts import BATCH_CLIPS, transcribe, write
-from speechprompt.models.encoder import EncoderConfig, UnitEncoder
+from speechprompt.making.pretrain.transcripts import BATCH_CLIPS
+from speechprompt.models.encoder import UnitEncoder
+from speechprompt.models.encoder_config import EncoderConfig
 from speechprompt.tuning.checkpoint import read_checkpoint
 
 FIT_FRAMES = 250_000  # frames that k-means sees: 83 minutes of speech drawn from all sets
@@ -69,31 +66,3 @@ def fit(encoder: UnitEncoder, waveforms: list[np.ndarray], seed: int) -> float:
     points = (points - encoder.mean) / encoder.std
     encoder.centroids.copy_(kmeans(points, encoder.n_units, seed))
     return 1 - float((points - encoder.centroids[encoder.assign(points)]).square().mean())
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/encoder/encoder.pt"))
-    parser.add_argument("--layer", type=int, default=3, help="blocks to keep (default 3)")
-    parser.add_argument("--units", type=int, default=500, help="number of centroids (default 500)")
-    parser.add_argument("--out", type=Path, default=Path("backbones/mini/encoder"))
-    parser.add_argument(
-        "--transcripts", type=Path, default=Path("runs/units.parquet"), help="for the unit LM"
-    )
-    parser.add_argument("--copies", type=int, default=2, help="simulated recordings of each train clip")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=4)
-
-
-def run(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    clips = read_corpus(args.data, workers=args.threads)
-    encoder, learnt = cut(args.checkpoint, args.layer, args.units)
-    if not learnt:
-        spoken = [c.waveform for c in clips if c.split == "train" and c.dataset != "sound_events"]
-        explained = fit(encoder, spoken, args.seed)
-        print(f"{args.units} units of layer {args.layer} explain {explained:.1%} of the variance")
-    encoder.save(args.out)
-    encoder = UnitEncoder.load(args.out)  # the units of the fp16 weights that ship
-    rows = transcribe(encoder, clips, args.copies, args.seed)
-    print(f"{write(rows, args.transcripts):,} units of {len(rows):,} recordings")

@@ -1,8 +1,6 @@
 """Train the `mini` encoder: masked prediction in two rounds with auxiliary CTC losses.
 
-Round one predicts clusters of MFCC frames under a mask, as HuBERT does; round two predicts clusters of
-the encoder's own features. Beside it, CTC on phones (where words are known) and on published HuBERT-100
-transcripts pulls the middle layers towards what is said. The input is noisy, the targets are clean.
+The command `pretrain encoder` says how and why.
 """
 
 from __future__ import annotations
@@ -18,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.making.pretrain.batches import Batches
-from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments, run_stage
+from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun
 from speechprompt.making.pretrain.kmeans import kmeans, nearest
-from speechprompt.models.encoder import EncoderConfig, SpeechEncoder
+from speechprompt.models.encoder import SpeechEncoder
+from speechprompt.models.encoder_config import EncoderConfig
 
 FIRST_CLUSTERS, SECOND_CLUSTERS, TEACHER_LAYERS = 100, 500, 3
 HUBERT_UNITS = 100
@@ -144,14 +143,3 @@ class Run(EncoderRun[Pretrainer]):
             "hubert_ctc": hubert_loss,
             "masked_accuracy": (clusters[mask].argmax(-1) == targets[mask]).float().mean(),
         }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_arguments(parser, "runs/encoder", steps=12_000, lr=8e-4)
-    parser.add_argument("--dim", type=int, default=EncoderConfig.dim)
-    parser.add_argument("--layers", type=int, default=EncoderConfig.n_layers)
-    parser.add_argument("--second-round", type=float, default=0.4, help="share of the steps before it begins")
-
-
-def run(args: argparse.Namespace) -> None:
-    run_stage(Run, args)

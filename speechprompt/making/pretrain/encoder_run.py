@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -89,14 +88,3 @@ def run_stage(
     torch.set_num_threads(args.threads)
     with stage(args, Batches(read_corpus(args.data, workers=args.threads), args.seed)) as run:
         run.train(run.rounds(iter(run.loader()), CHECK_EVERY), run.train_step, after_step=run.follow)
-
-
-def add_run_arguments(parser: argparse.ArgumentParser, folder: str, steps: int, lr: float) -> None:
-    """Data, run folder and pace, as every training of the encoder takes them."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of packed parquet files")
-    parser.add_argument("--run", type=Path, default=Path(folder), help="checkpoint and log; resumed if there")
-    parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument("--lr", type=float, default=lr)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")

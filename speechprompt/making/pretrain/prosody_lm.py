@@ -1,10 +1,6 @@
 """Train a prosody LM: next unit, its duration and its F0, from transcripts of all three (pGSLM).
 
-Two steps, each skipped where its result is there already. With --data, speech is transcribed into the
---transcripts file by the --encoder (--transcripts-only ends there); then the LM is trained on that file,
-from the start or from the weights of a plain unit LM of the same sizes (--init-from). A stopped training
-resumes at its last epoch. The loss is that of Kharitonov et al. 2022: NLL of units + 0.5 · NLL of
-durations + 0.5 · NLL of F0, per step.
+The command `pretrain prosody-lm` says how and why.
 """
 
 from __future__ import annotations
@@ -12,7 +8,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +16,7 @@ from torch import Tensor, nn
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import prosody_transcripts as transcripts
 from speechprompt.making.pretrain.corpus import read_corpus
-from speechprompt.making.pretrain.unit_lm import MAX_TOKENS, add_lm_arguments, new_lm, pad, train_epochs
+from speechprompt.making.pretrain.unit_lm import MAX_TOKENS, new_lm, pad, train_epochs
 from speechprompt.models import lm_config, prosody_lm, unit_lm
 from speechprompt.models.encoder import UnitEncoder
 from speechprompt.models.pitch import fit_edges
@@ -108,25 +103,8 @@ def make_transcripts(args: argparse.Namespace) -> None:
     print(f"{n_units:,} units with duration and F0 in {args.transcripts.name}", flush=True)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--transcripts", type=Path, default=Path("runs/prosody.parquet"))
-    parser.add_argument("--data", type=Path, help="folder of packed speech, to make the transcripts from")
-    parser.add_argument("--encoder", type=Path, default=Path("backbones/mini/encoder"))
-    parser.add_argument("--copies", type=int, default=1, help="simulated recordings of each train clip")
-    parser.add_argument("--transcripts-only", action="store_true", help="end before the training")
-    parser.add_argument("--out", type=Path, default=Path("runs/prosody-lm/unit_lm"), help="folder to write")
-    parser.add_argument("--run", type=Path, default=Path("runs/prosody-lm"), help="checkpoint and log")
-    parser.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="UNIT_LM",
-        help="plain unit_lm folder to start from, whose sizes it takes",
-    )
-    parser.add_argument("--n-units", type=int, default=500, help="number of units of the encoder")
-    add_lm_arguments(parser, epochs=6, lr=1e-3)
-
-
-def run(args: argparse.Namespace) -> None:
+def pretrain(args: argparse.Namespace) -> None:
+    """Both steps, with the options of the command; SpeechPromptError for transcripts of no use."""
     torch.set_num_threads(args.threads)
     if args.transcripts_only and args.data is None:
         raise SpeechPromptError("Transcripts are made from speech: give its folder with --data.")

@@ -1,17 +1,12 @@
 """Train the `mini` encoder on with its units in the loop, so that units keep what k-means would lose.
 
-k-means on a trained network explains its features, not what is said: the words that a classifier still
-finds in the features are often gone from the units. Here the blocks above the read-out layer hear only
-the nearest of K centroids, and must still spell the phones, name the clusters and redraw the log-mel
-frames of the clean recording. Gradients pass the choice as if it were not there (van den Oord et al., 2017, "Neural
-Discrete Representation Learning"); the centroids follow the frames that chose them.
+The command `pretrain quantised` says how and why.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +16,9 @@ from torch.nn import functional as F
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.batches import Batches
 from speechprompt.making.pretrain.encoder import SECOND_CLUSTERS, Pretrainer, cluster, ctc
-from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun, add_run_arguments, run_stage
+from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun
 from speechprompt.making.pretrain.kmeans import nearest
-from speechprompt.models.encoder import EncoderConfig
+from speechprompt.models.encoder_config import EncoderConfig
 from speechprompt.tuning.checkpoint import read_checkpoint
 
 FOLLOW = 0.97  # how much of a centroid stays as it was in a step
@@ -163,14 +158,3 @@ class Run(EncoderRun[QuantisedPretrainer]):
         counts = torch.bincount(units.flatten(), minlength=self.args.units).float()
         shares = counts[counts > 0] / counts.sum()
         return {"loss": loss, **losses, "units_used": (-(shares * shares.log()).sum()).exp()}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_arguments(parser, "runs/quantised", steps=4000, lr=5e-4)
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/encoder/encoder.pt"))
-    parser.add_argument("--layer", type=int, default=3, help="blocks below the units (default 3)")
-    parser.add_argument("--units", type=int, default=500, help="number of centroids (default 500)")
-
-
-def run(args: argparse.Namespace) -> None:
-    run_stage(Run, args)

@@ -1,27 +1,20 @@
 """Transcribe recordings into the units of an encoder, for a unit LM to learn from.
 
-  python -m speechprompt pretrain transcripts --data my_speech.parquet --out runs/my_units.parquet
-  python -m speechprompt pretrain unit-lm --units runs/units.parquet runs/my_units.parquet --n-units 500 --out my_lm
-
-The files have the columns id, split and audio, what is written the columns id, dataset, split and units. No labels
-are read: more speech of the kind that prompts will hear makes a better unit LM.
+The command `pretrain transcripts` says how and why.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from tqdm import tqdm
 
 from speechprompt.audio import augment
-from speechprompt.making.pretrain.corpus import Clip, noises_of, read_files, write_rows
-from speechprompt.models.encoder import UnitEncoder
+from speechprompt.making.pretrain.corpus import Clip, noises_of, write_rows
 from speechprompt.models.quantizer import Quantizer
 
 BATCH_CLIPS = 64
@@ -68,19 +61,3 @@ def write(rows: Iterable[Mapping[str, Any]], path: Path, schema: pa.Schema | Non
     kept = list(rows)
     write_rows(kept, path, schema)
     return sum(len(row["units"]) for row in kept)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.parquet")
-    parser.add_argument("--encoder", type=Path, default=Path("backbones/mini/encoder"))
-    parser.add_argument("--copies", type=int, default=0, help="simulated recordings of each train clip")
-    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=4)
-
-
-def run(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    clips = read_files(args.data, workers=args.threads)
-    rows = transcribe(UnitEncoder.load(args.encoder), clips, args.copies, args.seed)
-    print(f"{write(rows, args.out):,} units of {len(rows):,} recordings")

@@ -1,7 +1,6 @@
 """Train a unit LM: next-unit loss on unit transcripts, no labels (GSLM; SpeechPrompt, section 2.1).
 
-Reads parquet files with the columns split and units. Begins anew, or goes on from the weights of another
-unit LM (--init-from). A stopped run resumes at its last epoch.
+The command `pretrain unit-lm` says how and why.
 """
 
 from __future__ import annotations
@@ -101,34 +100,8 @@ def grown(args: argparse.Namespace) -> UnitLM:
     return lm
 
 
-def add_lm_arguments(parser: argparse.ArgumentParser, epochs: int, lr: float) -> None:
-    """Sizes and training of an LM, as every kind of it takes them."""
-    parser.add_argument("--epochs", type=int, default=epochs)
-    parser.add_argument("--tokens-per-batch", type=int, default=2560)
-    parser.add_argument("--lr", type=float, default=lr)
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--dim", type=int, default=256)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--units", type=Path, nargs="+", required=True, help="parquet files of transcripts")
-    parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
-    parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
-    parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
-    parser.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="UNIT_LM",
-        help="unit_lm folder to go on from, whose sizes it takes",
-    )
-    add_lm_arguments(parser, epochs=5, lr=1.5e-3)
-
-
-def run(args: argparse.Namespace) -> None:
+def pretrain(args: argparse.Namespace) -> None:
+    """All epochs that are left, with the options of the command; SpeechPromptError for transcripts of no use."""
     torch.set_num_threads(args.threads)
     train, valid = read_transcripts(args.units, "train"), read_transcripts(args.units, "valid")
     if not train or not valid:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from speechprompt.commands.convert import kmeans as command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import kmeans
 from tests.making.convert.checkpoints import (
@@ -37,7 +38,7 @@ def refuses_kmeans(path, match, out):
 @pytest.mark.parametrize("suffix", ["bin", "npy"])
 def test_centroids_are_those_of_the_model(tmp_path, capsys, name, suffix):
     out = tmp_path / "new" / "centroids.safetensors"
-    run(kmeans, CHECKPOINTS / f"{name}.{suffix}", out)
+    run(command, CHECKPOINTS / f"{name}.{suffix}", out)
     assert "8 centroids of 16 numbers" in capsys.readouterr().out
     (stored,) = load_file(out).items()
     expected = torch.from_numpy(np.load(CHECKPOINTS / f"{name}.npy")).float()

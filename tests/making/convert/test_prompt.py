@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import make_lm
 
+from speechprompt.commands.convert import prompt as command
 from speechprompt.decoding.forward import Batch, forward_prompted
 from speechprompt.decoding.prefix import Prefix
 from speechprompt.errors import SpeechPromptError
@@ -92,20 +93,20 @@ def test_prompt_command_with_names(lm_folder, tmp_path, capsys):
     names = tmp_path / "labels.txt"
     names.write_text("yes\nno\nup\ndown\nleft\nright\n")
     argv = [CHECKPOINTS / "deep5_linear_prompt.pt", "--unit-lm", lm_folder, tmp_path / "words"]
-    run(prompts, *argv, "--title", "Six words", "--labels-file", names, "--backbone", "mine")
+    run(command, *argv, "--title", "Six words", "--labels-file", names, "--backbone", "mine")
     assert (
         "6 labels, deep prompt of length 5, learned verbalizer, 2,032 parameters" in capsys.readouterr().out
     )
     prompt = Prompt.load(tmp_path / "words")
     assert (prompt.task, prompt.title, prompt.backbone) == ("words", "Six words", "mine")
     assert list(prompt.labels) == ["yes", "no", "up", "down", "left", "right"]
-    run(prompts, *argv, "--answer", "sequence", "--max-steps", "9", "--labels", "a,b,c,d,e,f")
+    run(command, *argv, "--answer", "sequence", "--max-steps", "9", "--labels", "a,b,c,d,e,f")
     prompt = Prompt.load(tmp_path / "words")
     assert (prompt.form.kind, prompt.form.max_steps, prompt.labels[5]) == ("sequence", 9, "f")
-    run(prompts, *argv, "--answer", "slots", "--slots", "action=2,object=4")
+    run(command, *argv, "--answer", "slots", "--slots", "action=2,object=4")
     assert Prompt.load(tmp_path / "words").form.slots == {"action": 2, "object": 4}
     with pytest.raises(SpeechPromptError, match="--max-steps with --answer sequence"):
-        run(prompts, *argv, "--answer", "sequence")
+        run(command, *argv, "--answer", "sequence")
 
 
 def test_verbalizer_json_names_units_and_classes(lm_folder, tmp_path, out):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from speechprompt.commands.convert import unit_lm as command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.convert import unit_lm as unit_lms
 from speechprompt.models import lm_config, unit_lm
@@ -45,7 +46,7 @@ def test_unit_lm_is_the_reference_one_to_the_bit(lm_folder):
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_unit_lm_command(tmp_path, capsys, dtype):
     argv = [CHECKPOINTS / "base_lm.pt", "--dict", CHECKPOINTS / "dict.txt", tmp_path / "lm", "--dtype", dtype]
-    run(unit_lms, *argv)
+    run(command, *argv)
     assert "100 units, 3 layers of width 32" in capsys.readouterr().out
     stored = load_file(tmp_path / "lm" / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {getattr(torch, dtype)}
@@ -84,7 +85,7 @@ def test_rows_that_pad_the_dictionary_are_left_out(base, tmp_path, out, lm_folde
     for name in (unit_lms.EMBEDDING, unit_lms.OUTPUT):
         rows, extra = base["model"][name], torch.full((1, 32), 7.0)
         base["model"][name] = torch.cat([rows[:54], extra, rows[54:], extra])
-    run(unit_lms, saved(base, tmp_path), "--dict", write_dict(tmp_path, symbols), out)
+    run(command, saved(base, tmp_path), "--dict", write_dict(tmp_path, symbols), out)
     same_weights(out, lm_folder)
     assert "2 rows that only pad the dictionary were left out" in capsys.readouterr().out
 

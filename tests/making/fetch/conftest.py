@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from transformers import HubertConfig, HubertModel
 
 from speechprompt.making import download as download_module
-from speechprompt.making import fetch, sources
+from speechprompt.making import sources
+from speechprompt.models.backbone_config import FETCHED
 from speechprompt.storage import bundled
 from tests.making.fetch.originals import (
     CHECKPOINTS,
@@ -66,7 +67,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the backbones to be fetched as they are committed, which counts as the repository."""
-    for name in fetch.FETCHED:
+    for name in FETCHED:
         folder = tmp_path / "backbones" / name
         folder.mkdir(parents=True)
         for part in ("backbone.json", "README.md"):

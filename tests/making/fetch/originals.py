@@ -8,7 +8,7 @@ import tarfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from speechprompt.making import fetch
+from speechprompt.commands import fetch
 
 ROOT = Path(__file__).parents[3]
 CHECKPOINTS = ROOT / "tests" / "fixtures" / "checkpoints"

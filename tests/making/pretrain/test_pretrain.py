@@ -21,7 +21,8 @@ from speechprompt.making.pretrain import unit_lm as unit_lm_stage
 from speechprompt.making.pretrain.kmeans import kmeans, nearest
 from speechprompt.making.pretrain.phones import phones_of, spell_out
 from speechprompt.models import unit_lm
-from speechprompt.models.encoder import EncoderConfig, UnitEncoder
+from speechprompt.models.encoder import UnitEncoder
+from speechprompt.models.encoder_config import EncoderConfig
 from tests.tiny import make_waveform
 
 

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 
+from speechprompt.commands.pretrain import prosody_lm as command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import prosody_lm as stage
 from speechprompt.making.pretrain import prosody_transcripts as transcripts
@@ -31,8 +32,8 @@ class Stopped(Exception):
 
 def run(*options: object) -> None:
     parser = argparse.ArgumentParser()
-    stage.add_arguments(parser)
-    stage.run(parser.parse_args([str(option) for option in options]))
+    command.add_arguments(parser)
+    command.run(parser.parse_args([str(option) for option in options]))
 
 
 def made_units(seed: int, n: int) -> Units:
