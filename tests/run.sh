@@ -55,7 +55,7 @@ else
     fi
 fi
 say "front end: types and unit tests of web/"
-if ! command -v npm >/dev/null || ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)'; then
+if ! command -v npm >/dev/null || ! node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'; then
     echo "not run: Node 20 or newer and npm are not installed"
 elif ! (cd web && npm ci --silent --no-audit --no-fund) 2>/dev/null; then
     echo "not run: the packages of web/package-lock.json cannot be installed from here"

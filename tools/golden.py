@@ -109,14 +109,16 @@ def of_recordings(
     backbone: Any, recordings: Sequence[Path], tasks: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Of each recording its samples, its units and the answers to some tasks, by default all."""
-    from speechprompt.audio.load import decode, load
+    from speechprompt.audio.decoders import whole
+    from speechprompt.audio.headers import SoundFile
+    from speechprompt.audio.load import load
     from speechprompt.pipeline import SpeechPrompt
 
     sp, found = SpeechPrompt(backbone), []
     for path in recordings:
         waveform = load(path)
         with path.open("rb") as file:
-            ((_, rate),) = decode(file, path.suffix, 60.0)
+            ((_, rate),) = whole(SoundFile(file), path.suffix, 60.0)
         entry: dict[str, Any] = {
             "file": path.name,
             "rate": rate,
@@ -133,12 +135,13 @@ def write_wav(recordings: Sequence[Path], folder: Path) -> None:
     """Every recording as WAV of 32-bit floats, at its own rate."""
     import soundfile
 
-    from speechprompt.audio.load import decode
+    from speechprompt.audio.decoders import whole
+    from speechprompt.audio.headers import SoundFile
 
     folder.mkdir(parents=True, exist_ok=True)
     for path in recordings:
         with path.open("rb") as file:
-            ((mono, rate),) = decode(file, path.suffix, 60.0)
+            ((mono, rate),) = whole(SoundFile(file), path.suffix, 60.0)
         soundfile.write(folder / f"{path.stem}.wav", mono, rate, subtype="FLOAT")
 
 

@@ -4,7 +4,7 @@
 
 The files are the parts of one model.bin of CTranslate2, in order (one file where it is whole). What is written are
 config.json and model.safetensors with the names of transformers' WhisperModel: the encoder alone, in fp16.
-`pretrain centroids --whisper whisper-base` reads that folder, or a copy of openai/whisper-base from the Hub.
+`pretrain whisper-units --whisper whisper-base` reads that folder, or a copy of openai/whisper-base from the Hub.
 No pickle is read, and every size is checked before it is believed.
 """
 
