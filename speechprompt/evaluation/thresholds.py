@@ -77,26 +77,29 @@ class Signals:
 def choose_thresholds(belonging: Signals, right: np.ndarray, negatives: Signals | None) -> dict[str, float]:
     """A threshold (0..1) for every signal. right: bool [n], which of the belonging are answered rightly."""
     names = list(belonging.of)
+    known, wrong = belonging.part(right), belonging.part(~right)
     if negatives is None or not len(negatives.outside):
         shares = dict.fromkeys(names, JUDGE_SHARE)
         shares["certainty"] = 1 - KEPT_SHARE - JUDGE_SHARE * (len(names) - 1)
-        known = belonging.part(right)
         return {name: below_most(known.of[name], shares[name]) for name in names}
-    # A wrong answer is to be doubted like one to a recording of no label: neither is to be believed.
-    known, wrong = belonging.part(right), belonging.part(~right)
+    most = max(RIGHT_SHARE, mean(known.outside))
     best, thresholds = (-1.0, 0.0), dict.fromkeys(names, 0.0)
     tried = [{share: below_most(known.of[name], share) for share in SHARES}.values() for name in names]
     for values in product(*tried):
         chosen = dict(zip(names, values, strict=True))
-        flags = known.flagged(chosen)
-        costs = float(flags.mean()) if len(flags) else 0.0
-        gain = float(np.concatenate([negatives.flagged(chosen), wrong.flagged(chosen)]).mean())
-        allowed = costs <= max(RIGHT_SHARE, float(known.outside.mean()) if len(flags) else 0.0)
+        costs = mean(known.flagged(chosen))
+        # A wrong answer is to be doubted like one to a recording of no label: neither is to be believed.
+        gain = mean(np.concatenate([negatives.flagged(chosen), wrong.flagged(chosen)]))
         asked = sum(value > 0 for name, value in chosen.items() if name != "certainty")
         worth = min(gain, WANTED_SHARE) - JUDGE_WORTH * asked
-        if allowed and (worth, -costs) > best:
+        if costs <= most and (worth, -costs) > best:
             best, thresholds = (worth, -costs), chosen
     return thresholds
+
+
+def mean(flags: np.ndarray) -> float:
+    """The share of bool [n] that is set; 0 of none."""
+    return float(flags.mean()) if len(flags) else 0.0
 
 
 def below_most(values: np.ndarray, share: float | None) -> float:
