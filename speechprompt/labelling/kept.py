@@ -30,6 +30,23 @@ def settings(backbone: Backbone, prompts: Sequence[Prompt], clips: Sized) -> dic
     return {"format_version": 2, **models, "prompts": numbers, "clips": len(clips)}
 
 
+def lock(file: IO[bytes], what: str, kept: Path) -> None:
+    """Lock an open file until it is closed; SpeechPromptError where another run has it. what: it keeps in `kept`."""
+    if not try_lock(file.fileno()):
+        raise SpeechPromptError(
+            f"Another run is at work on this output, and keeps its {what} in {kept.name}: wait until it ends, or "
+            "choose another output."
+        )
+
+
+def of_another_run(kept: Path, other: str = "other data") -> SpeechPromptError:
+    """What to say where the settings are not those of the run that was stopped. other: what that may be about."""
+    return SpeechPromptError(
+        f"{kept.name} holds a stopped run with other tasks, {other}, another backbone or dtype: delete it, or choose "
+        "another output."
+    )
+
+
 class Kept:
     """The rows so far, a JSON line each behind one of settings, in a file that a killed run leaves whole."""
 
@@ -40,12 +57,11 @@ class Kept:
 
     def __enter__(self) -> Self:
         self.file: IO[bytes] = self.path.open("a+b")
-        if not try_lock(self.file.fileno()):
+        try:
+            lock(self.file, "rows", self.path)
+        except SpeechPromptError:
             self.file.close()
-            raise SpeechPromptError(
-                f"Another run is at work on this output, and keeps its rows in {self.path.name}: wait until it ends, "
-                "or choose another output."
-            )
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,7 +78,7 @@ class Kept:
             if row is None:
                 break
             if not isinstance(row, list) or len(row) < 3 or row[0] != next(expected, None):
-                raise self.of_another_run()
+                raise of_another_run(self.path, self.OTHER)
             done, failed, end = done + 1, failed + (row[2] is not None), end + len(line)
         self.file.truncate(end)
         return done, failed
@@ -78,13 +94,7 @@ class Kept:
             self.file.truncate(0)
             self.append([self.settings])
         elif parsed(header) != self.settings:
-            raise self.of_another_run()
-
-    def of_another_run(self) -> SpeechPromptError:
-        return SpeechPromptError(
-            f"{self.path.name} holds a stopped run with other tasks, {self.OTHER}, another backbone or dtype: "
-            "delete it, or choose another output."
-        )
+            raise of_another_run(self.path, self.OTHER)
 
     def append(self, rows: Sequence[Any]) -> None:
         """Write rows so that they outlive this process and the machine's power."""

@@ -8,7 +8,8 @@ from typing import IO, Any, Self
 
 from speechprompt.data.clips import Clips
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage.folders import read_json, sync, try_lock, write_json
+from speechprompt.labelling.kept import lock, of_another_run
+from speechprompt.storage.folders import read_json, replaced_file, write_json
 
 RUN, LOCK = "_run.json", "_lock"  # readers of parquet folders pass over such names
 SMALLEST, LARGEST = 64, 1024  # clips of a part: what is answered again where a worker dies
@@ -31,11 +32,7 @@ class Parts:
         self.folder.mkdir(exist_ok=True)
         self.lock: IO[bytes] = (self.folder / LOCK).open("ab")
         try:
-            if not try_lock(self.lock.fileno()):
-                raise SpeechPromptError(
-                    f"Another run is at work on this output, and keeps its parts in {self.folder.name}: wait until it "
-                    "ends, or choose another output."
-                )
+            lock(self.lock, "parts", self.folder)
             self._begin()
         except BaseException:
             self.lock.close()
@@ -47,25 +44,18 @@ class Parts:
 
     def _begin(self) -> None:
         """Write what the run is about into a new folder; take the size of the parts from an old one."""
-        run, aside = self.folder / RUN, self.folder / f"{RUN}.new"
+        run = self.folder / RUN
         if run.exists():
             found = read_json(self.folder, RUN, self.folder.name)
             size = found.pop("clips_of_a_part", None)
             if found != self.settings or type(size) is not int or size < 1:
-                raise self._of_another_run()
+                raise of_another_run(self.folder)
             self.clips = size
-        elif {path.name for path in self.folder.iterdir()} - {LOCK, aside.name}:
-            raise self._of_another_run()
+        elif {path.name for path in self.folder.iterdir()} - {LOCK, f".{RUN}.new"}:
+            raise of_another_run(self.folder)
         else:
-            write_json(aside, self.settings | {"clips_of_a_part": self.clips})
-            sync(aside)
-            aside.replace(run)
-
-    def _of_another_run(self) -> SpeechPromptError:
-        return SpeechPromptError(
-            f"{self.folder.name} holds a stopped run with other tasks, other data, another backbone or dtype: "
-            "delete it, or choose another output."
-        )
+            with replaced_file(run) as aside:
+                write_json(aside, self.settings | {"clips_of_a_part": self.clips})
 
     def __len__(self) -> int:
         return -(-len(self.source) // self.clips)
@@ -79,11 +69,8 @@ class Parts:
 
     def keep(self, number: int, table: bytes) -> None:
         """Write the parquet file of a part so that it is there whole or not at all."""
-        path = self._path(number)
-        aside = path.with_name(f".{path.name}.new")
-        aside.write_bytes(table)
-        sync(aside)
-        aside.replace(path)
+        with replaced_file(self._path(number)) as aside:
+            aside.write_bytes(table)
 
     def failed(self, number: int) -> int | None:
         """How many rows of a finished part have no labels; None where it is not finished.
@@ -101,7 +88,7 @@ class Parts:
         except (OSError, ValueError, pyarrow.ArrowException):  # a disk lost its end: it is made again
             return None
         if table["id"].to_pylist() != list(self.of(number).ids()):
-            raise self._of_another_run()
+            raise of_another_run(self.folder)
         return table.num_rows - table["error"].null_count
 
     def cells(self) -> Iterator[list[Any]]:

@@ -18,7 +18,7 @@ from typing import IO, Any
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labelling.segments import Segment
 from speechprompt.labelling.table import harmless
-from speechprompt.storage.folders import sync
+from speechprompt.storage.folders import replaced_file
 
 Row = list[Any]  # start, end in seconds, then label, score and fits of every task
 DOUBT = " ?"  # behind a label where the format has no place for what fits
@@ -55,14 +55,8 @@ def check_kind(out: Path, tasks: Sequence[str]) -> None:
 def write(out: Path, timeline: Timeline) -> None:
     """The file whose suffix says its kind, complete or not there."""
     check_kind(out, timeline.tasks)
-    aside = out.with_name(out.name + ".new")
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            WRITERS[out.suffix.lower()](file, timeline)
-        sync(aside)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+    with replaced_file(out) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        WRITERS[out.suffix.lower()](file, timeline)
 
 
 def texts(timeline: Timeline) -> Iterator[tuple[float, float, str]]:

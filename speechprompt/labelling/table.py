@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from speechprompt.labelling.rows import COLUMNS, Row
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.folders import replaced_file
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that spreadsheets run
@@ -33,24 +34,18 @@ def ordered(row: Row) -> list[Any]:
 
 def write(out: Path, columns: Sequence[str], cells: Iterator[list[Any]]) -> None:
     """The output, complete or not there; cells: of each row, in the order of the columns."""
-    aside = out.with_name(out.name + ".new")
-    try:
+    with replaced_file(out) as aside:
         if out.suffix.lower() == ".parquet":
             write_parquet(aside, columns, cells)
-        else:
-            with aside.open("w", encoding="utf-8", newline="") as file:
-                if out.suffix.lower() == ".csv":
-                    table = csv.writer(file)
-                    table.writerow(columns)
-                    table.writerows([harmless(cell) for cell in row] for row in cells)
-                else:
-                    for row in cells:
-                        file.write(
-                            json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n"
-                        )
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+            return
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            if out.suffix.lower() == ".csv":
+                table = csv.writer(file)
+                table.writerow(columns)
+                table.writerows([harmless(cell) for cell in row] for row in cells)
+            else:
+                for row in cells:
+                    file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n")
 
 
 def harmless(cell: Any) -> Any:

@@ -12,7 +12,7 @@ from speechprompt.making import sources
 from speechprompt.making.download import check_space, download, extract
 from speechprompt.making.sources import Source, at_mirror
 from speechprompt.storage.bundled import find
-from speechprompt.storage.folders import read_json, replaced_folder, sha256_file, write_json
+from speechprompt.storage.folders import read_json, replaced_file, replaced_folder, sha256_file, write_json
 from speechprompt.storage.hub import OFFLINE, is_offline
 from speechprompt.units import UNIT_OFFSET
 
@@ -40,9 +40,8 @@ class Installation:
             self.notes = files
 
     def keep_notes(self) -> None:
-        aside = self.folder / f".{NOTES_NAME}"
-        write_json(aside, {"format_version": 1, "files": self.notes})
-        aside.replace(self.folder / NOTES_NAME)
+        with replaced_file(self.folder / NOTES_NAME) as aside:
+            write_json(aside, {"format_version": 1, "files": self.notes})
 
     def file(self, source: Source, local: Path | None) -> Path:
         """The local copy of a source, or its download, held against the digest that is known for it."""

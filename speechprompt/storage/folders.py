@@ -116,6 +116,21 @@ def try_lock(descriptor: int) -> bool:
 
 
 @contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Give a hidden sibling to write; when the block ends well it takes the file's place, whole and on the disk.
+
+    What is written of it goes when the block fails; a writer that is killed leaves it, and the next one begins it anew.
+    """
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        yield aside
+        sync(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
 def replaced_folder(folder: Path, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give a hidden sibling to write into; when the block ends well it takes the folder's place.
 
