@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -82,7 +83,7 @@ PANEL = (
 # On a phone the answer is below the choices: bring it up when it comes.
 PANEL_SCRIPT = """
 watch("value", () => {
-  const answer = element.querySelector(".sp-answer, .sp-cards, .sp-alert");
+  const answer = element.querySelector(".sp-answer, .sp-compared, .sp-brief, .sp-alert");
   if (answer && answer.getBoundingClientRect().top > innerHeight * 0.75) {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     answer.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
@@ -116,10 +117,10 @@ def chosen(was: str, now: str, options: str) -> gr.HTML:
     return gr.HTML(options=options) if now == was else gr.HTML(value=now, options=options)
 
 
-def checks(caption: str, field: str, options: str) -> gr.HTML:
-    """Labelled checkboxes in groups, all ticked; the value is the list of those that are not."""
+def checks(caption: str, field: str, options: str, left_out: Sequence[str] = ()) -> gr.HTML:
+    """Labelled checkboxes in groups; the value is the list of those that are not ticked, at first left_out."""
     return gr.HTML(
-        [],
+        list(left_out),
         html_template=CHECKS,
         js_on_load=CHECKS_SCRIPT,
         apply_default_css=False,
@@ -129,18 +130,22 @@ def checks(caption: str, field: str, options: str) -> gr.HTML:
     )
 
 
-def answer_panel(value: str, field: str = "sp-panel") -> gr.HTML:
+def answer_panel(value: str, field: str = "sp-panel", block: str | None = None) -> gr.HTML:
     """Where answers stand; `summary` is what a screen reader says when one comes."""
     return gr.HTML(
         value,
         html_template=PANEL,
         js_on_load=PANEL_SCRIPT,
         apply_default_css=False,
+        elem_id=block,
         field=field,
         summary="",
     )
 
 
-def panel(value: str, summary: str = "") -> gr.HTML:
-    """The answer panel's new content; `summary` is plain text, which a screen reader says."""
-    return gr.HTML(value=value, summary=escape(summary))
+def panel(value: str, summary: str = "", **hidden: Any) -> gr.HTML:
+    """The answer panel's new content; `summary` is plain text, which a screen reader says.
+
+    hidden: field, for a panel that was hidden so far, which gradio makes of its latest update alone.
+    """
+    return gr.HTML(value=value, summary=escape(summary), **hidden)

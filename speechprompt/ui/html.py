@@ -58,9 +58,9 @@ def track_record(prompt: Prompt) -> str:
     if measured(prompt) == "not measured":
         return "Nobody has measured how often this task is right."
     if prompt.strangers is not None and prompt.strangers_decide:
-        return f"This task is right on {of_strangers(prompt.strangers)} of strangers' clips."
+        return f"Right on {of_strangers(prompt.strangers)} of strangers' clips."
     split = prompt.metrics.get("split")
-    return f"This task is right on {measured(prompt)} {split + ' ' if isinstance(split, str) else ''}clips."
+    return f"Right on {measured(prompt)} {split + ' ' if isinstance(split, str) else ''}clips."
 
 
 def share_right(prompt: Prompt) -> float | None:

@@ -31,6 +31,13 @@ BOXES = """(parts) => parts.map((name) => {
 })"""
 
 
+def above_the_record_button(page: Page, part: str) -> bool:
+    """On a phone it is fixed at the bottom, over whatever is there."""
+    page.wait_for_timeout(500)
+    record, box = page.locator(".sp-record:visible").first.bounding_box(), page.locator(part).bounding_box()
+    return bool(record and box and box["y"] >= 0 and box["y"] + box["height"] <= record["y"])
+
+
 def answer_example(page: Page, label: str = "yes") -> None:
     page.locator(".sp-say .sp-examples button").first.click()
     expect(page.locator("#sp-panel .sp-label bdi")).to_have_text(label)
@@ -64,6 +71,18 @@ def test_the_task_and_the_whole_answer_are_above_the_fold(
     assert len(page.locator("#sp-panel").inner_text().split()) <= 170  # closed details have their heads alone
     assert len(page.locator(".sp-two").inner_text().split()) <= 120
     assert page.evaluate("window.shifts") < 0.05
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_task_and_answer_and_what_other_prompts_say_at_once(
+    browser: Browser, server: str, scheme: str
+) -> None:
+    page = open_page(browser, server, PHONE, scheme)
+    answer_example(page)
+    expect(page.locator(".sp-also .sp-other")).not_to_have_count(0)
+    assert page.evaluate("scrollY") == 0
+    assert all(above_the_record_button(page, part) for part in ("#sp-task", "#sp-panel .sp-answer"))
     page.context.close()
 
 

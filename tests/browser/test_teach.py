@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from .conftest import EXAMPLES, PHONE, app_process, open_page, record, takes
+from .test_bar import above_the_record_button
 
 WORDS = ("yes", "stop")
 PATIENT = 240_000  # ms that a tuning may take on a busy machine
@@ -244,6 +245,27 @@ def test_a_lesson_is_saved_when_its_zip_has_arrived(
     assert save_lesson(page, tmp_path).stat().st_size > 1000
     expect(page.locator("#sp-teach-status")).to_contain_text("Saved")
     expect(cards).to_have_attribute("data-unsaved", "0")
+
+
+def test_a_newcomer_reads_what_to_do_and_a_phone_shows_what_the_new_task_answers(
+    browser: Browser, server: str, clips: dict[str, list[Path]]
+) -> None:
+    page = open_page(browser, server, PHONE)
+    open_teach(page)
+    expect(page.get_by_role("region", name="How to teach").get_by_role("listitem")).to_have_count(3)
+    expect(page.get_by_role("button", name="Save with recordings")).to_be_hidden()
+    for word in WORDS:
+        add_label(page, word)
+        give(page, word, clips[word][0])
+    expect(page.get_by_role("region", name="How to teach")).to_have_count(0)
+    expect(page.get_by_role("button", name="Save with recordings")).to_be_visible()
+    page.locator("#sp-teach-run").click()
+    taught(page)
+    page.locator("#sp-teach-try input[type=file]").set_input_files(clips["stop"][0])
+    expect(page.locator("#sp-teach-answer .sp-label")).to_contain_text("stop")
+    expect(page.locator("#sp-teach-answer [role=status]").first).to_contain_text("My words: stop")
+    assert above_the_record_button(page, "#sp-teach-answer .sp-brief")
+    page.context.close()
 
 
 SPEAKER = """#!/bin/sh

@@ -71,7 +71,7 @@ def result(
         f"{verdict(shown_label(answer), answer.score)}"
         f'<p class="sp-score">{escape(track_record(prompt))} '
         f'<button type="button" class="sp-link" data-about="{escape(answer.task)}">About this task</button></p>'
-        f"{outside(answer)}</div>{scores(answer, prompt)}{also(others)}</section>"
+        f"{outside(answer)}</div>{scores(answer, prompt)}{also(others, answer, prompt)}</section>"
         f"{way(answer, prompt, frozen, names, colours)}</div>{words(segments, n_samples / SAMPLE_RATE)}"
         f"{fold('units', 'Look at the units', 'zoom, hear each one, as text', seen)}"
         f"{fold('odds', 'What each unit did for the label', 'odds and contributions', decided)}"
@@ -115,17 +115,24 @@ def outside(answer: Answer) -> str:
     )
 
 
-def also(rows: Sequence[Row]) -> str:
-    """What other prompts say about the same recording: the surest of those that it fits, each of another group."""
+def also(rows: Sequence[Row], answer: Answer, prompt: Prompt) -> str:
+    """What other prompts say about the same recording: the surest of those that it fits, each of another group.
+
+    One of the answer's own group stands there only where it is the more likely of the two: a word that was found
+    is no other task's word.
+    """
+    own = 0.0 if answer.flagged else trust(answer, prompt)
     fitting = [
-        (row.answer.score * (share_right(row.prompt) or 0.0), row)
+        (trust(row.answer, row.prompt), row)
         for row in rows
         if row.answer is not None and not row.answer.flagged and row.answer.score >= 0.5
     ]
     shown: list[str] = []
     groups: set[str] = set()
-    for _, row in sorted(fitting, key=lambda pair: -pair[0]):
+    for likely, row in sorted(fitting, key=lambda pair: -pair[0]):
         if row.prompt.heading in groups or row.answer is None or len(shown) == OTHERS_SHOWN:
+            continue
+        if row.prompt.heading == prompt.heading and likely <= own:
             continue
         groups.add(row.prompt.heading)
         shown.append(
@@ -135,9 +142,14 @@ def also(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     return (
-        f'<div class="sp-also"><p>Other prompts</p>{"".join(shown)}'
+        f'<div class="sp-also"><p>Same recording, other prompts</p>{"".join(shown)}'
         '<button type="button" class="sp-link" data-tab="Compare">Compare all →</button></div>'
     )
+
+
+def trust(answer: Answer, prompt: Prompt) -> float:
+    """How likely an answer is right: its probability times how often its prompt was right; 0 where nobody measured."""
+    return answer.score * (share_right(prompt) or 0.0)
 
 
 def scores(answer: Answer, prompt: Prompt) -> str:

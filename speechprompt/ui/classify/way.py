@@ -39,10 +39,10 @@ def way(answer: Answer, prompt: Prompt, frozen: int, names: Sequence[str], colou
             f'<span class="sp-box sp-prompt">prompt “{title}” · {short(prompt.n_parameters)}</span> + '
             '<span class="sp-box">frozen unit LM</span>',
         ),
-        ("Generated unit" + "s" * (len(answer.steps) > 1), "likeliest next", generated(answer, colours)),
+        ("Generated unit" + "s" * (len(answer.steps) > 1), likeliest(answer), generated(answer, colours)),
         (
             "Verbalizer",
-            f"{answer.unit_probabilities.shape[-1]} odds become {len(prompt.labels)} labels"
+            "all odds together, none alone"
             if answer.verbalizer == "learned"
             else "the generated unit decides",
             verbalized(answer, names, colours),
@@ -69,6 +69,12 @@ def ribbon(units: Units, colours: Colours = OWN) -> str:
             f'<i style="flex:{length};background:{colour};color:{text_colour(colour)}" title="unit {unit}">{name}</i>'
         )
     return f'<div class="sp-rib" role="img" aria-label="{len(units)} units in order">{"".join(cells)}</div>'
+
+
+def likeliest(answer: Answer) -> str:
+    return (
+        "likeliest next" if len(answer.steps) > 1 else f"likeliest of {answer.unit_probabilities.shape[-1]}"
+    )
 
 
 def generated(answer: Answer, colours: Colours = OWN) -> str:
@@ -107,7 +113,8 @@ def verbalized(answer: Answer, names: Sequence[str], colours: Colours = OWN) -> 
     shown = "".join(f"<span>{chip(unit, colours)} +{float(found.units[unit]):.1f}</span>" for unit in top)
     rest = float(found.margin) - float(found.units[top].sum())
     sign = "+" if rest >= 0 else "−"
-    return f"{shown}<span>all else {sign}{abs(rest):.1f}</span>{label}"
+    others = f"{len(found.units) - len(top)} others {sign}{abs(rest):.1f}"
+    return f"{shown}<span>{others}</span>{label}"
 
 
 def decided(step: Step, name: str, colours: Colours = OWN) -> str:

@@ -13,10 +13,11 @@ from gradio.utils import get_upload_folder
 from speechprompt.audio.load import SAMPLE_RATE
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.config import EXPERIMENTAL
 from speechprompt.prompts.installed import in_list
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.ui import html
-from speechprompt.ui.choices import Choices, language, name_of
+from speechprompt.ui.choices import SUPERSEDED, Choices, language, name_of
 from speechprompt.ui.classify.answer import shown_label
 from speechprompt.ui.compare.cards import cards, check, check_group, took
 from speechprompt.ui.compare.grid import batch, ordered
@@ -48,6 +49,11 @@ class Comparison:
             for task, prompt in self.complete[name].prompts.items():
                 found.setdefault(task, []).append((self.complete[name], prompt))
         return dict(sorted(found.items(), key=lambda kv: in_list(kv[1][0][1])))
+
+    def superseded(self, backbones: Iterable[str]) -> list[str]:
+        """Those of their tasks in whose place another one here tells more: left out until they are ticked."""
+        here = {task for backbone in self.complete.values() for task in backbone.prompts}
+        return [task for task in self.offered(backbones) if SUPERSEDED.get(task) in here]
 
     def rows(
         self, path: str | None, left_out: Iterable[str], backbones: Sequence[str]
@@ -162,11 +168,13 @@ class Comparison:
     def task_checks(self, backbones: Iterable[str]) -> str:
         """Checkboxes for the tasks of these backbones, by group, each group and all of them under a head."""
         groups: dict[str, list[str]] = {}
-        for task, pairs in self.offered(backbones).items():
+        behind = self.superseded(backbones)
+        for task, pairs in sorted(self.offered(backbones).items(), key=lambda kv: kv[0] in behind):
             prompt = pairs[0][1]
             known = [f"{b.name} {html.measured(p)}" for b, p in pairs]
             hint = html.measured(prompt) if len(pairs) == 1 else ", ".join(known)
-            groups.setdefault(prompt.heading, []).append(check(prompt.title, task, hint))
+            heading = EXPERIMENTAL if task in behind else prompt.heading
+            groups.setdefault(heading, []).append(check(prompt.title, task, hint))
         if not groups:
             return "<p>These backbones have no tasks yet.</p>"
         return check("All tasks") + "".join(check_group(group, entries) for group, entries in groups.items())

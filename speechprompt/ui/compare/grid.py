@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speechprompt.ui import html
-from speechprompt.ui.classify.answer import shown_label
+from speechprompt.ui.classify.answer import shown_label, trust
 
 if TYPE_CHECKING:
     from speechprompt.decoding.answer import Answer
@@ -21,17 +21,25 @@ if TYPE_CHECKING:
 
 
 FITS = ("yes", "unsure", "no")
+GUESS = "More likely wrong than right: its probability times how often this task is right."
 
 
 def fits(row: Row) -> bool:
     return row.answer is not None and not row.answer.flagged
 
 
+def likely(row: Row) -> bool:
+    """Whether the answer is more likely right than wrong, by its probability and how often its prompt is right."""
+    return row.answer is not None and fits(row) and trust(row.answer, row.prompt) >= 0.5
+
+
 def ordered(rows: Sequence[Row]) -> list[Row]:
-    """What fits first, then by probability; what has no answer last."""
+    """What fits first, then by how likely it is right; what has no answer last."""
 
     def place(row: Row) -> tuple[int, float]:
-        return (len(FITS), 0.0) if row.answer is None else (FITS.index(row.answer.fits), -row.answer.score)
+        if row.answer is None:
+            return len(FITS), 0.0
+        return FITS.index(row.answer.fits), -trust(row.answer, row.prompt)
 
     return sorted(rows, key=place)
 
@@ -57,7 +65,7 @@ def grid(rows: Sequence[Row], second: Sequence[Row] = ()) -> str:
             cells = f"<td>{short(row)}</td><td>{short(other)}</td><td>{difference(row, other)}</td>"
         else:
             cells = single(row)
-        kind = "" if fits(row) else ' class="sp-unfit"'
+        kind = "" if likely(row) else ' class="sp-unfit"'
         body.append(f"<tr{kind}>{name}{cells}</tr>")
     top = "".join(f'<th scope="col">{head}</th>' if head else "<td></td>" for head in heads)
     return (
@@ -71,8 +79,10 @@ def single(row: Row) -> str:
     """Label, bar with probability, generated unit, and how often the prompt was right."""
     if row.answer is None:
         return f'<td colspan="3" class="sp-none">{escape(row.error)}</td><td>{right(row.prompt)}</td>'
-    doubt = {"unsure": "may not fit", "no": "does not fit"}.get(row.answer.fits, "")
-    note = f'<small title="{escape(row.answer.reason)}">{doubt}</small>' if doubt else ""
+    doubt = {"unsure": "may not fit", "no": "does not fit"}.get(
+        row.answer.fits, "" if likely(row) else "a guess"
+    )
+    note = f'<small title="{escape(row.answer.reason or GUESS)}">{doubt}</small>' if doubt else ""
     width = f"{100 * row.answer.score:.0f}"
     return (
         f"<td>{html.label_tag('b', shown_label(row.answer))} {note}</td>"
@@ -131,7 +141,7 @@ def batch(heads: Sequence[Prompt], found: Sequence[tuple[str, Sequence[Row], str
     top = "".join(f'<th scope="col">{escape(prompt.title)}</th>' for prompt in heads)
     body = []
     for name, rows, error in found:
-        cells = "".join(f'<td class="{"" if fits(row) else "sp-unfit"}">{short(row)}</td>' for row in rows)
+        cells = "".join(f'<td class="{"" if likely(row) else "sp-unfit"}">{short(row)}</td>' for row in rows)
         cells = cells or f'<td colspan="{max(1, len(heads))}">{escape(error)}</td>'
         body.append(f'<tr><th scope="row" dir="auto">{escape(name[:60])}</th>{cells}</tr>')
     share = 100 * len(found) / max(1, n_files)

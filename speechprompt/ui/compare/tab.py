@@ -31,7 +31,9 @@ def build(desk: Desk, tab: gr.Tab, recording: gr.HTML) -> None:
         as_csv = gr.DownloadButton("Download as CSV", visible=False, elem_id="sp-compare-csv")
         as_json = gr.DownloadButton("Download as JSON", visible=False, elem_id="sp-compare-json")
     with gr.Accordion("Tasks and backbones", open=False, elem_id="sp-compare-choices"):
-        tasks = checks(CHECKS_CAPTION, CHECKS_FIELD, comparison.task_checks(first))
+        tasks = checks(
+            CHECKS_CAPTION, CHECKS_FIELD, comparison.task_checks(first), comparison.superseded(first)
+        )
         backbones = gr.CheckboxGroup(
             [(backbone.title, name) for name, backbone in comparison.complete.items()],
             value=first,

@@ -34,7 +34,7 @@ from speechprompt.ui.controls import chosen
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import figures
-from speechprompt.ui.teach.layout import Parts
+from speechprompt.ui.teach.layout import Parts, trial
 from speechprompt.ui.visitors import ADDRESS, parsed
 
 Changes = dict[Block, Any]  # component -> what it becomes; the others stay as they are
@@ -134,7 +134,7 @@ class TeachingDesk:
             self.parts.result: gr.HTML(shown),
             self.parts.use: gr.update(visible=True),
             self.parts.download: gr.update(value=self._pack(prompt), interactive=True),
-            self.parts.answer: gr.HTML(""),
+            self.parts.answer: trial(""),
             self.parts.try_task: chosen(try_task, try_task, tasks),
         }
 
@@ -161,15 +161,16 @@ class TeachingDesk:
     def try_it(self, session: Session, path: str | None) -> gr.HTML:
         """The newest task answers a recording."""
         if path is None:
-            return gr.HTML("")
+            return trial("")
         try:
             prompt = session.current
             if prompt is None:
                 raise SpeechPromptError("There is no task of yours yet: teach one first.")
             answer = self.desk.classify(path, prompt.task, prompt.backbone, "", session)[0]
-            return gr.HTML(figures.answer(answer.label, answer.score, answer.scores))
+            shown = figures.answer(answer.label, answer.score, answer.scores)
+            return trial(shown, f"{answer.title}: {answer.label}, {html.percent(answer.score)}.")
         except Exception as error:
-            return gr.HTML(html.alert(sentence(error, "A taught task could not answer")))
+            return trial(html.alert(sentence(error, "A taught task could not answer")))
 
     def push(
         self, session: Session, repository: str, request: gr.Request, login: gr.OAuthToken | None = None

@@ -31,7 +31,23 @@ def cards(session: Session, notes: Notes | None = None) -> str:
     more = (
         new_card(len(session.labels), notes.get("", ("", False))) if len(session.labels) < MAX_LABELS else ""
     )
-    return f'<ul class="sp-label-cards" aria-label="Labels" data-unsaved="{session.n_unsaved}">{filled}{more}</ul>'
+    shown = f'<ul class="sp-label-cards" aria-label="Labels" data-unsaved="{session.n_unsaved}">{filled}{more}</ul>'
+    return shown if session.labels else f'<div class="sp-first">{first_steps()}{shown}</div>'
+
+
+def first_steps() -> str:
+    """What teaching is, beside the card for a new label while there is none."""
+    leave = ", or leave it: the computer speaks its label" if speaking.can_speak() else ""
+    steps = (
+        "<b>Name two to ten labels:</b> words, sounds or speakers that the task shall tell apart.",
+        f"<b>Record each a few times</b> on its card, or drop files there{leave}.",
+        "<b>Press Teach.</b> Some seconds later the task answers here, in Try and in Live.",
+    )
+    return (
+        '<section class="sp-first-steps" aria-label="How to teach"><h2>Teach a task of your own</h2>'
+        f"<ol>{''.join(f'<li>{step}</li>' for step in steps)}</ol>"
+        "<p>Nothing to record? Try the ready-made lesson.</p></section>"
+    )
 
 
 def card(number: int, label: str, clips: Sequence[SessionClip], note: tuple[str, bool]) -> str:
@@ -69,7 +85,7 @@ def clip_row(clip: SessionClip) -> str:
 
 def new_card(n: int, note: tuple[str, bool]) -> str:
     lead = (
-        "What the task should tell apart: words, sounds or speakers. Two to ten labels, each with its card."
+        "Each label gets a card for its recordings."
         if n < MIN_LABELS
         else "Drop files on a card, or record there; five clips, spoken differently, do well."
     )
@@ -181,6 +197,5 @@ def status_line(message: str, bad: bool = False) -> str:
 
 def languages() -> str:
     """Options of the <select> of what labels without clips are spoken in."""
-    return options(
-        {"": [(name, name, "Labels without clips are spoken in it.") for name in speaking.LANGUAGES]}
-    )
+    hint = "A label without recordings is spoken by the computer in this language."
+    return options({"": [(name, name, hint) for name in speaking.LANGUAGES]})

@@ -12,12 +12,14 @@ from gradio.utils import get_space
 
 from speechprompt.teaching.speaking import LANGUAGES
 from speechprompt.ui import html
-from speechprompt.ui.controls import select
+from speechprompt.ui.controls import answer_panel, panel, select
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.recorder import recorder
 from speechprompt.ui.session import Session
 from speechprompt.ui.teach import figures
 from speechprompt.ui.teach.board import board
+
+TRIAL = "sp-teach-trial"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ def has_login() -> bool:
     return asked and all(map(find_spec, ("authlib", "itsdangerous")))  # a Space's gradio brings them
 
 
+def trial(value: str, summary: str = "") -> gr.HTML:
+    """What the new task answered; the panel is hidden until there is one."""
+    return panel(value, summary, field=TRIAL)
+
+
 def plain(value: str = "", **more: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, js_on_load=None, **more)
 
@@ -71,7 +78,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML) -> Parts:
         with gr.Column(scale=5, min_width=320):
             plain('<h2 class="sp-eyebrow">Try the new task</h2>')
             trial = recorder("Try the new task", "sp-teach-try")
-            answer = plain(elem_id="sp-teach-answer")
+            answer = answer_panel("", TRIAL, "sp-teach-answer")
             download = gr.DownloadButton("Download the prompt alone", elem_id="sp-teach-download")
             with gr.Accordion("Push to the Hugging Face Hub", open=False):
                 repository = gr.Textbox(label="Repository", placeholder="owner/my-words", max_length=200)
@@ -82,7 +89,7 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML) -> Parts:
     cards = board(figures.cards(Session()))
     with gr.Row(elem_classes="sp-teach-choices"):
         language = select(
-            "Language of labels without clips",
+            "Language that labels are spoken in",
             "sp-teach-language",
             figures.languages(),
             next(iter(LANGUAGES)),

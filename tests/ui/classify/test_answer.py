@@ -13,6 +13,7 @@ from speechprompt.ui import html as figures
 from speechprompt.ui.classify import answer as answers
 from speechprompt.ui.classify.about import about
 from speechprompt.ui.classify.way import way
+from speechprompt.ui.comparison import Row
 from speechprompt.ui.controls import panel
 from speechprompt.units import Units
 from tests import tiny
@@ -112,6 +113,26 @@ def test_slots_and_sequences_show_every_step() -> None:
     text = Elements(answers.scores(answer, slots)).text.replace("\u00a0", " ")
     assert "do this: on90 %what: none60 %" in text
     assert answers.shown_label(answer) == "on"  # a slot that holds nothing is not said
+
+
+def test_a_word_that_was_found_is_no_other_word_of_its_group() -> None:
+    def row(task: str, label: str, score: float, group: str) -> Row:
+        metrics = {"split": "test", "n": 90, "accuracy": 0.9, "interval95": [0.8, 0.95]}
+        prompt = tiny.make_prompt(task, (label, "other"), group=group, metrics=metrics)
+        step = Step(label, "", score, {label: score}, 4, 0.3)
+        answer = Answer(
+            task, task, label, score, [step], {}, Units.from_frames([1]),
+            np.full((1, 20), 0.05, np.float32), "learned", {"encode_s": 0.01, "lm_s": 0.2},
+        )  # fmt: skip
+        return Row(None, prompt, answer)  # type: ignore[arg-type]
+
+    word, digit = row("keywords", "yes", 0.95, "Words"), row("digits", "6", 0.92, "Words")
+    language = row("language", "English", 0.8, "Voices")
+    assert word.answer is not None and digit.answer is not None
+    below = answers.also([digit, language], word.answer, word.prompt)
+    assert "English" in below and "digits" not in below
+    above = answers.also([word, language], digit.answer, digit.prompt)  # the likelier of the two is told
+    assert "English" in above and "keywords" in above
 
 
 def test_long_tasks_are_folded() -> None:

@@ -25,7 +25,7 @@ from speechprompt.ui.complaints import UNEXPECTED
 from speechprompt.ui.desk import Desk
 from tests import tiny
 from tests.ui.page_parts import HOSTILE, Elements, shown
-from tests.ui.several_backbones import several_backbones
+from tests.ui.several_backbones import METRICS, several_backbones
 
 STRICT = {
     "split": "valid", "n": 60, "temperature": 1.0, "threshold": 1.0,  # every answer scores less
@@ -62,8 +62,11 @@ def test_cards_say_what_each_prompt_answers_and_is(tab: Comparison, clip: str) -
     page, text = Elements(panel.value), shown(panel).replace("\u00a0", " ")
     titles = [tag["aria-label"] for name, tag in page.tags if name == "article"]
     rows, _ = tab.rows(clip, [], ["tiny", "twin"])
+    right = [row.prompt.metrics.get("accuracy", 0.0) for row in grid.ordered(rows)]
     places = [
-        (grid.FITS.index(row.answer.fits), -row.answer.score) for row in grid.ordered(rows) if row.answer
+        (grid.FITS.index(row.answer.fits), -row.answer.score * share)
+        for row, share in zip(grid.ordered(rows), right, strict=True)
+        if row.answer
     ]
     assert places == sorted(places) and len(places) == 5
     assert titles == [f"{row.prompt.title}, {row.backbone.name}" for row in grid.ordered(rows)]
@@ -71,11 +74,35 @@ def test_cards_say_what_each_prompt_answers_and_is(tab: Comparison, clip: str) -
     for row in rows:
         assert row.answer and row.answer.label in text
         assert all(f">{unit}</span>" in panel.value for unit in row.answer.generated)
-    assert "right on 90 % of 300 test clips" in text and "Nobody has measured" in text
+    assert "Right on 90 % of 300 test clips" in text and "Nobody has measured" in text
     assert "3 tasks in one batch" in text
     assert panel.props["summary"].startswith(f"5 prompts asked. {grid.ordered(rows)[0].prompt.title}: ")
     for button, kind in ((as_csv, "csv"), (as_json, "json")):
         assert button["visible"] and Path(button["value"]).name == f"comparison.{kind}"
+
+
+def test_what_is_more_likely_wrong_than_right_is_shown_as_a_guess(tab: Comparison, clip: str) -> None:
+    row, *_ = tab.rows(clip, [], ["tiny"])[0]
+
+    def asked(score: float, accuracy: float) -> Row:
+        answer = replace(row.answer, score=score, fits="yes", reason="")  # type: ignore[type-var]
+        metrics = METRICS | {"accuracy": accuracy, "interval95": [0.3, 0.99]}
+        return replace(row, answer=answer, prompt=replace(row.prompt, metrics=metrics))
+
+    seldom, often = asked(0.9, 0.4), asked(0.6, 0.9)
+    assert grid.ordered([seldom, often]) == [often, seldom]
+    first, second = grid.grid([seldom, often]).split("<tr")[2:]
+    assert "a guess" not in first and "sp-unfit" not in first and "60" in first
+    assert "a guess" in second and "sp-unfit" in second and "90" in second
+
+
+def test_a_task_that_another_one_replaces_is_listed_behind_and_not_asked_at_first(
+    tab: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speechprompt.ui.compare.events.SUPERSEDED", {"fruit": "seas", "steps": "nowhere"})
+    assert tab.superseded(["tiny"]) == ["fruit"]  # seas is another backbone's, and nowhere is nobody's
+    assert tab.task_checks(["tiny"]).split("Experimental")[-1].count('value="fruit"') == 1
+    assert tab.superseded(["twin"]) == []
 
 
 def test_two_recordings_stand_side_by_side_and_say_where_they_differ(
