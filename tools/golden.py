@@ -15,13 +15,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speechprompt.cli import run_command
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.folders import cannot_write
+
+if TYPE_CHECKING:
+    from speechprompt.prompts.prompt import Prompt
 
 EVERY = 499  # samples; of so many one is written down
 RATES = (8_000, 11_025, 22_050, 44_100, 44_101, 48_000, 96_000)
@@ -106,15 +109,19 @@ def of_closed_form() -> dict[str, Any]:
 
 
 def of_recordings(
-    backbone: Any, recordings: Sequence[Path], tasks: Sequence[str] | None = None
+    backbone: Any,
+    recordings: Sequence[Path],
+    tasks: Sequence[str] | None = None,
+    prompts: Sequence[Prompt] | None = None,
 ) -> list[dict[str, Any]]:
-    """Of each recording its samples, its units and the answers to some tasks, by default all."""
+    """Of each recording its samples, its units and the answers to some tasks, by default all, of the backbone's prompts
+    or others."""
     from speechprompt.audio.decoders import whole
     from speechprompt.audio.headers import SoundFile
     from speechprompt.audio.load import load
     from speechprompt.pipeline import SpeechPrompt
 
-    sp, found = SpeechPrompt(backbone), []
+    sp, found = SpeechPrompt(backbone, prompts), []
     for path in recordings:
         waveform = load(path)
         with path.open("rb") as file:

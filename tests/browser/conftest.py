@@ -22,9 +22,13 @@ import torchaudio
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 from speechprompt.audio import augment
+from speechprompt.backbone import Backbone
+from speechprompt.making.export import onnx_folder
+from tools import static_space
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+WEB = ROOT / "web"
 DESKTOP, PHONE = (1280, 860), (390, 844)
 START_SECONDS = 240  # a busy machine may take this long; the measured time is asserted elsewhere
 expect.set_options(timeout=20_000)  # ms; a busy machine answers late, and no test is about how late
@@ -185,3 +189,28 @@ def page_recording(playwright: Playwright, server: str, tmp_path: Path) -> Itera
             return open_page(running, server, size)
 
         yield make
+
+
+built = pytest.mark.skipif(
+    shutil.which("npm") is None or not (WEB / "node_modules" / "onnxruntime-web").is_dir(),
+    reason="the packages of web/ are not installed: run `npm ci` there, with Node 20 or newer",
+)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`mini`, exported; checked on two recordings, as others ask all. SPEECHPROMPT_MODELS spares the export."""
+    if given := os.environ.get("SPEECHPROMPT_MODELS"):
+        return Path(given)
+    pytest.importorskip("onnxscript")
+    out = tmp_path_factory.mktemp("web") / "models"
+    onnx_folder.export(Backbone.load("mini"), out, onnx_folder.example_recordings()[:2])
+    return out
+
+
+@pytest.fixture(scope="session")
+def site(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the page that needs no server."""
+    out = tmp_path_factory.mktemp("site") / "space"
+    static_space.build(ROOT, out, models)
+    return out

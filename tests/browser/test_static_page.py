@@ -1,4 +1,4 @@
-"""The page without a server answers as the package does: in Node, and in Chromium with its network cut.
+"""The page without a server answers as the package does, in Chromium with its network cut.
 
 Needs the packages of web/, which `npm ci` there installs, as tests/run.sh does.
 """
@@ -6,9 +6,6 @@ Needs the packages of web/, which `npm ci` there installs, as tests/run.sh does.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,75 +22,18 @@ from playwright.sync_api import Page, Playwright
 from speechprompt.audio.load import load
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
-from speechprompt.making.export import onnx_folder
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts import archive
 from speechprompt.teaching import lesson_zip
-from tools import golden, static_space
+from tools import static_space
 
-from .conftest import launch
+from .conftest import ROOT, WEB, built, launch
 
-ROOT = Path(__file__).parents[2]
-WEB = ROOT / "web"
 GOLDEN: dict[str, Any] = json.loads((WEB / "test" / "golden.json").read_text(encoding="utf-8"))
 TASK = "keyword_spotting"
 WORDS = ("yes", "stop", "right", "yes")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = "tags => axe.run(document, { runOnly: { type: 'tag', values: tags } })"
-
-built = pytest.mark.skipif(
-    shutil.which("npm") is None or not (WEB / "node_modules" / "onnxruntime-web").is_dir(),
-    reason="the packages of web/ are not installed: run `npm ci` there, with Node 20 or newer",
-)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`mini`, exported; checked on two recordings, as all are asked below. SPEECHPROMPT_MODELS spares the export."""
-    if given := os.environ.get("SPEECHPROMPT_MODELS"):
-        return Path(given)
-    pytest.importorskip("onnxscript")
-    out = tmp_path_factory.mktemp("web") / "models"
-    onnx_folder.export(Backbone.load("mini"), out, onnx_folder.example_recordings()[:2])
-    return out
-
-
-def test_the_golden_numbers_are_those_of_the_package() -> None:
-    backbone = Backbone.load("mini")
-    again = "make it again: python -m tools.golden web/test/golden.json"
-    assert GOLDEN["unit_lm_sha256"] == backbone.unit_lm_sha256, again
-    assert GOLDEN["encoder_sha256"] == backbone.encoder_sha256, again
-    found = golden.of_recordings(backbone, onnx_folder.example_recordings(), [TASK])
-    assert [one["file"] for one in found] == [one["file"] for one in GOLDEN["recordings"]], again
-    for one, expected in zip(found, GOLDEN["recordings"], strict=True):
-        assert one["units"] == expected["units"], again
-        (now, then) = (entry["answers"][TASK] for entry in (one, expected))
-        score, before = now.pop("score", 0.0), then.get("score", 0.0)
-        assert now == {name: value for name, value in then.items() if name != "score"}, again
-        assert score == pytest.approx(before, abs=1e-4), again
-    for made, expected in zip(golden.of_sounds(), GOLDEN["sounds"], strict=True):
-        assert (made["span"], made["silent"], made["no_speech"]) == (
-            expected["span"], expected["silent"], expected["no_speech"],
-        ), again  # fmt: skip
-        for rate, resampled in expected["resampled"].items():
-            np.testing.assert_allclose(made["resampled"][rate]["samples"], resampled["samples"], atol=1e-5)
-    assert golden.of_stream() == GOLDEN["stream"], again
-    fit = golden.of_closed_form()
-    np.testing.assert_allclose(fit["weight"], GOLDEN["closed_form"]["weight"], atol=1e-5)
-
-
-@built
-def test_models_answer_in_node(models: Path, tmp_path: Path) -> None:
-    """Every example and task: units, labels, slots and judgements are equal, scores within 0.01."""
-    golden.write_wav(onnx_folder.example_recordings(), tmp_path)
-    given = {**os.environ, "SPEECHPROMPT_MODELS": str(models), "SPEECHPROMPT_WAV": str(tmp_path)}
-    done = subprocess.run(
-        ["npx", "vitest", "run", "test/answers.test.ts", "--reporter=json"], cwd=WEB, env=given,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    report = json.loads(done.stdout[done.stdout.index("{") :])
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert report["numPassedTests"] == len(GOLDEN["recordings"])
 
 
 def write_words(path: Path) -> Path:
@@ -110,13 +50,11 @@ def write_words(path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(playwright: Playwright, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(playwright: Playwright, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page in Chromium, loaded once; its server is gone, and so is the network."""
-    out = tmp_path_factory.mktemp("site") / "space"
-    static_space.build(ROOT, out, models)
     microphone = write_words(tmp_path_factory.mktemp("microphone") / "words.wav")
     browser = launch(playwright, f"--use-file-for-fake-audio-capture={microphone}%noloop")
-    with static_space.served(out) as (address, server):
+    with static_space.served(site) as (address, server):
         page = browser.new_page(accept_downloads=True)
         page.goto(address)
         page.wait_for_selector("#sp-task", timeout=static_space.LOAD_MS)

@@ -121,7 +121,8 @@ class LMGraph(nn.Module):
         allowed = (places[None] <= (places[n_past:])[:, None])[None] & present[:, None]
         mask = torch.where(allowed, 0.0, torch.finfo(torch.float32).min / 2)[:, None]
         all_keys, all_values = [], []
-        for i, layer in enumerate(self.lm.model.layers):
+        layers = self.lm.model.layers
+        for i, layer in enumerate(layers):
             attention = layer.self_attn
             normed = layer.self_attn_layer_norm(hidden)
             made = self.by_head(attention.k_proj(normed)), self.by_head(attention.v_proj(normed))
@@ -130,6 +131,8 @@ class LMGraph(nn.Module):
             values = torch.cat([self.by_head(deep[1]), past_values[i], made[1]], 2)
             all_keys.append(keys)
             all_values.append(values)
+            if i == len(layers) - 1:  # of it the last position alone becomes logits
+                hidden, normed, mask = hidden[:, -1:], normed[:, -1:], mask[:, :, -1:]
             queries = self.by_head(attention.q_proj(normed) * attention.scaling)
             scores = queries @ keys.transpose(-1, -2) + mask
             mixed = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)

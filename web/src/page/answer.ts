@@ -23,7 +23,7 @@ export function result(answer: Answer, config: PromptConfig, parameters: number,
   const doubt = answer.fits === "yes" ? "" : `<p class="sp-outside" data-fits="${answer.fits}">${escape(answer.reason)}</p>`;
   const rows = config.form.kind === "label" ? answer.steps[0].scores : answer.steps.slice(0, STEPS_SHOWN).map((step): [string, number] => [stepName(step), step.score]);
   const facts = [
-    `Encoder ${found.encodeMs.toFixed(0)} ms`, `language model ${found.lmMs.toFixed(0)} ms`,
+    found.encodeMs ? `Encoder ${found.encodeMs.toFixed(0)} ms` : "Units known from before", `language model ${found.lmMs.toFixed(0)} ms`,
     `${threads} ${threads === 1 ? "thread" : "threads"} of WebAssembly`,
   ];
   return `
