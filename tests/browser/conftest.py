@@ -93,13 +93,14 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
-def launch(playwright: Playwright, *more: str) -> Browser:
-    """The system's Chromium, allowed to use a fake microphone."""
+def launch(playwright: Playwright, *more: str, allowed: bool = True) -> Browser:
+    """The system's Chromium, allowed to use a fake microphone, or refused it."""
     names = ("chromium", "google-chrome", "chromium-browser")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
         raise RuntimeError("The browser tests need Chromium or Chrome on the PATH.")
-    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    decided = "--use-fake-ui-for-media-stream" if allowed else "--deny-permission-prompts"
+    fake = (decided, "--use-fake-device-for-media-stream")
     return playwright.chromium.launch(
         executable_path=path, args=["--no-sandbox", "--disable-gpu", *fake, *more]
     )

@@ -4,7 +4,7 @@ const VERSION = "__VERSION__";
 const PAGE = ["./"]; // __FILES__
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(VERSION).then((cache) => cache.addAll(PAGE)).then(() => self.skipWaiting()));
+  event.waitUntil(caches.open(VERSION).then((cache) => cache.addAll(PAGE)).catch(unlessFull).then(() => self.skipWaiting()));
 });
 
 self.addEventListener("activate", (event) => {
@@ -25,7 +25,7 @@ async function answer(request) {
   const cache = await caches.open(VERSION);
   const kept = await cache.match(request.mode === "navigate" ? "./" : request, { ignoreSearch: true });
   const response = kept || (await fetch(request));
-  if (!kept && response.ok) cache.put(request, response.clone()).catch(tellFull);
+  if (!kept && response.ok) cache.put(request, response.clone()).catch(unlessFull);
   return isolated(response);
 }
 
@@ -36,6 +36,8 @@ function isolated(response) {
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
-async function tellFull() {
+/** A full storage takes the visits without a network, and nothing else. */
+async function unlessFull(error) {
+  if (error.name !== "QuotaExceededError") throw error;
   for (const client of await self.clients.matchAll({ includeUncontrolled: true })) client.postMessage({ full: true });
 }

@@ -58,6 +58,20 @@ export function bars(rows: [string, number][]): string {
 export const alert = (sentence: string, heading = "No answer") =>
   `<section class="sp-card sp-alert" role="alert"><div><h2>${escape(heading)}</h2><p>${escape(sentence)}</p></div></section>`;
 
+/** One sentence and what may be done, where work would be lost otherwise; what is chosen is done, and the question goes. */
+export function ask(element: HTMLElement, question: string, choices: Record<string, () => void>): void {
+  const buttons = Object.keys(choices).map((choice) => `<button type="button" class="sp-button">${escape(choice)}</button>`);
+  element.innerHTML = `<section class="sp-card sp-ask" role="group" aria-label="A question"><p class="sp-score">${escape(question)}</p><div class="sp-row">${buttons.join("")}</div></section>`;
+  const found = element.querySelectorAll("button");
+  Object.values(choices).forEach((work, i) => {
+    found[i].onclick = () => {
+      element.replaceChildren();
+      work();
+    };
+  });
+  found[0].focus();
+}
+
 const strangersDecide = ({ strangers, metrics }: PromptConfig) =>
   Boolean(strangers && strangers.n >= FEWEST_STRANGERS && (metrics.accuracy === undefined || metrics.accuracy - strangers.right > APART));
 

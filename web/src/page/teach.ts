@@ -4,22 +4,19 @@ import { type LessonZip, parseCsv, readZip, writeZip } from "../prompts/archive"
 import { checkLesson } from "../teach/teacher";
 import { decode } from "../sound/decode";
 import { RATE } from "../sound/limits";
-import { alert, escape, find, labelTag, percent } from "./html";
+import { type Card, counted, hasWork, together } from "./cards";
+import { alert, ask, escape, find, labelTag, percent } from "./html";
 import { Recorder } from "./recorder";
 import { type State, sentenceOf } from "./state";
 
 const MOST_SECONDS = 20;
 const MAX_LABELS = 10;
 
-interface Card {
-  label: string;
-  clips: Float32Array[];
-}
-
 export class Teach {
   private cards: Card[] = [{ label: "", clips: [] }, { label: "", clips: [] }];
   private prompt?: LessonZip["prompt"];
   private saved = true;
+  private readonly taught: HTMLElement;
 
   /** used: a task was taught or loaded, and shall be asked. */
   constructor(private readonly element: HTMLElement, private readonly state: State, private readonly used: (task: string) => void) {
@@ -35,7 +32,9 @@ export class Teach {
         <button type="button" class="sp-button" data-part="save">Download the zip</button></div>
       <progress max="1" value="0" aria-label="How far the lesson is" hidden></progress>
       <div class="sp-taught" aria-live="polite"></div>`;
+    this.taught = find(".sp-taught", element);
     this.on("add", () => {
+      this.unlessRecording();
       this.cards.push({ label: "", clips: [] });
       this.draw();
     });
@@ -72,7 +71,12 @@ export class Teach {
   }
 
   private show(html: string): void {
-    find(".sp-taught", this.element).innerHTML = html;
+    this.taught.innerHTML = html;
+  }
+
+  /** A card that is drawn again has another recorder. */
+  private unlessRecording(): void {
+    if (this.element.querySelector(".sp-cards [data-state=recording]")) throw new Complaint("A card is recording: stop that first.");
   }
 
   private lesson() {
@@ -103,21 +107,30 @@ export class Teach {
       card.label = input.value;
       this.saved = false;
     };
-    find("[data-part=remove]", section).onclick = () => {
-      this.cards.splice(number, 1);
+    const again = () => {
+      this.saved = false;
+      section.replaceWith(this.cardOf(card, number)); // the others may be recording
+    };
+    const remove = () => {
+      this.cards.splice(this.cards.indexOf(card), 1);
       this.draw();
     };
+    find("[data-part=remove]", section).onclick = () =>
+      void this.trying(async () => {
+        this.unlessRecording();
+        if (!card.clips.length) remove();
+        else ask(this.taught, `${card.label || "This label"} has ${counted(card.clips.length, "clip")}, which would be gone.`, { "Remove it": remove, "Keep it": () => {} });
+      });
     for (const button of section.querySelectorAll<HTMLButtonElement>("[data-clip]"))
       button.onclick = () => {
         card.clips.splice(Number(button.dataset.clip), 1);
-        this.draw();
+        again();
       };
     new Recorder(
       find("[data-part=recorder]", section),
       (waveform) => {
         card.clips.push(waveform);
-        this.saved = false;
-        this.draw();
+        again();
       },
       (sentence) => (find(".sp-complaint", section).textContent = sentence),
       MOST_SECONDS,
@@ -170,29 +183,61 @@ export class Teach {
   }
 
   private async open(bytes: Uint8Array): Promise<void> {
+    this.unlessRecording();
     const found = readZip(bytes);
     const cards = new Map<string, Float32Array[]>((found.lesson?.labels ?? []).map((label) => [label, []]));
     for (const { label, data } of found.recordings)
       cards.set(label, [...(cards.get(label) ?? []), await decode(new Uint8Array(data).buffer, MOST_SECONDS)]);
     if (cards.size > MAX_LABELS) throw new Complaint(`The zip has ${cards.size} labels; at most ${MAX_LABELS} can be taught.`);
+    const { prompt } = found;
     let said = "";
-    if (found.prompt) {
-      const config = await this.state.client.ask("add", [found.prompt.config, found.prompt.weights, "in the zip"]);
-      this.prompt = { task: config.task, ...found.prompt };
-      this.take(found.prompt);
-      said = `<section class="sp-card"><p class="sp-score" data-task="${config.task}">The task ${labelTag("b", config.title)} can be asked now.</p>
+    let task = "";
+    if (prompt) {
+      const config = await this.state.client.ask("add", [prompt.config, prompt.weights, "in the zip"]);
+      task = config.task;
+      this.take(prompt);
+      said = `<section class="sp-card"><p class="sp-score" data-task="${task}">The task ${labelTag("b", config.title)} can be asked now.</p>
         <button type="button" class="sp-button" data-part="use">Use it in Try</button></section>`;
     }
-    if (found.lesson) this.title.value = found.lesson.title;
-    if (cards.size) this.cards = [...cards].map(([label, clips]) => ({ label, clips }));
-    while (this.cards.length < 2) this.cards.push({ label: "", clips: [] });
-    this.draw();
-    this.show(said);
-    const task = this.prompt?.task;
-    if (said && task) find("[data-part=use]", this.element).onclick = () => this.used(task);
+    const show = () => {
+      this.show(said);
+      if (said) find("[data-part=use]", this.element).onclick = () => this.used(task);
+    };
+    const kept = prompt && { task, ...prompt };
+    if (cards.size) this.bring(found.lesson?.title ?? "", cards, kept, show);
+    else {
+      if (!hasWork(this.cards)) this.prompt = kept;
+      show();
+    }
+  }
+
+  /** A lesson from elsewhere takes the place of this one, or comes to it, as the person says. */
+  private bring(title: string, cards: Map<string, Float32Array[]>, prompt: LessonZip["prompt"], done: () => void): void {
+    const replace = () => {
+      this.title.value = title;
+      this.prompt = prompt;
+      this.cards = [...cards].map(([label, clips]) => ({ label, clips }));
+      while (this.cards.length < 2) this.cards.push({ label: "", clips: [] });
+      this.draw();
+      done();
+    };
+    const add = () => {
+      const all = together(this.cards, cards);
+      if (all.length > MAX_LABELS) return this.show(alert(`Together these are ${all.length} labels; at most ${MAX_LABELS} can be taught.`, "Not added"));
+      this.title.value ||= title;
+      this.cards = all;
+      this.saved = false;
+      this.draw();
+      done();
+    };
+    if (!hasWork(this.cards)) return replace();
+    const clips = this.cards.reduce((sum, card) => sum + card.clips.length, 0);
+    const question = `This lesson has ${counted(clips, "clip")} of ${counted(this.cards.length, "label")}; what comes has ${counted(cards.size, "label")}.`;
+    ask(this.taught, question, { "Add to this lesson": add, "Replace this lesson": replace, "Keep it as it is": done });
   }
 
   private async readyMade(): Promise<void> {
+    this.unlessRecording();
     const table = await (await fetch("examples/lesson/labels.csv")).text();
     const cards = new Map<string, Float32Array[]>();
     const [head, ...rows] = parseCsv(table);
@@ -201,9 +246,6 @@ export class Teach {
       const clip = await fetch(`examples/lesson/${encodeURIComponent(file)}`);
       cards.set(label, [...(cards.get(label) ?? []), await decode(await clip.arrayBuffer(), MOST_SECONDS)]);
     }
-    this.title.value = "Three words";
-    this.cards = [...cards].map(([label, clips]) => ({ label, clips }));
-    this.draw();
-    this.show("");
+    this.bring("Three words", cards, undefined, () => this.show(""));
   }
 }

@@ -5,6 +5,8 @@ import { resample } from "./resample";
 
 const MAX_BYTES = 64 << 20; // a minute of 192 kHz, 24 bit, stereo has 69 MB; of usual sound 12
 const USUAL_RATE = 48_000;
+const LONG_BYTES = 1 << 20; // what is shorter is decoded sooner than its length is found
+const PATIENCE_MS = 5000;
 
 /** Samples of channels at a rate -> float32 [T] at 16 kHz, checked as the Python package checks it. */
 export function toWaveform(channels: Float32Array[], rate: number, most = MAX_SECONDS): Float32Array {
@@ -19,7 +21,7 @@ export async function decode(bytes: ArrayBuffer, most = MAX_SECONDS): Promise<Fl
   if (!bytes.byteLength) throw new Complaint("The recording is empty (0 bytes): record it again.");
   if (bytes.byteLength > MAX_BYTES)
     throw new Complaint(`The file has ${Math.round(bytes.byteLength / 1e6)} MB, more than the ${MAX_BYTES >> 20} MB that are read: cut it into parts.`);
-  const stated = headerSeconds(new DataView(bytes));
+  const stated = headerSeconds(new DataView(bytes)) ?? (bytes.byteLength > LONG_BYTES ? await mediaSeconds(bytes) : undefined);
   if (stated !== undefined) checkSeconds(stated, most); // before a long one takes memory
   let decoded: AudioBuffer;
   try {
@@ -73,6 +75,22 @@ function headerSeconds(view: DataView): number | undefined {
     return samples ? samples / (view.getUint32(18) >>> 12) : undefined;
   }
   return undefined;
+}
+
+/** The length that the browser finds in a file without decoding all of it, in seconds. */
+function mediaSeconds(bytes: ArrayBuffer): Promise<number | undefined> {
+  const address = URL.createObjectURL(new Blob([bytes]));
+  const media = new Audio();
+  return new Promise<number | undefined>((resolve) => {
+    media.onloadedmetadata = () => resolve(Number.isFinite(media.duration) ? media.duration : undefined);
+    media.onerror = () => resolve(undefined); // decoding says what is wrong
+    setTimeout(() => resolve(undefined), PATIENCE_MS);
+    media.preload = "metadata";
+    media.src = address;
+  }).finally(() => {
+    media.removeAttribute("src");
+    URL.revokeObjectURL(address);
+  });
 }
 
 function mp3Rate(view: DataView): number | undefined {
