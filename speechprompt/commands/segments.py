@@ -68,7 +68,7 @@ def keep(args: argparse.Namespace, sp: Any, tasks: list[str]) -> int:
             total = None if found.total is None else round(found.total)
             with tqdm(total=total, unit=" s", desc="segments") as bar:
                 for batch in found.batches():
-                    kept.append_batch(found.seconds, [row_of(one) for one in batch])
+                    kept.append_batch(found.answered, [row_of(one) for one in batch])
                     bar.update(round(found.seconds) - bar.n)
             n = sum(1 for _ in kept.segments())
             write(args.out, Timeline(args.file.name, tasks, kept.segments, found.seconds, found.notice))

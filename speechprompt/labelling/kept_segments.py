@@ -14,7 +14,7 @@ from speechprompt.storage.folders import sha256_file
 
 
 class KeptSegments(Kept):
-    """A JSON line for each batch, behind one of settings: seconds looked through, and its rows."""
+    """A JSON line for each batch, behind one of settings: seconds answered by then, and its rows."""
 
     def __init__(self, out: Path, backbone: Backbone, prompts: Sequence[Prompt], recording: Path) -> None:
         """out: of the run. SpeechPromptError where the recording is no file."""

@@ -72,12 +72,13 @@ class Segments:
         max_seconds: float = float("inf"),
         since: float = 0.0,
     ) -> None:
-        """tasks: one or several, None for all. max_seconds: of the recording. since: stretches that end before that
-        second were answered already. SpeechPromptError when the recording cannot be read or a task is unknown.
+        """tasks: one or several, None for all. max_seconds: of the recording. since: `answered` of a run that was
+        stopped. SpeechPromptError when the recording cannot be read or a task is unknown.
         """
         self.prompts = list(dict.fromkeys(pipeline.choose(tasks)[1]))
         _ = pipeline.backbone.encoder
-        self.pipeline, self._since = pipeline, since
+        self.pipeline = pipeline
+        self._answered = round(since * SAMPLE_RATE)  # samples
         self._stream = SoundStream(audio, max_seconds)
         self._segmenter = Segmenter(any(prompt.expects != "speech" for prompt in self.prompts))
         self._going = self._flat()
@@ -86,6 +87,14 @@ class Segments:
     def seconds(self) -> float:
         """How much of the recording was looked through so far."""
         return self._stream.seconds
+
+    @property
+    def answered(self) -> float:
+        """The second before which everything was answered with the batches so far.
+
+        Less than `seconds`, as a stretch is known to have ended only after a pause.
+        """
+        return self._answered / SAMPLE_RATE
 
     @property
     def total(self) -> float | None:
@@ -116,9 +125,9 @@ class Segments:
 
         SpeechPromptError in turn, after what came before it, when the sound cannot be used.
         """
-        whole: list[np.ndarray] | None = [] if not self._since else None
+        whole: list[np.ndarray] | None = [] if not self._answered else None
         waiting: list[Stretch] = []
-        looked = self._since
+        looked = self.answered
         for block in self._stream:
             waiting += self._new(self._segmenter.feed(block))
             if whole is not None:
@@ -128,16 +137,19 @@ class Segments:
             seconds = sum(len(stretch.sound) for stretch in waiting) / SAMPLE_RATE
             full = seconds >= BATCH_SECONDS or len(waiting) >= BATCH_CLIPS
             if whole is None and (full or self.seconds - looked >= LOOKED_SECONDS):
-                yield self._answer(waiting)
+                found = self._answer(waiting)
+                self._answered = waiting[-1].end if waiting else self._answered
                 waiting, looked = [], self.seconds
+                yield found
         waiting += self._new(self._segmenter.finish())
+        self._answered = self._segmenter.total
         if whole is not None and len(waiting) < 2:
             yield [self._as_a_whole(np.concatenate(whole), waiting)]
         else:
             yield self._answer(waiting)
 
     def _new(self, stretches: list[Stretch]) -> list[Stretch]:
-        return [stretch for stretch in stretches if stretch.end > self._since * SAMPLE_RATE]
+        return [stretch for stretch in stretches if stretch.end > self._answered]
 
     def _as_a_whole(self, waveform: np.ndarray, stretches: list[Stretch]) -> Segment:
         answers = self.pipeline.classify((SAMPLE_RATE, waveform), self._tasks)

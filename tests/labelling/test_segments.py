@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 import soundfile
 
 from speechprompt import SpeechPrompt, SpeechPromptError
-from speechprompt.audio import load
-from speechprompt.audio.segmenter import stretches_of_speech
+from speechprompt.audio import load, sound_stream
+from speechprompt.audio.segmenter import Stretch, stretches_of_speech
 from speechprompt.cli import main
-from speechprompt.labelling.segments import Segments, on_words
+from speechprompt.labelling import segments
+from speechprompt.labelling.segments import Segment, Segments, on_words
 from speechprompt.ui.classify.words import words
 from tests.tiny import make_backbone
 
@@ -119,6 +121,33 @@ def test_several_tasks_are_answered_in_one_pass_and_progress_is_told(mini: Speec
     assert len(seen) == 8 and list(seen[0].answers) == ["keyword_spotting", "spoken_digits"]
     later = list(Segments(mini, (RATE, sound), "keyword_spotting", since=100))
     assert [s.start for s in later] == [s.start for s in seen[4:]]  # digits are answered, as unknown
+
+
+def unanswered(self: Segments, stretches: list[Stretch]) -> list[Segment]:
+    return [Segment(one.start / RATE, one.end / RATE, {}) for one in stretches]
+
+
+def test_a_run_stopped_after_any_batch_goes_on_without_a_gap_or_a_repetition(
+    mini: SpeechPrompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a stretch is over but its pause not yet, which is so at some of the many ends of batches."""
+    monkeypatch.setattr(segments, "LOOKED_SECONDS", 0.0)
+    monkeypatch.setattr(sound_stream, "BLOCK_SECONDS", 0.15)
+    monkeypatch.setattr(Segments, "_answer", unanswered)
+    sound = in_a_row(3)
+
+    def run(since: float = 0.0) -> Iterator[tuple[float, list[tuple[float, float]]]]:
+        found = Segments(mini, (RATE, sound), "keyword_spotting", since=since)
+        for batch in found.batches():
+            yield found.answered, [(one.start, one.end) for one in batch]
+
+    whole = list(run())
+    assert len(whole) > 10 and whole[-1][0] == len(sound) / RATE
+    for stopped in range(len(whole)):
+        rest = [one for _, batch in run(since=whole[stopped][0]) for one in batch]
+        assert [one for _, batch in whole[: stopped + 1] for one in batch] + rest == [
+            one for _, batch in whole for one in batch
+        ]
 
 
 def test_segments_are_answered_as_they_are_taken(mini: SpeechPrompt) -> None:
