@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 PAPERS = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
 ACCURACY = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BUNDLED = [(name, task) for name in list_backbones() for task in Backbone.load(name).prompts]
+BACKBONES = {name: Backbone.load(name) for name in list_backbones()}
+BUNDLED = [(name, task) for name, backbone in BACKBONES.items() for task in backbone.prompts]
 
 
 def test_every_feature_of_the_papers_names_tests_and_modules_that_are_there() -> None:
@@ -93,7 +94,7 @@ def interval(low: float, high: float) -> str:
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)
 def test_the_tables_of_tasks_give_the_figures_of_the_prompt(backbone: str, task: str) -> None:
-    prompt = Backbone.load(backbone).prompt(task)
+    prompt = BACKBONES[backbone].prompt(task)
     figures = prompt.metrics
     ends = interval(*figures["interval95"])
     (row,) = re.findall(rf"^\| `{task}` \| {backbone} \|.*$", ACCURACY, re.MULTILINE)
@@ -106,8 +107,8 @@ def test_the_tables_of_tasks_give_the_figures_of_the_prompt(backbone: str, task:
 
 @pytest.mark.parametrize(("backbone", "task"), BUNDLED)
 def test_cards_give_the_figures_of_the_prompt(backbone: str, task: str) -> None:
-    prompt = Backbone.load(backbone).prompt(task)
-    card = (Backbone.load(backbone).prompt_folder(task) / "README.md").read_text(encoding="utf-8")
+    prompt = BACKBONES[backbone].prompt(task)
+    card = (BACKBONES[backbone].prompt_folder(task) / "README.md").read_text(encoding="utf-8")
     assert f"**{percent(prompt.metrics['accuracy'])}** of {prompt.metrics['n']}" in card
     assert f"{prompt.n_parameters:,} parameters" in card
     command = card.split("```")[1]

@@ -23,6 +23,11 @@ RATE = 16_000
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+@pytest.fixture(scope="module")
+def mini() -> SpeechPrompt:
+    return SpeechPrompt.from_pretrained("mini", "cpu", prompts=["keyword_spotting", "spoken_digits"])
+
+
 def clip(name: str) -> np.ndarray:
     return load.load(EXAMPLES / f"{name}.flac")
 
@@ -49,13 +54,12 @@ def test_words_are_answered_each_and_one_word_as_a_whole(tmp_path: Path) -> None
     assert len(list(sp.segments((RATE, 0 * clip("yes")), "fruit"))) == 1  # which has a label for silence
 
 
-def test_bundled_words_in_one_recording_have_their_labels() -> None:
-    sp = SpeechPrompt.from_pretrained("mini", "cpu", prompts=["keyword_spotting"])
+def test_bundled_words_in_one_recording_have_their_labels(mini: SpeechPrompt) -> None:
     pause = np.zeros(RATE // 2, np.float32)
     several = np.concatenate([clip("yes"), pause, clip("stop"), pause, clip("right")])
-    found = list(sp.segments((RATE, several), "keyword_spotting"))
+    found = list(mini.segments((RATE, several), "keyword_spotting"))
     assert [segment.answer.label for segment in found] == ["yes", "stop", "right"]
-    assert on_words(sp.prompt("keyword_spotting"))
+    assert on_words(mini.prompt("keyword_spotting"))
     told = found[1].to_dict()
     assert (
         told["answers"]["keyword_spotting"]["label"] == "stop"
@@ -63,10 +67,9 @@ def test_bundled_words_in_one_recording_have_their_labels() -> None:
     )
 
 
-def test_the_page_shows_the_words_in_a_row_where_they_were_spoken() -> None:
-    sp = SpeechPrompt.from_pretrained("mini", "cpu", prompts=["keyword_spotting"])
+def test_the_page_shows_the_words_in_a_row_where_they_were_spoken(mini: SpeechPrompt) -> None:
     several = np.concatenate([clip("yes"), np.zeros(RATE // 2, np.float32), clip("stop")])
-    found = list(sp.segments((RATE, several), "keyword_spotting"))
+    found = list(mini.segments((RATE, several), "keyword_spotting"))
     html = words(found, len(several) / RATE)
     assert html.index(">yes<") < html.index(">stop<") and "2 words with pauses" in html
     assert f"left:{100 * found[1].start * RATE / len(several):.2f}%" in html
@@ -82,11 +85,6 @@ def in_a_row(n: int, pause: float = 0.6) -> np.ndarray:
     parts = [part for i in range(n) for part in (clip(names[i % 4]), np.zeros(int(pause * RATE), np.float32))]
     sound = np.concatenate(parts)
     return sound + np.random.default_rng(0).normal(0, 1e-3, len(sound)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def mini() -> SpeechPrompt:
-    return SpeechPrompt.from_pretrained("mini", "cpu", prompts=["keyword_spotting", "spoken_digits"])
 
 
 def test_a_long_recording_is_answered_as_live_answers_it(mini: SpeechPrompt, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from speechprompt.ui.endpoints import Endpoints
 from tests.tiny import N_UNITS, make_backbone, make_encoder, make_prosody_lm, make_word
 
 QUICK = ["--steps", "120", "--check-every", "40", "--tokens-per-batch", "512", "--augment", "0"]
+SHORT = ["--steps", "24", "--check-every", "8"]  # whatever is learnt
 
 
 def units_file(path: Path, melody: bool = False) -> Path:
@@ -90,17 +91,17 @@ def test_a_stopped_fine_tuning_goes_on(tmp_path: Path, capsys, monkeypatch: pyte
     check = Tuning.check
 
     def stop(self: Tuning, means: dict[str, float]) -> dict[str, object]:
-        if self.step == 80:
+        if self.step == 16:
             raise OSError(28, "No space left on device")
         return check(self, means)
 
-    run = ["--run", tmp_path / "run"]
+    run = ["--run", tmp_path / "run", *SHORT]
     monkeypatch.setattr(Tuning, "check", stop)
     assert tune(backbone, data, "--out", tmp_path / "one", *run) != 0
     assert not (tmp_path / "one").exists()
     monkeypatch.setattr(Tuning, "check", check)
     assert tune(backbone, data, "--out", tmp_path / "one", *run) == 0
-    assert tune(backbone, data, "--out", tmp_path / "whole") == 0
+    assert tune(backbone, data, "--out", tmp_path / "whole", *SHORT) == 0
     one, whole = (
         load_file(tmp_path / name / "backbones" / name / "unit_lm" / "model.safetensors")
         for name in ("one", "whole")

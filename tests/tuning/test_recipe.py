@@ -233,7 +233,7 @@ def test_an_evaluation_names_answers_of_another_kind(backbone: Backbone) -> None
         SLOTS,
         examples(30, 1, [("on", "none"), ("off", "lamp")]),
         examples(9, 2, [("on", "none")]),
-        QUICK,
+        replace(QUICK, steps=2, check_every=1),
     )
     with pytest.raises(SpeechPromptError, match="answers with 2 labels"):
         evaluate(backbone, prompt, [Example("a", "test", ("on",), None, [1])])

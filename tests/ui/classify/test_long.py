@@ -70,9 +70,8 @@ def test_one_look_at_a_file_says_that_it_is_short_or_long(
         with av.open(str(tmp_path / f"{Path(path).stem}.webm"), "w", options={"live": "1"}) as box:
             stream = box.add_stream("libopus", rate=48_000)
             resampler = av.AudioResampler(format=stream.format.name, layout="mono", rate=48_000)
-            frame = av.AudioFrame.from_ndarray(
-                (load(path, 200)[None] * 32767).astype(np.int16), "s16", "mono"
-            )
+            sound = load(path, 200)[: 65 * RATE]  # long enough to be long
+            frame = av.AudioFrame.from_ndarray((sound[None] * 32767).astype(np.int16), "s16", "mono")
             frame.sample_rate = RATE
             for piece in (*resampler.resample(frame), *resampler.resample(None), None):
                 for packet in stream.encode(piece):
