@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from speechprompt.audio.limits import MAX_SECONDS, SAMPLE_RATE
 from speechprompt.audio.load import load
 from speechprompt.data.corpora.source import Clip
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.folders import replaced_file
 
 GROUP_BYTES = 16 << 20  # of sound in a row group, and so in memory
 KEPT = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # stored as they are; others, such as videos, as FLAC
@@ -42,11 +44,11 @@ def prepare(clips: Iterable[Clip], out: Path, progress: bool = True) -> Prepared
     import pyarrow
     import pyarrow.parquet
 
-    done, aside = Prepared(), out.with_name(out.name + ".part")
+    done = Prepared()
     rows: list[dict[str, Any]] = []
     writer = None
     n_bytes = 0
-    try:
+    with replaced_file(out) as aside, ExitStack() as open_files:
         for clip in tqdm(clips, desc="prepare", unit=" clips", mininterval=2, disable=not progress):
             try:
                 audio, whole = sound_bytes(clip)
@@ -57,7 +59,7 @@ def prepare(clips: Iterable[Clip], out: Path, progress: bool = True) -> Prepared
             if writer is None:
                 text = [(name, pyarrow.string()) for name in ("id", "split", *clip.columns)]
                 schema = pyarrow.schema([*text, ("audio", pyarrow.binary())])
-                writer = pyarrow.parquet.ParquetWriter(aside, schema)
+                writer = open_files.enter_context(pyarrow.parquet.ParquetWriter(aside, schema))
             done.rows[clip.split] += 1
             done.cut += not whole
             rows.append({"id": clip.id, "split": clip.split, "audio": audio, **clip.columns})
@@ -72,12 +74,6 @@ def prepare(clips: Iterable[Clip], out: Path, progress: bool = True) -> Prepared
             raise SpeechPromptError(f"The corpus has no recording to write: {what}".rstrip(".") + ".")
         if rows:
             writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-        writer.close()
-        aside.replace(out)
-    finally:
-        if writer is not None:
-            writer.close()
-        aside.unlink(missing_ok=True)
     return done
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.storage.folders import replaced_file
 from speechprompt.units import Units
 
 KEY = b"speechprompt.units"
@@ -30,8 +32,7 @@ class UnitWriter:
     def __init__(self, out: Path, backbone: str, encoder: str, columns: Iterable[str], melody: bool) -> None:
         import pyarrow
 
-        self.out, self.aside = out, out.with_name(out.name + ".part")
-        self.melody = melody
+        self.out, self.melody = out, melody
         text = [(name, pyarrow.string()) for name in ("id", "split", *columns)]
         whole = [(name, pyarrow.list_(pyarrow.int32())) for name in ("units", "starts", "lengths")]
         pitch = [(name, pyarrow.list_(pyarrow.float32())) for name in ("f0", "log_f0")] if melody else []
@@ -41,7 +42,11 @@ class UnitWriter:
     def __enter__(self) -> UnitWriter:
         import pyarrow.parquet
 
-        self.writer = pyarrow.parquet.ParquetWriter(self.aside, self.schema, compression="zstd")
+        with ExitStack() as exits:
+            aside = exits.enter_context(replaced_file(self.out))
+            made = pyarrow.parquet.ParquetWriter(aside, self.schema, compression="zstd")
+            self.writer = exits.enter_context(made)
+            self.exits = exits.pop_all()
         return self
 
     def add(self, rows: Iterable[tuple[Mapping[str, str], Units]]) -> None:
@@ -62,11 +67,8 @@ class UnitWriter:
         for at in range(0, len(made), ROWS_AT_ONCE):
             self.writer.write_table(pyarrow.Table.from_pylist(made[at : at + ROWS_AT_ONCE], self.schema))
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.writer.close()
-        if kind is None:
-            self.aside.replace(self.out)
-        self.aside.unlink(missing_ok=True)
+    def __exit__(self, *error: Any) -> None:
+        self.exits.__exit__(*error)
 
 
 def encoder_of(metadata: Mapping[bytes, bytes]) -> str:

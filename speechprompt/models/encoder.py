@@ -181,7 +181,12 @@ class UnitEncoder(Quantizer):
 def window_spans(
     n_frames: int, window: int = WINDOW_FRAMES, margin: int = MARGIN_FRAMES
 ) -> list[tuple[int, int, int]]:
-    """(window start, first frame kept, end of the frames kept) for each window over a clip; all in frames."""
+    """(window start, first frame kept, end of the frames kept) for each window over a clip; all in frames.
+
+    ValueError unless a window is longer than its two margins: it would keep no frame, and the clip would never end.
+    """
+    if not 0 <= 2 * margin < window:
+        raise ValueError(f"a window of {window} frames is not longer than two margins of {margin}")
     if n_frames <= window:
         return [(0, 0, n_frames)]
     spans, kept = [], 0

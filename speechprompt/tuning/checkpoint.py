@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage.folders import cannot_write, sync, try_lock
+from speechprompt.storage.folders import cannot_write, replaced_file, sync, try_lock
 
 
 @contextmanager
@@ -33,14 +32,11 @@ def run_folder(folder: Path | None) -> Iterator[None]:
 def save_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
     """Write a checkpoint aside, then put it in its place; `settings` say what run it belongs to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
     try:
-        torch.save({**state, "settings": settings}, aside)
-        sync(aside)
+        with replaced_file(path) as aside:
+            torch.save({**state, "settings": settings}, aside)
     except (OSError, RuntimeError) as error:  # torch has no other name for a full disk
-        aside.unlink(missing_ok=True)
         raise cannot_write(f"The checkpoint {path.name}", error) from error
-    os.replace(aside, path)
     sync(path.parent)
 
 

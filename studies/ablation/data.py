@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage.folders import read_json, sha256_file, write_json
+from speechprompt.storage.folders import read_json, replaced_file, sha256_file, write_json
 from speechprompt.storage.parquet import read_parquet
 from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.tuning.config import TuneConfig
@@ -73,10 +72,9 @@ def read_data(
         labelled(backbone, valid, answers[1]),
         labels,
     )
-    aside = run / (UNITS + ".part")
     kept = [write_row("train", *one) for one in data.train] + [write_row("valid", *one) for one in data.valid]
-    pq.write_table(pa.Table.from_pylist(kept), aside)
-    os.replace(aside, run / UNITS)
+    with replaced_file(run / UNITS) as aside:
+        pq.write_table(pa.Table.from_pylist(kept), aside)
     facts = {
         "labels": labels,
         "recordings": len(train),

@@ -73,6 +73,14 @@ def test_windows_cover_every_frame_once(n_frames: int) -> None:
     assert kept == list(range(n_frames))
 
 
+@pytest.mark.parametrize(("window", "margin"), [(100, 50), (100, 51), (0, 0), (100, -1)])
+def test_windows_that_would_keep_nothing_are_refused(window: int, margin: int) -> None:
+    for n_frames in (1, 1000):
+        with pytest.raises(ValueError, match="not longer than two margins"):
+            window_spans(n_frames, window, margin)
+    assert window_spans(5, 3, 1)[-1] == (2, 3, 5)  # the least that keeps a frame
+
+
 def test_loudness_drops_out() -> None:
     log_mel = LogMel(80)
     clip = torch.from_numpy(speechlike(1.0))[None]

@@ -131,7 +131,7 @@ def kill_often(
         if process.exitcode != -9:
             raise RuntimeError(f"{work.__name__} ended by itself with {process.exitcode}.")
         check()
-        amidst += any(made.parent.parent.glob(".*.aside")) or any(made.parent.glob("*.part"))
+        amidst += any(made.parent.parent.glob(".*.aside")) or any(made.parent.glob(".*.new"))
     return amidst
 
 

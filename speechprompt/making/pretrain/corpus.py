@@ -20,6 +20,7 @@ from tqdm import tqdm
 from speechprompt.audio import load as audio
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.phones import phones_of
+from speechprompt.storage.folders import replaced_file
 from speechprompt.storage.parquet import read_parquet
 
 # Share of the training draws that each set gets: by what it holds, not by its size.
@@ -98,9 +99,8 @@ def read_files(
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, schema: pa.Schema | None = None) -> None:
     """Write rows as parquet, and its folder, aside until it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), aside)
-    aside.replace(path)
+    with replaced_file(path) as aside:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), aside)
 
 
 def by_set(clips: list[Clip], split: str) -> dict[str, list[Clip]]:
