@@ -16,7 +16,7 @@ SHEETS = tuple(
     FOLDER / name
     for name in ("page.css", "classify/try.css", "compare/compare.css", "teach/teach.css", "live/live.css")
 )
-SCRIPTS = ("sound.js", "page.js", "address.js", "classify/timeline.js", "teach/teach.js")
+SCRIPTS = ("server.js", "sound.js", "page.js", "address.js", "classify/timeline.js", "teach/teach.js")
 
 # A unit shows its id where there is room for it: upright when wide, turned when narrow, else not at all.
 # Room for the button that stands at the bottom of a phone: gradio's `css` knows no rules of itself in a media query.

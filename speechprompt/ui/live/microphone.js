@@ -4,7 +4,7 @@ const EVERY = 0.1; // s of sound in a message, at least
 const KEEP = 5; // s of sound that wait for the server; of more, the oldest are let go
 const PATIENCE = 10_000; // ms until a server counts as lost
 const STATES = { off: "Not listening.", starting: "Starting…", listening: "Listening.", hearing: "Hearing speech." };
-const LOST = "The server does not answer: reload the page.";
+const LOST = "The server does not answer: start again when it does.";
 
 const button = element.querySelector("#sp-listen");
 const meter = element.querySelector(".sp-meter");

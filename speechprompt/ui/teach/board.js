@@ -33,7 +33,6 @@ async function send() {
   if (sent || !waiting.length) return;
   sent = waiting.shift();
   clearTimeout(giveUp);
-  giveUp = setTimeout(answered, PATIENCE);
   const files = [];
   try {
     for (const file of sent.files || []) {
@@ -46,6 +45,7 @@ async function send() {
     sent = null;
     return send();
   }
+  giveUp = setTimeout(answered, PATIENCE); // files may wait for a server that does not answer
   sent.sequence = ++sequence;
   props.value = { do: sent.do, label: sent.label || "", text: sent.text || "", clip: sent.clip || 0, files, sequence };
   trigger("input");
