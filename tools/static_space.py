@@ -210,8 +210,7 @@ def check(out: Path) -> tuple[int, int]:
 
 def ask(page: Any, task: str, file: str) -> dict[str, Any]:
     """The page's answer to a task about an example: label, score, fits, units."""
-    page.evaluate("document.querySelector('#sp-panel').replaceChildren()")
-    page.select_option("#sp-task", task)
+    choose(page, task)
     page.locator(f'.sp-examples button[data-file="{file}"]').click()
     answer = page.wait_for_selector(f'.sp-answer[data-task="{task}"], .sp-alert', timeout=ANSWER_MS)
     page.wait_for_selector("#sp-panel:not([aria-busy])", timeout=ANSWER_MS)
@@ -220,6 +219,13 @@ def ask(page: Any, task: str, file: str) -> dict[str, Any]:
     facts = page.evaluate("({...document.querySelector('.sp-answer').dataset})")
     units = page.evaluate("document.querySelector('.sp-text code').textContent")
     return {**facts, "score": float(facts["score"]), "units": [int(unit) for unit in units.split()]}
+
+
+def choose(page: Any, task: str) -> None:
+    """Choose a task, and forget what it answers about the recording before."""
+    page.select_option("#sp-task", task)
+    page.wait_for_selector("#sp-panel:not([aria-busy])", timeout=ANSWER_MS)
+    page.evaluate("document.querySelector('#sp-panel').replaceChildren()")
 
 
 def chromium() -> str:

@@ -55,7 +55,7 @@ def page(playwright: Playwright, site: Path, tmp_path_factory: pytest.TempPathFa
     microphone = write_words(tmp_path_factory.mktemp("microphone") / "words.wav")
     browser = launch(playwright, f"--use-file-for-fake-audio-capture={microphone}%noloop")
     with static_space.served(site) as (address, server):
-        page = browser.new_page(accept_downloads=True)
+        page = browser.new_context(accept_downloads=True).new_page()
         page.goto(address)
         page.wait_for_selector("#sp-task", timeout=static_space.LOAD_MS)
         server.shutdown()
@@ -120,8 +120,7 @@ def test_live_answers_each_word(page: Page) -> None:
 
 
 def upload(page: Page, path: Path, task: str) -> dict[str, Any]:
-    page.select_option("#sp-task", task)
-    page.evaluate("document.querySelector('#sp-panel').replaceChildren()")
+    static_space.choose(page, task)
     page.set_input_files("#sp-tab-Try [data-part=input]", str(path))
     page.wait_for_selector(f'.sp-answer[data-task="{task}"]', timeout=static_space.ANSWER_MS)
     page.wait_for_selector("#sp-panel:not([aria-busy])", timeout=static_space.ANSWER_MS)
@@ -176,6 +175,32 @@ def test_a_zip_of_python_answers_in_the_page(page: Page) -> None:
     sentence = page.locator(".sp-taught .sp-alert p").inner_text()
     assert "was tuned for the unit LM 000000000000 of backbone another" in sentence
     page.get_by_role("tab", name="Try").click()
+
+
+# A sum of what moves without anybody's doing, as browsers count it.
+SHIFT = """window.shift = 0;
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });"""
+
+
+@built
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+def test_nothing_moves_while_it_loads_and_answers(page: Page, size: tuple[int, int]) -> None:
+    other = page.context.new_page()
+    other.set_viewport_size({"width": size[0], "height": size[1]})
+    other.add_init_script(SHIFT)
+    other.goto(page.url.partition("#")[0])  # its server is gone
+    other.wait_for_selector("#sp-task", timeout=static_space.LOAD_MS)
+    for task, file in ((TASK, "yes.flac"), ("coffee_orders", "coffee_order.flac")):
+        other.evaluate("task => { const field = document.querySelector('#sp-task'); field.value = task;"
+                       " field.dispatchEvent(new Event('change')); }", task)  # fmt: skip
+        other.evaluate("file => document.querySelector(`[data-file='${file}']`).click()", file)
+        other.wait_for_selector(f'.sp-answer[data-task="{task}"]', timeout=static_space.ANSWER_MS)
+        bar = other.locator(".sp-answer .sp-label").bounding_box()
+        assert bar and bar["y"] + bar["height"] <= size[1]  # the answer is in the first view
+    assert other.evaluate("shift") < 0.05
+    other.close()
 
 
 @built

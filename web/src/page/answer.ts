@@ -18,7 +18,7 @@ export function shownLabel(answer: Answer): string {
   return values.filter((value) => value && value !== "none").join(", ") || "none";
 }
 
-export function result(answer: Answer, config: PromptConfig, parameters: number, frozen: number, found: Answered, waveform: Float32Array, threads: number): string {
+export function result(answer: Answer, config: PromptConfig, parameters: number, frozen: number, nUnits: number, found: Answered, waveform: Float32Array, threads: number): string {
   const label = shownLabel(answer) || "nothing";
   const doubt = answer.fits === "yes" ? "" : `<p class="sp-outside" data-fits="${answer.fits}">${escape(answer.reason)}</p>`;
   const rows = config.form.kind === "label" ? answer.steps[0].scores : answer.steps.slice(0, STEPS_SHOWN).map((step): [string, number] => [stepName(step), step.score]);
@@ -38,8 +38,8 @@ export function result(answer: Answer, config: PromptConfig, parameters: number,
       <section class="sp-card sp-way" aria-label="How it got there"><p class="sp-eyebrow">How it got there</p><ol>
         ${stage("Sound → units", `${answer.units.lengths.reduce((a, b) => a + b, 0)} frames, ${answer.units.ids.length} units`, ribbon(answer))}
         ${stage("Prompt + LM", `${percent(parameters / frozen)} trained`, `<span class="sp-box sp-prompt">prompt “${escape(answer.title)}” · ${Math.round(parameters / 1000)} k</span> + <span class="sp-box">frozen unit LM</span>`)}
-        ${stage(answer.steps.length > 1 ? "Generated units" : "Generated unit", "likeliest next", generated(answer))}
-        ${stage("Verbalizer", answer.verbalizer === "learned" ? `all odds become ${config.form.labels.length} labels` : "the generated unit decides", `→ ${labelTag("b", label)}`)}
+        ${stage(answer.steps.length > 1 ? "Generated units" : "Generated unit", answer.steps.length > 1 ? "likeliest next" : `likeliest of ${nUnits}`, generated(answer))}
+        ${stage("Verbalizer", answer.verbalizer === "learned" ? "all odds together, none alone" : "the generated unit decides", `→ ${labelTag("b", label)}`)}
       </ol></section>
     </div>
     <details class="sp-fold"><summary>Look at the units <span>· each with its number, on the time axis</span></summary>${timeline(answer, waveform)}</details>

@@ -4,6 +4,12 @@ export interface Card {
   clips: Float32Array[];
 }
 
+/** What teaching is. */
+export const STEPS = `
+  <ol class="sp-steps"><li><b>Name two to ten labels:</b> words, sounds or speakers that the task shall tell apart.</li>
+  <li><b>Record each a few times</b> on its card, or drop files there.</li>
+  <li><b>Press Teach.</b> Some seconds later the task answers in Try and in Live. Nothing to record? Take the ready-made lesson.</li></ol>`;
+
 /** Whether anything would be lost if these went. */
 export const hasWork = (cards: Card[]) => cards.some((card) => card.clips.length || card.label.trim());
 
@@ -19,3 +25,7 @@ export function together(own: Card[], others: Map<string, Float32Array[]>): Card
 }
 
 export const counted = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+
+/** "5 clips of 2 labels". */
+export const told = (cards: Card[]) =>
+  `${counted(cards.reduce((sum, card) => sum + card.clips.length, 0), "clip")} of ${counted(cards.length, "label")}`;

@@ -79,12 +79,15 @@ export function shareRight(config: PromptConfig): number | undefined {
   return config.strangers && strangersDecide(config) ? config.strangers.right : config.metrics.accuracy;
 }
 
+/** How likely an answer is right: its probability times how often its prompt was; 0 where nobody measured. */
+export const trust = (score: number, config?: PromptConfig) => score * ((config && shareRight(config)) ?? 0);
+
 /** How often this prompt was right when it was measured. */
 export function trackRecord(config: PromptConfig): string {
   const { strangers, metrics } = config;
-  if (strangers && strangersDecide(config)) return `This task is right on ${percent(strangers.right)} of ${strangers.n} of strangers' clips.`;
+  if (strangers && strangersDecide(config)) return `Right on ${percent(strangers.right)} of ${strangers.n} of strangers' clips.`;
   if (metrics.accuracy === undefined || metrics.n === undefined) return "Nobody has measured how often this task is right.";
-  return `This task is right on ${percent(metrics.accuracy)} of ${metrics.n} ${metrics.split ? `${metrics.split} ` : ""}clips.`;
+  return `Right on ${percent(metrics.accuracy)} of ${metrics.n} ${metrics.split ? `${metrics.split} ` : ""}clips.`;
 }
 
 export function taskHint(config: PromptConfig): string {

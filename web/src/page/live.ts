@@ -21,7 +21,7 @@ export class Live {
         <div class="sp-select"><label for="sp-live-task">Task of Live</label><select id="sp-live-task">${options([...state.prompts.values()])}</select>
         <p class="sp-hint">Speak with pauses between words: each is answered when it is over, in this browser.</p></div></div>
       <div class="sp-complaint"></div>
-      <section class="sp-card"><h2 class="sp-eyebrow">Answers, the last first</h2><ol class="sp-words-said" aria-live="polite"></ol></section>`;
+      <section class="sp-card"><h2 class="sp-eyebrow">Answers, the last first</h2><p class="sp-hint" data-part="none">None yet: press Start listening and say a word that the task knows.</p><ol class="sp-words-said" aria-live="polite"></ol></section>`;
     find<HTMLSelectElement>("select", element).value = state.prompts.has("keyword_spotting") ? "keyword_spotting" : [...state.prompts.keys()][0];
     find("button", element).onclick = () => void (this.running ? this.stop() : this.start());
   }
@@ -81,6 +81,7 @@ export class Live {
   }
 
   private add(item: string): void {
+    find("[data-part=none]", this.element).hidden = true;
     const list = find("ol", this.element);
     list.insertAdjacentHTML("afterbegin", item);
     while (list.children.length > SHOWN) list.lastElementChild?.remove();

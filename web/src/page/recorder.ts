@@ -105,11 +105,12 @@ export class Recorder {
     }
   }
 
-  private play(): void {
+  /** Play the recording that is shown, or another one; what plays already stops. */
+  play(waveform = this.waveform): void {
     if (this.playing) return this.playing.stop();
-    if (!this.waveform) return;
+    if (!waveform || this.running) return;
     const context = new AudioContext();
-    const source = new AudioBufferSourceNode(context, { buffer: toBuffer(this.waveform) });
+    const source = new AudioBufferSourceNode(context, { buffer: toBuffer(waveform) });
     source.connect(context.destination);
     source.onended = () => {
       this.playing = undefined;

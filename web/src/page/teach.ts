@@ -4,7 +4,7 @@ import { type LessonZip, parseCsv, readZip, writeZip } from "../prompts/archive"
 import { checkLesson } from "../teach/teacher";
 import { decode } from "../sound/decode";
 import { RATE } from "../sound/limits";
-import { type Card, counted, hasWork, together } from "./cards";
+import { type Card, STEPS, counted, hasWork, together, told } from "./cards";
 import { alert, ask, escape, find, labelTag, percent } from "./html";
 import { Recorder } from "./recorder";
 import { type State, sentenceOf } from "./state";
@@ -17,11 +17,13 @@ export class Teach {
   private prompt?: LessonZip["prompt"];
   private saved = true;
   private readonly taught: HTMLElement;
+  private readonly title: HTMLInputElement;
 
   /** used: a task was taught or loaded, and shall be asked. */
   constructor(private readonly element: HTMLElement, private readonly state: State, private readonly used: (task: string) => void) {
     element.innerHTML = `
-      <section class="sp-card"><h2 class="sp-eyebrow">A task of your own, from a few clips of each label</h2>
+      <section class="sp-card"><h2 class="sp-eyebrow">Teach a task of your own</h2>
+        ${STEPS}
         <div class="sp-row"><label class="sp-field">Title<input type="text" data-part="title" maxlength="80" placeholder="Lights" /></label>
         <button type="button" class="sp-button" data-part="ready">Take a ready-made lesson</button>
         <button type="button" class="sp-button" data-part="open">Open a zip</button>
@@ -32,7 +34,7 @@ export class Teach {
         <button type="button" class="sp-button" data-part="save">Download the zip</button></div>
       <progress max="1" value="0" aria-label="How far the lesson is" hidden></progress>
       <div class="sp-taught" aria-live="polite"></div>`;
-    this.taught = find(".sp-taught", element);
+    [this.taught, this.title] = [find(".sp-taught", element), find("[data-part=title]", element)];
     this.on("add", () => {
       this.unlessRecording();
       this.cards.push({ label: "", clips: [] });
@@ -56,10 +58,6 @@ export class Teach {
 
   private on(part: string, work: () => unknown): void {
     find(`[data-part=${part}]`, this.element).onclick = () => void this.trying(async () => work());
-  }
-
-  private get title(): HTMLInputElement {
-    return find("[data-part=title]", this.element);
   }
 
   private async trying(work: () => Promise<unknown>): Promise<void> {
@@ -98,10 +96,10 @@ export class Teach {
     section.className = "sp-card";
     section.setAttribute("aria-label", `Label ${number + 1}`);
     section.innerHTML = `
-      <div class="sp-row"><label class="sp-field">Label ${number + 1}<input type="text" maxlength="80" value="${escape(card.label)}" /></label>
+      <div class="sp-row"><label class="sp-field">Label ${number + 1}<input type="text" maxlength="80" placeholder="${["lamp on", "lamp off"][number] ?? ""}" value="${escape(card.label)}" /></label>
         <button type="button" class="sp-button" data-part="remove" ${this.cards.length > 2 ? "" : "disabled"}>Remove the label</button></div>
       <div data-part="recorder"></div><p class="sp-complaint" role="alert"></p>
-      <ul class="sp-clips">${card.clips.map((clip, i) => `<li>Clip ${i + 1}, ${(clip.length / RATE).toFixed(1)} s <button type="button" class="sp-link" data-clip="${i}" aria-label="Leave out clip ${i + 1}">leave out</button></li>`).join("")}</ul>`;
+      <ul class="sp-clips">${card.clips.map((clip, i) => `<li><button type="button" class="sp-link" data-play="${i}" aria-label="Play clip ${i + 1}">▶ ${i + 1}</button> ${(clip.length / RATE).toFixed(1)} s <button type="button" class="sp-link" data-clip="${i}" aria-label="Leave out clip ${i + 1}">leave out</button></li>`).join("")}</ul>`;
     const input = find<HTMLInputElement>("input[type=text]", section);
     input.oninput = () => {
       card.label = input.value;
@@ -126,7 +124,7 @@ export class Teach {
         card.clips.splice(Number(button.dataset.clip), 1);
         again();
       };
-    new Recorder(
+    const recorder = new Recorder(
       find("[data-part=recorder]", section),
       (waveform) => {
         card.clips.push(waveform);
@@ -135,6 +133,8 @@ export class Teach {
       (sentence) => (find(".sp-complaint", section).textContent = sentence),
       MOST_SECONDS,
     );
+    for (const button of section.querySelectorAll<HTMLButtonElement>("[data-play]"))
+      button.onclick = () => recorder.play(card.clips[Number(button.dataset.play)]);
     return section;
   }
 
@@ -231,9 +231,7 @@ export class Teach {
       done();
     };
     if (!hasWork(this.cards)) return replace();
-    const clips = this.cards.reduce((sum, card) => sum + card.clips.length, 0);
-    const question = `This lesson has ${counted(clips, "clip")} of ${counted(this.cards.length, "label")}; what comes has ${counted(cards.size, "label")}.`;
-    ask(this.taught, question, { "Add to this lesson": add, "Replace this lesson": replace, "Keep it as it is": done });
+    ask(this.taught, `This lesson has ${told(this.cards)}; what comes has ${counted(cards.size, "label")}.`, { "Add to this lesson": add, "Replace this lesson": replace, "Keep it as it is": done });
   }
 
   private async readyMade(): Promise<void> {
