@@ -33,10 +33,8 @@ MEASURED = 6  # steps of each row that tell how long all will take
 def lm_of(row: Row, lm: UnitLM, seed: int) -> UnitLM:
     """The LM that a row tunes: the backbone's, a copy to change, or one as pretraining would begin with."""
     if row.random_lm:
-        sizes = {"dim": lm.config.d_model, "layers": lm.config.num_layers, "heads": lm.config.attention_heads}
-        start = new_lm(
-            argparse.Namespace(seed=seed, dropout=0.0, **sizes), lm.config.vocab_size - UNIT_OFFSET
-        )
+        sizes = (lm.config.d_model, lm.config.num_layers, lm.config.attention_heads)
+        start = new_lm(lm.config.vocab_size - UNIT_OFFSET, *sizes, dropout=0.0, seed=seed)
         return start.requires_grad_(False).eval().to(lm.device)
     return copy.deepcopy(lm).float().requires_grad_(True) if row.fine_tuning else lm
 

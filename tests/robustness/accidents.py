@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,10 +89,10 @@ def tune_forever(backbone: Path, data: Path, run: Path, out: Path, steps: int = 
 
 def pretrain_forever(units: Path, run: Path, out: Path, epochs: int = 100_000) -> None:
     from speechprompt.making.pretrain import unit_lm
+    from speechprompt.making.pretrain.config import LMTraining
 
-    sizes = {"n_units": tiny.N_UNITS, "dim": 16, "layers": 1, "heads": 2}
-    rest = {"tokens_per_batch": 256, "lr": 1e-3, "dropout": 0.0, "seed": 0, "threads": 1, "init_from": None}
-    unit_lm.pretrain(Namespace(units=[units], run=run, out=out, epochs=epochs, **sizes, **rest))
+    sizes: Any = {"dim": 16, "layers": 1, "heads": 2, "dropout": 0.0, "threads": 1}
+    unit_lm.pretrain([units], out, tiny.N_UNITS, LMTraining(run, epochs, 1e-3, 256, **sizes))
 
 
 def write_units(path: Path, n: int = 40) -> Path:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 
-from speechprompt.commands.pretrain import add_run_arguments
+from speechprompt.commands.pretrain import add_run_arguments, training
+from speechprompt.making.pretrain.config import MaskedTraining
 from speechprompt.models.encoder_config import EncoderConfig
 
 
@@ -24,4 +25,4 @@ def run(args: argparse.Namespace) -> None:
     from speechprompt.making.pretrain.encoder import Run
     from speechprompt.making.pretrain.encoder_run import run_stage
 
-    run_stage(Run, args)
+    run_stage(Run, args.data, training(MaskedTraining, args))

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from speechprompt.commands.pretrain import add_lm_arguments
+from speechprompt.commands.pretrain import add_lm_arguments, training
+from speechprompt.errors import SpeechPromptError
+from speechprompt.making.pretrain.config import LMTraining
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", type=Path, default=Path("backbones/mini/encoder"))
     parser.add_argument("--copies", type=int, default=1, help="simulated recordings of each train clip")
     parser.add_argument("--transcripts-only", action="store_true", help="end before the training")
-    parser.add_argument("--out", type=Path, default=Path("runs/prosody-lm/unit_lm"), help="folder to write")
-    parser.add_argument("--run", type=Path, default=Path("runs/prosody-lm"), help="checkpoint and log")
-    parser.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="UNIT_LM",
-        help="plain unit_lm folder to start from, whose sizes it takes",
-    )
-    parser.add_argument("--n-units", type=int, default=500, help="number of units of the encoder")
-    add_lm_arguments(parser, epochs=6, lr=1e-3)
+    out = Path("runs/prosody-lm/unit_lm")
+    add_lm_arguments(parser, "runs/prosody-lm", epochs=6, lr=1e-3, out=out, n_units=500)
 
 
 def run(args: argparse.Namespace) -> None:
-    from speechprompt.making.pretrain.prosody_lm import pretrain
+    from speechprompt.making.pretrain.prosody_lm import make_transcripts, pretrain
 
-    pretrain(args)
+    file = args.transcripts
+    if args.transcripts_only and args.data is None:
+        raise SpeechPromptError("Transcripts are made from speech: give its folder with --data.")
+    if args.data is not None and not file.is_file():
+        make_transcripts(args.data, args.encoder, file, args.copies, args.seed, args.threads)
+    if not args.transcripts_only:
+        pretrain(file, args.out, args.n_units, training(LMTraining, args), args.init_from)

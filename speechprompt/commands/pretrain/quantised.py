@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from speechprompt.commands.pretrain import add_run_arguments
+from speechprompt.commands.pretrain import add_run_arguments, training
+from speechprompt.making.pretrain.config import QuantisedTraining
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,4 +27,4 @@ def run(args: argparse.Namespace) -> None:
     from speechprompt.making.pretrain.encoder_run import run_stage
     from speechprompt.making.pretrain.quantised import Run
 
-    run_stage(Run, args)
+    run_stage(Run, args.data, training(QuantisedTraining, args))

@@ -9,24 +9,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from speechprompt.commands.pretrain import add_lm_arguments
+from speechprompt.commands.pretrain import add_lm_arguments, training
+from speechprompt.making.pretrain.config import LMTraining
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--units", type=Path, nargs="+", required=True, help="parquet files of transcripts")
-    parser.add_argument("--n-units", type=int, required=True, help="number of units of the encoder")
-    parser.add_argument("--out", type=Path, required=True, help="unit_lm folder to write")
-    parser.add_argument("--run", type=Path, default=Path("runs/unit-lm"), help="checkpoint and log")
-    parser.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="UNIT_LM",
-        help="unit_lm folder to go on from, whose sizes it takes",
-    )
-    add_lm_arguments(parser, epochs=5, lr=1.5e-3)
+    add_lm_arguments(parser, "runs/unit-lm", epochs=5, lr=1.5e-3)
 
 
 def run(args: argparse.Namespace) -> None:
     from speechprompt.making.pretrain.unit_lm import pretrain
 
-    pretrain(args)
+    pretrain(args.units, args.out, args.n_units, training(LMTraining, args), args.init_from)

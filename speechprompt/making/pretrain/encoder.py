@@ -5,7 +5,6 @@ The command `pretrain encoder` says how and why.
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speechprompt.making.pretrain.batches import Batches
+from speechprompt.making.pretrain.config import MaskedTraining
 from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun
 from speechprompt.making.pretrain.kmeans import kmeans, nearest
 from speechprompt.models.encoder import SpeechEncoder
@@ -88,12 +88,14 @@ class Run(EncoderRun[Pretrainer]):
     stage = "encoder"
     options = ("steps", "dim", "layers", "lr", "second_round", "seed")
 
-    def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
-        torch.manual_seed(args.seed)
-        config = EncoderConfig(dim=args.dim, n_layers=args.layers, ffn_dim=4 * args.dim)
+    config: MaskedTraining
+
+    def __init__(self, config: MaskedTraining, batches: Batches) -> None:
+        torch.manual_seed(config.seed)
+        sizes = EncoderConfig(dim=config.dim, n_layers=config.layers, ffn_dim=4 * config.dim)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        super().__init__(args, batches, Pretrainer(config, len(batches.phones)).to(device))
-        self.state |= {"teacher": None, "config": vars(config)}
+        super().__init__(config, batches, Pretrainer(sizes, len(batches.phones)).to(device))
+        self.state |= {"teacher": None, "config": vars(sizes)}
         self.teacher: SpeechEncoder | None = None
 
     def resume(self) -> bool:
@@ -117,12 +119,12 @@ class Run(EncoderRun[Pretrainer]):
                 for i in DRAWS
             ]
         )
-        self.state["clusters"] = cluster(features, n_clusters, self.args.seed)
+        self.state["clusters"] = cluster(features, n_clusters, self.config.seed)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         if not self.clusters:
             self.fit_clusters(FIRST_CLUSTERS)
-        if self.teacher is None and self.step >= self.args.steps * self.args.second_round:
+        if self.teacher is None and self.step >= self.config.steps * self.config.second_round:
             self.teacher = copy.deepcopy(self.average.encoder)
             self.state["teacher"] = self.teacher.state_dict()
             self.fit_clusters(SECOND_CLUSTERS)

@@ -5,9 +5,9 @@ Step n draws the same batch whatever happened before, so a stopped run resumes w
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from speechprompt.making.pretrain.batches import Batches
+from speechprompt.making.pretrain.config import EncoderTraining
 from speechprompt.making.pretrain.corpus import read_corpus
 from speechprompt.tuning.runs import Run, Schedule
 
@@ -23,6 +24,7 @@ AVERAGE = 0.998  # how much of the average stays as it was in a step, once there
 DRAWS = range(10**6, 10**6 + 40)  # steps that training never reaches: batches to fit clusters on
 
 Model = TypeVar("Model", bound=nn.Module)
+Config = TypeVar("Config", bound=EncoderTraining)
 
 
 class EncoderRun(Run, Generic[Model]):
@@ -31,18 +33,18 @@ class EncoderRun(Run, Generic[Model]):
     stage: str  # names the checkpoint and the log
     options: tuple[str, ...]  # what makes this run another one
 
-    def __init__(self, args: argparse.Namespace, batches: Batches, model: Model) -> None:
-        self.args, self.batches, self.model = args, batches, model
+    def __init__(self, config: EncoderTraining, batches: Batches, model: Model) -> None:
+        self.config, self.batches, self.model = config, batches, model
         self.device = next(model.parameters()).device
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         super().__init__(
             self.stage,
-            args.run,
-            {option: getattr(args, option) for option in self.options},
-            Schedule(args.steps, 200, args.lr, floor=0.03),
+            config.run,
+            {option: getattr(config, option) for option in self.options},
+            Schedule(config.steps, 200, config.lr, floor=0.03),
             model.parameters(),
             torch.optim.AdamW(
-                model.parameters(), lr=args.lr, weight_decay=0.05, betas=(0.9, 0.98), fused=True
+                model.parameters(), lr=config.lr, weight_decay=0.05, betas=(0.9, 0.98), fused=True
             ),
             {"model": model, "average": self.average},
             state={"clusters": {}},
@@ -74,17 +76,15 @@ class EncoderRun(Run, Generic[Model]):
         return DataLoader(
             self.batches,
             batch_size=None,
-            sampler=range(self.step, self.args.steps),
-            num_workers=self.args.workers,
-            prefetch_factor=8 if self.args.workers else None,
+            sampler=range(self.step, self.config.steps),
+            num_workers=self.config.workers,
+            prefetch_factor=8 if self.config.workers else None,
             generator=torch.Generator(),  # the loader's own draw would set a resumed run off from a whole one
         )
 
 
-def run_stage(
-    stage: Callable[[argparse.Namespace, Batches], EncoderRun[Any]], args: argparse.Namespace
-) -> None:
-    """A stage from the packed data to its last step, from the checkpoint on where there is one."""
-    torch.set_num_threads(args.threads)
-    with stage(args, Batches(read_corpus(args.data, workers=args.threads), args.seed)) as run:
+def run_stage(stage: Callable[[Config, Batches], EncoderRun[Any]], data: Path, config: Config) -> None:
+    """A stage from the folder of packed data to its last step, from the checkpoint on where there is one."""
+    torch.set_num_threads(config.threads)
+    with stage(config, Batches(read_corpus(data, workers=config.threads), config.seed)) as run:
         run.train(run.rounds(iter(run.loader()), CHECK_EVERY), run.train_step, after_step=run.follow)

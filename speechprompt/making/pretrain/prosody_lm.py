@@ -5,9 +5,10 @@ The command `pretrain prosody-lm` says how and why.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain import prosody_transcripts as transcripts
+from speechprompt.making.pretrain.config import LMTraining
 from speechprompt.making.pretrain.corpus import read_corpus
-from speechprompt.making.pretrain.unit_lm import MAX_TOKENS, new_lm, pad, train_epochs
+from speechprompt.making.pretrain.unit_lm import MAX_TOKENS, asked_for, pad, train_epochs
 from speechprompt.models import lm_config, prosody_lm, unit_lm
 from speechprompt.models.encoder import UnitEncoder
 from speechprompt.models.pitch import fit_edges
@@ -93,42 +95,50 @@ def from_unit_lm(source: UnitLM, prosody: ProsodyConfig, dropout: float, seed: i
     return lm.requires_grad_(True).train()
 
 
-def make_transcripts(args: argparse.Namespace) -> None:
-    """Step one: the packed speech in --data -> the --transcripts file."""
-    encoder = UnitEncoder.load(args.encoder)
-    clips = read_corpus(args.data, workers=args.threads)
-    workers = args.threads if args.threads > 1 else 0
-    rows = transcripts.transcribe(encoder, clips, args.copies, args.seed, workers)
-    n_units = transcripts.write(rows, args.transcripts)
-    print(f"{n_units:,} units with duration and F0 in {args.transcripts.name}", flush=True)
+def make_transcripts(
+    data: Path, encoder: Path, out: Path, copies: int = 1, seed: int = 0, threads: int = 2
+) -> None:
+    """Step one: a folder of packed speech -> the file of transcripts, by the encoder in a folder."""
+    torch.set_num_threads(threads)
+    heard = UnitEncoder.load(encoder)
+    clips = read_corpus(data, workers=threads)
+    workers = threads if threads > 1 else 0
+    n_units = transcripts.write(transcripts.transcribe(heard, clips, copies, seed, workers), out)
+    print(f"{n_units:,} units with duration and F0 in {out.name}", flush=True)
 
 
-def pretrain(args: argparse.Namespace) -> None:
-    """Both steps, with the options of the command; SpeechPromptError for transcripts of no use."""
-    torch.set_num_threads(args.threads)
-    if args.transcripts_only and args.data is None:
-        raise SpeechPromptError("Transcripts are made from speech: give its folder with --data.")
-    if args.data is not None and not args.transcripts.is_file():
-        make_transcripts(args)
-    if args.transcripts_only:
-        return
-    train, valid = (transcripts.read(args.transcripts, split, MAX_TOKENS) for split in ("train", "valid"))
+def pretrain(file: Path, out: Path, n_units: int, config: LMTraining, init_from: Path | None = None) -> None:
+    """Step two: a file of transcripts -> all epochs that are left, the best one in `out`.
+
+    init_from: plain unit_lm folder to start from, whose sizes and units it takes. SpeechPromptError for transcripts of
+    no use.
+    """
+    torch.set_num_threads(config.threads)
+    train, valid = (transcripts.read(file, split, MAX_TOKENS) for split in ("train", "valid"))
     if not train or not valid:
         raise SpeechPromptError("The transcripts need a train and a valid split.")
-    source = unit_lm.load(args.init_from) if args.init_from else new_lm(args, args.n_units)
+    source = unit_lm.load(init_from) if init_from else asked_for(config, n_units)
     n_units = source.config.vocab_size - UNIT_OFFSET
     if max(int(units.ids.max()) for units in train + valid) >= n_units:
         raise SpeechPromptError(f"The transcripts hold units beyond the {n_units} of the unit LM.")
     log_f0 = np.concatenate([units.log_f0 for units in train])  # type: ignore[misc]  # read() gives it to all
     prosody = ProsodyConfig(f0_edges=fit_edges(log_f0[log_f0 != 0]))
-    lm = from_unit_lm(source, prosody, args.dropout, args.seed)
+    lm = from_unit_lm(source, prosody, config.dropout, config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     lm.to(torch.device(device))  # type: ignore[arg-type]  # transformers' stub hides Module.to
-    fit(lm, train, valid, args)
+    started = {"started": str(init_from and init_from.name)}
+    fit(lm, train, valid, out, config, started)
 
 
-def fit(lm: ProsodyLM, train: list[Units], valid: list[Units], args: argparse.Namespace) -> None:
-    """Step two; the best epoch is kept in --out."""
+def fit(
+    lm: ProsodyLM,
+    train: list[Units],
+    valid: list[Units],
+    out: Path,
+    config: LMTraining,
+    settings: dict[str, Any],
+) -> None:
+    """All epochs that are left; the best one is kept in `out`."""
 
     def loss_of(group: Sequence[int]) -> Tensor:
         batch = [t.to(lm.device) for t in batch_of([train[i] for i in group], lm.prosody)]
@@ -141,8 +151,7 @@ def fit(lm: ProsodyLM, train: list[Units], valid: list[Units], args: argparse.Na
         return found["loss"], figures | {"valid_perplexity": round(math.exp(found["unit"]), 4)}
 
     def save() -> None:
-        prosody_lm.save(lm, args.out)
+        prosody_lm.save(lm, out)
 
     lengths = [len(units) + 2 for units in train]
-    started = {"started": str(args.init_from and args.init_from.name)}
-    train_epochs(lm, "prosody_lm", lengths, loss_of, judge, save, args, started)
+    train_epochs(lm, "prosody_lm", lengths, loss_of, judge, save, config, settings)

@@ -5,7 +5,6 @@ The command `pretrain quantised` says how and why.
 
 from __future__ import annotations
 
-import argparse
 import copy
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.pretrain.batches import Batches
+from speechprompt.making.pretrain.config import QuantisedTraining
 from speechprompt.making.pretrain.encoder import SECOND_CLUSTERS, Pretrainer, cluster, ctc
 from speechprompt.making.pretrain.encoder_run import DRAWS, EncoderRun
 from speechprompt.making.pretrain.kmeans import nearest
@@ -87,23 +87,25 @@ class Run(EncoderRun[QuantisedPretrainer]):
     stage = "quantised"
     options = ("steps", "layer", "units", "lr", "seed")
 
-    def __init__(self, args: argparse.Namespace, batches: Batches) -> None:
+    config: QuantisedTraining
+
+    def __init__(self, config: QuantisedTraining, batches: Batches) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.manual_seed(args.seed)
-        if not args.checkpoint.is_file():
+        torch.manual_seed(config.seed)
+        if not config.checkpoint.is_file():
             raise SpeechPromptError(
                 "There is no encoder to begin with: run `speechprompt pretrain encoder` first."
             )
-        start = read_checkpoint(args.checkpoint)
-        config = EncoderConfig(**start["config"])
-        if not 1 <= args.layer < config.n_layers:
+        start = read_checkpoint(config.checkpoint)
+        sizes = EncoderConfig(**start["config"])
+        if not 1 <= config.layer < sizes.n_layers:
             raise SpeechPromptError(
-                f"--layer must be 1 to {config.n_layers - 1}: blocks above hear the units."
+                f"--layer must be 1 to {sizes.n_layers - 1}: blocks above hear the units."
             )
-        model = QuantisedPretrainer(config, len(batches.phones), args.layer, args.units).to(device)
+        model = QuantisedPretrainer(sizes, len(batches.phones), config.layer, config.units).to(device)
         model.load_state_dict(start["average"], strict=False)  # all but what the units need
-        super().__init__(args, batches, model)
-        self.state["config"] = vars(config)
+        super().__init__(config, batches, model)
+        self.state["config"] = vars(sizes)
         self.teacher = copy.deepcopy(model.encoder).eval().requires_grad_(False)
 
     def resume(self) -> bool:
@@ -118,18 +120,21 @@ class Run(EncoderRun[QuantisedPretrainer]):
         drawn = [self.batches[i] for i in DRAWS]
         noisy, clean = (
             torch.cat(
-                [self.teacher(b[name].to(self.device), n_layers=self.args.layer).flatten(0, 1) for b in drawn]
+                [
+                    self.teacher(b[name].to(self.device), n_layers=self.config.layer).flatten(0, 1)
+                    for b in drawn
+                ]
             )
             for name in ("mel", "clean_mel")
         )
-        self.state["clusters"] = cluster(clean, SECOND_CLUSTERS, self.args.seed)
+        self.state["clusters"] = cluster(clean, SECOND_CLUSTERS, self.config.seed)
         model = self.model
-        found = cluster(noisy, self.args.units, self.args.seed)
+        found = cluster(noisy, self.config.units, self.config.seed)
         for name, value in found.items():
             getattr(model, name).copy_(value)
         points = (noisy - model.mean) / model.std
         per_batch = len(points) / len(drawn)
-        counts = torch.bincount(nearest(points, model.centroids), minlength=self.args.units)
+        counts = torch.bincount(nearest(points, model.centroids), minlength=self.config.units)
         model.uses.copy_(counts / counts.sum() * per_batch)
         model.sums.copy_(model.centroids * model.uses[:, None])
         self.average.load_state_dict(model.state_dict())
@@ -138,7 +143,7 @@ class Run(EncoderRun[QuantisedPretrainer]):
         mel, mask = batch["mel"].to(self.device), batch["mask"].to(self.device)
         mask[::2] = False  # half of the rows are heard whole
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
-            clean = self.teacher(batch["clean_mel"].to(self.device), n_layers=self.args.layer).float()
+            clean = self.teacher(batch["clean_mel"].to(self.device), n_layers=self.config.layer).float()
         points = (clean - self.clusters["mean"]) / self.clusters["std"]
         targets = nearest(points, self.clusters["centroids"]).clone()
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -155,6 +160,6 @@ class Run(EncoderRun[QuantisedPretrainer]):
         loss = sum((WEIGHTS[name] * value for name, value in losses.items()), torch.zeros(()))
         self.model.follow(features.detach(), units)
         self.average.centroids.copy_(self.model.centroids)
-        counts = torch.bincount(units.flatten(), minlength=self.args.units).float()
+        counts = torch.bincount(units.flatten(), minlength=self.config.units).float()
         shares = counts[counts > 0] / counts.sum()
         return {"loss": loss, **losses, "units_used": (-(shares * shares.log()).sum()).exp()}
