@@ -17,6 +17,7 @@ from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.data.task_data import read_task
+from speechprompt.data.unit_file import UnitWriter
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.fits import VOICE, Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
@@ -85,34 +86,40 @@ class Row:
 
 
 class KeptUnits:
-    """The units of recordings, kept by the hash of their sound in a folder of the backbone's; None: in memory."""
+    """The units of recordings by the hash of their sound, kept as files of units in a folder; None: in memory."""
 
     def __init__(self, backbone: Backbone, folder: Path | None) -> None:
         self.backbone, self.found = backbone, dict[str, tuple[Units, bool]]()
-        self.folder = None if folder is None else folder / f"{backbone.name}-{backbone.unit_lm_sha256[:12]}"
+        self.folder = None if folder is None else folder / f"{backbone.name}-{backbone.encoder_sha256[:12]}"
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for path in sorted(self.folder.glob("*.parquet")):
+                self.found |= {
+                    row["id"]: (row["units"], bool(row["nobody"])) for row in dataset.read_rows(path)
+                }
 
     def of(self, examples: Sequence[Example]) -> list[tuple[Units, bool]]:
         """Units of every example, and whether nobody speaks in it."""
         names = [hashlib.sha256(sound_of(example)).hexdigest()[:32] for example in examples]
-        for name in names:
-            path = None if self.folder is None else self.folder / f"{name}.npz"
-            if name not in self.found and path is not None and path.is_file():
-                with np.load(path) as kept:
-                    melody = [kept.get(part) for part in ("log_f0", "f0")]
-                    units = Units(kept["ids"], kept["starts"], kept["lengths"], *melody)
-                    self.found[name] = units, bool(kept["nobody"])
         fresh = {name: e for name, e in zip(names, examples, strict=True) if name not in self.found}
         for name, example in tqdm(fresh.items(), desc="units", mininterval=5, disable=not fresh):
             waveform = waveform_of(example)
             (units,), nobody = self.backbone.listen([waveform]), has_no_speech(waveform)
             self.found[name] = units, nobody
-            if self.folder is not None:
-                parts = {"ids": units.ids, "starts": units.starts, "lengths": units.lengths}
-                parts |= {n: v for n in ("log_f0", "f0") if (v := getattr(units, n)) is not None}
-                np.savez(self.folder / f"{name}.npz", nobody=np.array(nobody), **parts)
+        if fresh and self.folder is not None:
+            self.keep(self.folder / f"{next(iter(fresh))}.parquet", list(fresh))
         return [self.found[name] for name in names]
+
+    def keep(self, path: Path, names: Sequence[str]) -> None:
+        """Write a file of units; those in which nobody speaks have a word in the column `nobody`."""
+        backbone, rows = self.backbone, [(name, *self.found[name]) for name in names]
+        with UnitWriter(
+            path, backbone.name, backbone.encoder_sha256, ["nobody"], backbone.needs_f0
+        ) as writer:
+            writer.add(
+                ({"id": name, "split": "test", "nobody": "yes" * nobody}, units)
+                for name, units, nobody in rows
+            )
 
 
 def sound_of(example: Example) -> bytes:
