@@ -11,13 +11,11 @@ import pickle
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from speechprompt.backbone import Backbone
 from speechprompt.data.clips import Clips, clips_of
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labelling.kept import settings
@@ -27,6 +25,7 @@ from speechprompt.labelling.parts import Parts
 from speechprompt.labelling.ray_cluster import Cluster, connected, last_line, room
 from speechprompt.labelling.rows import failed, seconds
 from speechprompt.labelling.table import SUFFIXES, ordered, write, write_parquet
+from speechprompt.machine.device import choose_dtype
 from speechprompt.machine.memory import keep_freed_memory
 
 DEATHS = 5  # of workers on one part, after which the run ends: the part is at fault
@@ -62,8 +61,8 @@ def label_on_ray(
     with connected(cluster.address, cluster.workers) as ray:
         workers, gpus = room(ray.cluster_resources(), cluster)
         labeller.device, labeller.dtype = "cuda" if gpus else "cpu", dtype
-        here = Backbone.load(backbone, labeller.device, dtype)
-        about = settings(here, labeller.prompts, clips)
+        kind = choose_dtype(dtype, labeller.device)
+        about = settings(labeller.unit_lm_sha256, kind, labeller.prompts, clips)
         with Parts(out.with_name(f"{out.name}.parts"), about, clips, workers) as parts:
             found = {number: parts.failed(number) for number in range(len(parts))}
             without, sound = sum(n or 0 for n in found.values()), 0.0
@@ -71,9 +70,8 @@ def label_on_ray(
             done = len(clips) - sum(len(parts.of(number)) for number in missing)
             bar = tqdm(initial=done, total=len(clips), unit=" clips", desc="label", disable=not progress)
             with bar:
-                work = Work(labeller, here.unit_lm_sha256)
                 for number, table, rows, its_failed, its_seconds in results(
-                    ray, work, parts, missing, workers, gpus
+                    ray, labeller, parts, missing, workers, gpus
                 ):
                     parts.keep(number, table)
                     without, sound = without + its_failed, sound + its_seconds
@@ -86,29 +84,16 @@ def label_on_ray(
     return Labelled(len(clips), without, sound, clips.left_out)
 
 
-@dataclass(frozen=True)
-class Work:
-    """What every worker is given: the callable, and the unit LM that its models must be."""
-
-    labeller: Labeller
-    unit_lm_sha256: str
-
-
 class Worker:
     """One process of the cluster with its models: parts of the recordings -> their tables.
 
     What a user can put right goes back as a sentence, as an exception would come with the trace of Ray around it.
     """
 
-    def __init__(self, work: Work) -> None:
-        self.work, self.problem = work, ""
+    def __init__(self, labeller: Labeller) -> None:
+        self.labeller, self.problem = labeller, ""
         keep_freed_memory()
         try:
-            labeller = work.labeller
-            if Backbone.load(labeller.backbone).unit_lm_sha256 != work.unit_lm_sha256:
-                raise SpeechPromptError(
-                    f"Backbone {labeller.backbone} is another one there: install the same files."
-                )
             labeller.models()
         except SpeechPromptError as error:
             self.problem = str(error)
@@ -123,8 +108,8 @@ class Worker:
                     raise SpeechPromptError(
                         f"{clips.place.name} is not there under the same path: put it on a disk that all nodes share."
                     )
-                rows = [row for some in self.work.labeller.rows(clips.clips()) for row in some]
-                write_parquet(table, self.work.labeller.columns, map(ordered, rows))
+                rows = [row for some in self.labeller.rows(clips.clips()) for row in some]
+                write_parquet(table, self.labeller.columns, map(ordered, rows))
                 n, n_failed, sound = len(rows), failed(rows), seconds(rows)
         except SpeechPromptError as error:
             problem = str(error)
@@ -141,7 +126,7 @@ class Worker:
 
 
 def results(
-    ray: Any, work: Work, parts: Parts, missing: list[int], workers: int, gpus: float
+    ray: Any, labeller: Labeller, parts: Parts, missing: list[int], workers: int, gpus: float
 ) -> Iterator[tuple[int, bytes, int, int, float]]:
     """Number, table, rows, failed rows and seconds of every missing part, in the order in which they are finished."""
     if not missing:
@@ -151,7 +136,7 @@ def results(
         warnings.simplefilter("ignore")  # how often a task is tried again has no other name yet
         answered = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             Worker,
-            fn_constructor_args=(work,),
+            fn_constructor_args=(labeller,),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
                 size=min(workers, len(items)), max_tasks_in_flight_per_actor=2

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import IO, Any, Self
 
-from speechprompt.backbone import Backbone
+import torch
+
 from speechprompt.errors import SpeechPromptError
 from speechprompt.labelling.rows import Row
 from speechprompt.prompts.prompt import Prompt
@@ -18,16 +19,24 @@ from speechprompt.storage.folders import try_lock
 BEGINNING = b'{"format_version": 2'  # of the file that is kept on the way
 
 
-def settings(backbone: Backbone, prompts: Sequence[Prompt], clips: Sized) -> dict[str, Any]:
-    """What makes two runs the same: the models, every number of the prompts, how many clips there are."""
+def settings(unit_lm: str, dtype: torch.dtype, prompts: Sequence[Prompt], clips: Sized) -> dict[str, Any]:
+    """What makes two runs the same: the models, every number of the prompts, how many clips there are.
+
+    unit_lm: the sha256 of its weights. dtype: what the models multiply in.
+    """
     numbers = {}
     for prompt in prompts:
         digest = hashlib.sha256(json.dumps(prompt.config(), sort_keys=True, default=str).encode())
         for name, tensor in sorted(prompt.tensors().items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
         numbers[prompt.task] = digest.hexdigest()
-    models = {"unit_lm": backbone.unit_lm_sha256, "dtype": str(backbone.dtype)}
-    return {"format_version": 2, **models, "prompts": numbers, "clips": len(clips)}
+    return {
+        "format_version": 2,
+        "unit_lm": unit_lm,
+        "dtype": str(dtype),
+        "prompts": numbers,
+        "clips": len(clips),
+    }
 
 
 def lock(file: IO[bytes], what: str, kept: Path) -> None:

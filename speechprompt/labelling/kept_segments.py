@@ -20,7 +20,8 @@ class KeptSegments(Kept):
         """out: of the run. SpeechPromptError where the recording is no file."""
         opened_file(recording).close()
         digest = {"recording": sha256_file(recording)}
-        super().__init__(out.with_name(out.name + ".part"), settings(backbone, prompts, ()) | digest)
+        about = settings(backbone.unit_lm_sha256, backbone.dtype, prompts, ())
+        super().__init__(out.with_name(out.name + ".part"), about | digest)
 
     OTHER = "another recording"
 

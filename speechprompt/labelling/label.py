@@ -59,7 +59,8 @@ def label(
     check_output(out, workers)
     prompts = prompts_of(backbone, tasks)
     clips = clips_of(source)
-    kept = Kept(out.with_name(out.name + ".part"), settings(backbone, prompts, clips))
+    about = settings(backbone.unit_lm_sha256, backbone.dtype, prompts, clips)
+    kept = Kept(out.with_name(out.name + ".part"), about)
     ahead = AHEAD * batch_factor(backbone)
     with Decoders(workers, ahead=ahead) as decoders:  # they start while the models are read
         answerer = Answerer(backbone, prompts)

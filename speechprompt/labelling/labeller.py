@@ -43,7 +43,8 @@ class Labeller:
         self.backbone = str(backbone if by_name else Path(backbone).absolute())
         self.device, self.dtype, self.workers = device, dtype, workers
         given = [tasks] if isinstance(tasks, str | Prompt) else tasks
-        self.prompts = prompts_of(Backbone.load(backbone), given)
+        facts = Backbone.load(backbone)
+        self.prompts, self.unit_lm_sha256 = prompts_of(facts, given), facts.unit_lm_sha256
         self._models: tuple[Answerer, Decoders] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -61,9 +62,14 @@ class Labeller:
         return ", ".join(f"`{name}` {kinds[is_number(name)]}" for name in self.columns)
 
     def models(self) -> tuple[Answerer, Decoders]:
-        """What answers and what decodes in this process; SpeechPromptError when the models are not here."""
+        """What answers and what decodes in this process; SpeechPromptError when the models are not here, or others."""
         if self._models is None:
             backbone = Backbone.load(self.backbone, choose_device(self.device), self.dtype)
+            if backbone.unit_lm_sha256 != self.unit_lm_sha256:
+                raise SpeechPromptError(
+                    f"Backbone {self.backbone} is another one here than where the labeller was made: install the same "
+                    "files."
+                )
             for prompt in self.prompts:
                 backbone.check_fits(prompt)
             decoders = Decoders(self.workers, ahead=AHEAD * batch_factor(backbone))

@@ -21,7 +21,7 @@ from speechprompt import SpeechPromptError
 from speechprompt.backbone import Backbone
 from speechprompt.data.clips import clips_of
 from speechprompt.labelling import parts as parts_module
-from speechprompt.labelling.cluster import Work, Worker, label_on_ray
+from speechprompt.labelling.cluster import Worker, label_on_ray
 from speechprompt.labelling.label import Labelled, label
 from speechprompt.labelling.labeller import Labeller
 from speechprompt.labelling.parts import Parts
@@ -122,12 +122,11 @@ def test_neither_a_killed_worker_nor_a_stopped_run_loses_a_row(root, tmp_path, m
 
 
 def test_a_worker_answers_parts_and_says_what_its_node_lacks(root) -> None:
-    backbone = Backbone.load(root / "backbones" / "tiny")
-    labeller = Labeller(backbone.folder, ["fruit"], "cpu")
+    labeller = Labeller(root / "backbones" / "tiny", ["fruit"], "cpu")
     clips = clips_of(root / "clips.parquet")
 
-    def ask(part, sha256: str = backbone.unit_lm_sha256) -> dict:
-        worker = Worker(pickle.loads(pickle.dumps(Work(labeller, sha256))))
+    def ask(part) -> dict:
+        worker = Worker(pickle.loads(pickle.dumps(labeller)))
         (row,) = zip(*worker({"part": [3], "clips": [pickle.dumps(part)]}).values(), strict=True)
         return dict(zip(("part", "table", "rows", "failed", "seconds", "problem"), row, strict=True))
 
@@ -139,12 +138,11 @@ def test_a_worker_answers_parts_and_says_what_its_node_lacks(root) -> None:
         (r["id"], r["fruit.label"]) for r in expected
     ]
     assert found["seconds"] == pytest.approx(sum(row["seconds"] or 0 for row in rows))
-    assert re.fullmatch(
-        r"On the node .*: Backbone .* is another one there.*\.", ask(clips, NO_SHA256)["problem"]
-    )
     (root / "gone").mkdir()
     (root / "gone" / "a.wav").write_bytes(b"RIFF")
     gone = clips_of(root / "gone")
     (root / "gone" / "a.wav").unlink()
     (root / "gone").rmdir()
     assert re.fullmatch(r"On the node .*: gone is not there.*nodes share\.", ask(gone)["problem"])
+    labeller.unit_lm_sha256 = NO_SHA256
+    assert re.fullmatch(r"On the node .*: Backbone .* is another one here than.*\.", ask(clips)["problem"])
