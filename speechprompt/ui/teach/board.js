@@ -55,7 +55,8 @@ function answered() {
   const done = sent;
   sent = null;
   const field = element.querySelector("#sp-teach-name");
-  if (done?.do === "add" && field && !element.querySelector(".sp-new-label .sp-bad")) field.value = "";
+  if (done?.do === "add" && field && !element.querySelector(".sp-new-label .sp-bad") && typed === done.text) typed = "";
+  if (done?.do === "rename" && held?.label === done.label) held.label = done.text.trim();
   for (const name of element.querySelectorAll(".sp-name")) {
     if (name !== document.activeElement || done?.do === "rename") name.value = cardOf(name).dataset.label;
   }
@@ -98,7 +99,9 @@ function aim() {
   return card(target) || all.find((one) => !one.querySelector(".sp-clips li")) || all[0];
 }
 for (const event of ["pointerdown", "focusin"]) {
-  element.addEventListener(event, ({ target: on }) => {
+  document.addEventListener(event, ({ target: on }) => {
+    if (!element.contains(on)) return (held = null);
+    if (event === "focusin") held = { id: on.id, label: cardOf(on)?.dataset.label, todo: on.dataset.do, clip: on.dataset.clip };
     if (cardOf(on)) (target = cardOf(on).dataset.label), show();
   });
 }
@@ -107,7 +110,20 @@ element.addEventListener("sp-record", ({ detail }) => {
   else if (taking || aim()) record(taking?.label ?? aim().dataset.label);
 });
 
+// The cards are written anew with every answer: what had the focus has it again, and what was typed stays.
+let held = null, typed = "";
+function restore() {
+  const field = element.querySelector("#sp-teach-name");
+  if (field && field.value !== typed) field.value = typed;
+  if (!held || document.activeElement !== document.body) return;
+  const inCard = (selector) => card(held.label)?.querySelector(selector);
+  const same = held.id ? element.querySelector(`#${held.id}`) : inCard(held.todo ? `[data-do=${held.todo}]` : ".sp-name");
+  const clip = inCard(`[data-do=${held.todo}][data-clip="${held.clip}"]`);
+  (clip || same || inCard(".sp-take") || field)?.focus({ preventScroll: true });
+}
+
 function show() {
+  restore();
   for (const one of element.querySelectorAll(".sp-label-card")) {
     one.toggleAttribute("data-aim", one === aim());
     const state = taking?.label === one.dataset.label ? "recording" : "";
@@ -166,8 +182,7 @@ function ask(question, yes, then) {
   document.body.append(dialog);
   dialog.showModal();
 }
-const clips = (n) => `${n} recording${n === 1 ? "" : "s"}`;
-const lost = () => `What you made here and have not saved (${clips(unsaved())}) will be gone.`;
+const clips = (n) => `${n} recording${n === 1 ? "" : "s"}`, lost = () => `What you made here and have not saved (${clips(unsaved())}) will be gone.`;
 addEventListener("beforeunload", (event) => {
   if (element.isConnected && (unsaved() || atWork())) event.preventDefault();
 });
@@ -193,15 +208,13 @@ element.addEventListener("click", ({ target }) => {
   }
   act({ do: todo, label, clip: Number(button.dataset.clip || 0) });
 });
-function add() {
-  const field = element.querySelector("#sp-teach-name");
-  act({ do: "add", text: field.value });
-}
+const add = () => act({ do: "add", text: element.querySelector("#sp-teach-name").value });
 element.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing) return;
   if (event.target.id === "sp-teach-name") event.preventDefault(), add();
   else if (event.target.matches(".sp-name")) event.preventDefault(), event.target.blur();
 });
+element.addEventListener("input", ({ target }) => target.id === "sp-teach-name" && (typed = target.value));
 element.addEventListener("change", ({ target }) => {
   if (target.matches(".sp-name")) {
     const label = cardOf(target).dataset.label;
@@ -213,20 +226,9 @@ element.addEventListener("change", ({ target }) => {
   else act({ do: "files", files: [...target.files] });
   target.value = "";
 });
-// A browser tells the server no folders: a folder becomes a table of its recordings and their labels.
 function folder(input) {
-  const sound = new RegExp(`\\.(${input.dataset.suffixes})$`, "i");
-  const hidden = /(^|\/)(\.|__MACOSX\/)/;
-  const sounds = [...input.files].filter((file) => sound.test(file.name) && !hidden.test(file.webkitRelativePath));
-  if (!sounds.length) return say("", "The folder holds no recordings: choose one with a folder for each label.");
-  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
-  const table = ["file,label"], files = [];
-  sounds.forEach((file, i) => {
-    const name = `${i + 1}-${file.name.replace(/[^\w.-]/g, "")}`;
-    table.push(`${quoted(name)},${quoted(file.webkitRelativePath.split("/").at(-2) || "")}`);
-    files.push(new File([file], name, { type: file.type }));
-  });
-  act({ do: "files", files: [...files, new File([table.join("\n")], "labels.csv", { type: "text/csv" })] });
+  const files = spLabelled(input);
+  files.length ? act({ do: "files", files }) : say("", "The folder holds no recordings: choose one with a folder for each label.");
 }
 
 // Files that are let go on a card are its recordings; anywhere else page.js hands them to the input above.
