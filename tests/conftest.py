@@ -28,6 +28,7 @@ LONG = (
     "tests/models/test_causal_lm.py::test_a_toy_task",
     "tests/prompts/test_hub.py::test_commands_in_a_process",
     "tests/making/fetch/test_fetch.py::test_the_command_line_knows_it",
+    "tests/data/test_sources.py::test_a_large_file",
     "tests/tuning/test_loop.py",
     "tests/tuning/test_verbalizer.py",
     "tests/teaching/test_teacher.py::test_what_is_none",
@@ -55,7 +56,7 @@ LONG = (
     "tests/tuning/test_recipe.py::test_of_several_seeds",
     "tests/tuning/test_recipe.py::test_a_tuning_begins",
     "tests/making/pretrain/test_whisper_units.py",
-    "tests/live/test_chunks.py::test_ten_minutes",
+    "tests/live/test_chunks.py",
     "tests/labelling/test_cluster.py::test_neither",
     "tests/test_pipeline.py::test_imports_stay_light",
 )
