@@ -11,6 +11,9 @@ import av
 import numpy as np
 import soundfile
 
+from speechprompt.audio import load as audio
+from speechprompt.errors import SpeechPromptError
+
 TONE = 440.0  # Hz
 
 
@@ -32,6 +35,23 @@ class Pipe(io.RawIOBase):
     def write(self, data: Any) -> int:
         self.content += data
         return len(data)
+
+
+def refused_of_damaged(content: bytes, copies: int, rng: np.random.Generator) -> int:
+    """How many cut copies of a sound file with eight wrong bytes are refused; others are sound of at most a minute."""
+    refused = 0
+    for _ in range(copies):
+        damaged = bytearray(content[: rng.integers(1, len(content))])
+        for at in rng.integers(0, len(damaged), 8):
+            damaged[at] = rng.integers(256)
+        try:
+            waveform = audio.load(bytes(damaged))
+        except SpeechPromptError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(error).endswith(".")
+        else:
+            assert np.isfinite(waveform).all() and 0.1 <= len(waveform) / 16_000 <= 60
+    return refused
 
 
 def by_libsndfile(samples: np.ndarray, rate: int, container: str, subtype: str) -> bytes:

@@ -65,6 +65,15 @@ def test_the_readme_is_read_in_a_minute_and_its_links_lead_somewhere() -> None:
             assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
 
 
+def test_the_tree_for_newcomers_names_every_wing_and_door() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tree = re.findall(r"^  (\S.*?)  ", text.split("```")[1], re.MULTILINE)
+    named = {name for line in tree for name in line.split()}
+    there = {f"{path.parent.name}/" for path in (ROOT / "speechprompt").glob("*/__init__.py")}
+    there |= {path.stem for path in (ROOT / "speechprompt").glob("[!_]*.py")}
+    assert named == there
+
+
 def test_benchmarks_studies_and_tools_start_as_modules() -> None:
     programs = [
         path.relative_to(ROOT).with_suffix("")
