@@ -22,7 +22,7 @@ from speechprompt.units import UNIT_OFFSET
 
 N_UNITS, WIDTH, LAYERS, HEADS, FFN = 20, 16, 2, 2, 32
 NO_SHA256 = "0" * 64
-LM = TypeVar("LM", bound=UnitLM)
+LM = TypeVar("LM", bound=torch.nn.Module)
 
 
 def make_lm(n_units: int = N_UNITS, d_model: int = WIDTH, n_layers: int = LAYERS, seed: int = 0) -> UnitLM:
@@ -42,7 +42,8 @@ def randomise(lm: LM, seed: int) -> LM:
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in lm.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator) * 0.3
-        parameter.data = 1 + noise if "norm" in name and name.endswith("weight") else noise
+        norm = "norm" in name or ".ln_" in name  # the latter are GPT-2's
+        parameter.data = 1 + noise if norm and name.endswith("weight") else noise
     return lm.requires_grad_(False).eval()
 
 
