@@ -65,6 +65,8 @@ class FakeHub:
 
     lies: path -> what the listing says of it, beside or in place of the truth. cut: how many bytes of each file are
     sent before the connection breaks. status: what every request is answered with instead.
+
+    Below /silent requests are not answered, below /dripping a space at a time, until `over`.
     """
 
     def __init__(self) -> None:
@@ -74,6 +76,7 @@ class FakeHub:
         self.served: dict[str, bytes] = {}  # path -> what is sent in place of the file
         self.cut: int | None = None
         self.status: int | None = None
+        self.over = threading.Event()
         self.asked: list[str] = []
         self.address = ""
 
@@ -125,6 +128,9 @@ def handler_of(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
 
         def handle_one(self) -> None:
             hub.asked.append(f"{self.command} {self.path}")
+            if self.path.startswith(("/silent/", "/dripping/")):
+                self.keep_waiting()
+                return
             if hub.status is not None:
                 self.body()
                 self.answer({"error": "broken"}, hub.status)
@@ -165,6 +171,16 @@ def handler_of(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 self.resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
             else:
                 self.answer({"error": "unknown"}, 404)
+
+        def keep_waiting(self) -> None:
+            self.close_connection, dripping = True, self.path.startswith("/dripping/")
+            if dripping:
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+            while not hub.over.wait(0.05):
+                if dripping:
+                    self.wfile.write(b" ")
 
         def model(self, name: str, rest: list[str]) -> None:
             writing = rest[:1] in (["preupload"], ["commit"])
@@ -242,6 +258,7 @@ def serve() -> Iterator[FakeHub]:
     try:
         yield hub
     finally:
+        hub.over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.storage.hub import OFFLINE, is_offline
+from speechprompt.storage.hub import OFFLINE, in_time, is_offline
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,12 @@ def fetch(address: Path | str) -> Path:
             f"{name} cannot be fetched because {OFFLINE}: unset it, or give a folder on this disk."
         )
     try:
-        files = HfApi().list_repo_files(name, repo_type="dataset", revision=revision)
+        files = in_time(name, lambda: HfApi().list_repo_files(name, repo_type="dataset", revision=revision))
         packed = [file for file in files if file.endswith(".parquet")]
         patterns = ["*.parquet"] if packed else [*LISTS, *SOUNDS]
         return Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns))
+    except SpeechPromptError:
+        raise
     except Exception as error:  # what the network raises differs from library to library
         log.warning("The Hub gave no data set: %s", type(error).__name__)
         raise SpeechPromptError(

@@ -109,7 +109,8 @@ def pull_from_stranger(address: str, token: hub.Token = False) -> Prompt:
     """The same for who visits a page: smaller files alone, and none of them stays on the disk."""
     if hub.is_offline():
         raise SpeechPromptError(f"Nothing can be added from the Hub here because {hub.OFFLINE}: load a zip.")
-    with tempfile.TemporaryDirectory() as cache:
+    # The rest of a download that was given up may still be written.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         return pull(address, None, token, cache=Path(cache), wanted=STRANGERS)
 
 

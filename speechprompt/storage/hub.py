@@ -9,10 +9,14 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 from speechprompt.errors import SpeechPromptError
 
@@ -27,6 +31,9 @@ MAX_FILES = 2000  # in a repository, wanted or not
 MAX_NAME = 400  # characters of a file's path
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 OFFLINE = "HF_HUB_OFFLINE is set"
+ANSWER_SECONDS = 60.0  # that the Hub may take for an answer, and beside that for each byte of a file
+BYTES_A_SECOND = 20_000
+T = TypeVar("T")
 
 
 def parse(address: str, revision: str | None = None) -> tuple[str, str | None]:
@@ -100,6 +107,32 @@ def in_a_sentence(name: str, revision: str | None = None) -> Iterator[None]:
         ) from None
 
 
+def in_time(name: str, work: Callable[[], T], n_bytes: int = 0) -> T:
+    """What `work` returns, which asks the Hub about `name` and moves so many bytes.
+
+    The client waits for ever for a server that takes a request and says nothing, or a byte now and then. Then
+    SpeechPromptError; the work goes on by itself, in a thread that ends with the process, until its connection does.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    seconds = ANSWER_SECONDS + n_bytes / BYTES_A_SECOND
+    Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    try:
+        return done.result(seconds)
+    except TimeoutError:
+        if done.done():
+            raise  # the work's
+        raise SpeechPromptError(
+            f"The Hub did not answer about {name} within {seconds:.0f} s: try again later."
+        ) from None
+
+
 def check_name(name: str) -> None:
     """Raise SpeechPromptError unless a repository to write to can be named so: "name" or "owner/name"."""
     if not NAME.fullmatch(name) or ".." in name or "--" in name:
@@ -122,11 +155,15 @@ def upload(
 
     name = repository.strip()
     check_name(name)
-    with in_a_sentence(name, revision):
+
+    def send() -> str:
         api = HfApi(token=token)
         made = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=message, revision=revision)
-    return str(made.repo_id)
+        return str(made.repo_id)
+
+    with in_a_sentence(name, revision):
+        return in_time(name, send, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 @dataclass(frozen=True)
@@ -143,7 +180,8 @@ def search(tags: Iterable[str], limit: int = 100, token: Token = None) -> list[F
     from huggingface_hub import HfApi
 
     with in_a_sentence("a list of repositories"):
-        found = HfApi(token=token).list_models(filter=[*tags], sort="downloads", limit=limit)
+        asked = HfApi(token=token).list_models(filter=[*tags], sort="downloads", limit=limit)
+        found = in_time("prompts", lambda: list(asked))
         return [
             Found(model.id, model.downloads or 0, bool(model.private))
             for model in found

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage import hub
 from speechprompt.storage.folders import sha256_file
+
+ALL_BYTES = 16 << 30  # of the files of one repository that are fetched
 
 if TYPE_CHECKING:  # imported when the Hub is first asked
     from huggingface_hub import RepoFile
@@ -33,7 +36,10 @@ class Listed:
 
     @classmethod
     def of(cls, file: RepoFile) -> Listed:
+        """SpeechPromptError where the list has no size for it."""
         lfs = file.lfs
+        if type(file.size) is not int or file.size < 0:
+            raise SpeechPromptError("The Hub lists a file without its size: it was refused.")
         return cls(file.size, lfs.sha256, None) if lfs is not None else cls(file.size, None, file.blob_id)
 
     def is_whole(self, path: Path) -> bool:
@@ -65,26 +71,29 @@ class Repository:
         self.name, self.revision = hub.parse(address, revision)
         self.files: dict[str, Listed] = {}
         self._token, self._cache, self._cached = token, cache, False
-        with hub.in_a_sentence(self.name, self.revision):
+
+        def ask() -> tuple[str, list[RepoFile]]:
             api = HfApi(token=token)
+            # What is not there is said by this; the list below is asked for again and again.
+            api.model_info(self.name, revision=self.revision)
+            at = api.resolve_revision(self.name, revision=self.revision, cache_dir=cache, token=token)
+            tree = api.list_repo_tree(self.name, recursive=True, revision=str(getattr(at, "resolved", at)))
+            return at, [entry for entry in islice(tree, 4 * hub.MAX_FILES) if isinstance(entry, RepoFile)]
+
+        with hub.in_a_sentence(self.name, self.revision):
             try:
-                # What is not there is said by this; the list below is asked for again and again.
-                api.model_info(self.name, revision=self.revision)
-                self._at: str = api.resolve_revision(
-                    self.name, revision=self.revision, cache_dir=cache, token=token
-                )
+                self._at, found = hub.in_time(self.name, ask)
                 self.commit = str(getattr(self._at, "resolved", self._at))
-                tree = api.list_repo_tree(self.name, recursive=True, revision=self.commit)
-                found = [entry for entry in islice(tree, 4 * hub.MAX_FILES) if isinstance(entry, RepoFile)]
-                self.files = {file.path: Listed.of(file) for file in found}
             except errors.HfHubHTTPError:
                 raise
-            except Exception:  # no network
+            except Exception:  # no network, or no answer
                 self._cached = True
                 place = self._snapshot([])
                 self._at = self.commit = place.name
                 local = [path for path in place.rglob("*") if path.is_file()]
                 self.files = {p.relative_to(place).as_posix(): Listed(p.stat().st_size) for p in local}
+            else:
+                self.files = {file.path: Listed.of(file) for file in found}
         self._check_names()
 
     def _check_names(self) -> None:
@@ -129,9 +138,14 @@ class Repository:
                 raise SpeechPromptError(
                     f"{self.name}: {name} has {self.files[name].size} bytes, more than the {size} allowed."
                 )
+        n_bytes = sum(self.files[name].size for name in chosen)
+        if n_bytes > ALL_BYTES:
+            raise SpeechPromptError(
+                f"{self.name} would bring {n_bytes >> 30} GB, more than the {ALL_BYTES >> 30} allowed."
+            )
         with hub.in_a_sentence(self.name, self.revision):
             for again in (False, True):
-                place = self._snapshot([*chosen], again)
+                place = hub.in_time(self.name, partial(self._snapshot, [*chosen], again), n_bytes)
                 broken = [name for name in chosen if not self.files[name].is_whole(place / name)]
                 if not broken or self._cached:
                     break
@@ -154,8 +168,15 @@ class Repository:
 
 
 def most(wanted: Mapping[str, int], name: str) -> int:
-    """The most bytes that a file of this name may have; 0 where no pattern wants it."""
-    return next((size for pattern, size in wanted.items() if fnmatchcase(name, pattern)), 0)
+    """The most bytes that a file of this name may have; 0 where no pattern wants it.
+
+    A * of a pattern stands for one folder's name, not for several.
+    """
+    depth = name.count("/")
+    found = (
+        size for pattern, size in wanted.items() if fnmatchcase(name, pattern) and pattern.count("/") == depth
+    )
+    return next(found, 0)
 
 
 def put(source: Path, target: Path, link: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from speechprompt.prompts import hub
 from speechprompt.prompts.prompt import PROMPT_JSON, WEIGHTS_NAME
 from speechprompt.storage import backbone_hub
 from speechprompt.storage.hub import parse
-from speechprompt.storage.repository import Repository
+from speechprompt.storage.repository import Repository, most
 from tests import fake_hub, tiny
 from tests.fake_hub import TOKEN, FakeHub
 
@@ -157,6 +158,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     ),
     "..": (lie("../../evil.py"), "lists a file that points out of it"),
     "absolute": (lie("/etc/passwd"), "lists a file that points out of it"),
+    "without a size": (lie(WEIGHTS_NAME, size="many"), "lists a file without its size"),
     "tampered": (spoil_weights, "is not the file that the Hub lists"),
     "half": (lambda fake, files: setattr(fake, "cut", 100), "incomplete|cannot be reached"),
     "broken": (lambda fake, files: setattr(fake, "status", 500), "status 500"),
@@ -186,6 +188,68 @@ def test_hostile_and_broken_repositories_are_one_sentence(
         assert not out.exists() and not [*tmp_path.glob(".out*")]
     if name in ("huge", "..", "absolute", "no prompt", "pickles"):
         assert not fake.downloads()  # it was refused by its list of files
+
+
+NO_ANSWER = """
+import sys
+from pathlib import Path
+from huggingface_hub import constants
+from speechprompt import Prompt, SpeechPromptError
+from speechprompt.data import hub as data_hub
+from speechprompt.prompts import hub
+from speechprompt.storage import hub as storage_hub
+
+prompt = Prompt.load(Path(sys.argv[1]))
+address, kept = constants.ENDPOINT, Prompt.from_pretrained("me/colours").config()
+storage_hub.ANSWER_SECONDS = 0.5
+for how in ("silent", "dripping"):
+    constants.ENDPOINT = f"{address}/{how}"
+    assert Prompt.from_pretrained("me/colours").config() == kept  # what was fetched once is there
+    for work in (
+        lambda: Prompt.from_pretrained("me/other"),
+        lambda: hub.pull_from_stranger("me/colours"),
+        lambda: hub.push(prompt, "me/new", "hf_token"),
+        lambda: hub.find(prompt.unit_lm_sha256),
+        lambda: data_hub.fetch("hf://datasets/me/clips"),
+    ):
+        try:
+            work()
+        except SpeechPromptError as error:
+            print(error)
+"""
+
+
+def test_a_hub_that_never_answers_is_given_up(fake: FakeHub, prompt: Prompt, tmp_path: Path) -> None:
+    """In a process of its own, which ends although its client still waits."""
+    fake.add("me/colours", stored(prompt, tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NO_ANSWER, str(tmp_path / prompt.task)],
+        env=os.environ | fake_hub.environment(fake, tmp_path / "home") | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    sentences = done.stdout.splitlines()
+    assert done.returncode == 0 and len(sentences) == 10, done.stderr
+    for sentence in sentences:
+        assert re.search("The Hub (cannot be reached for|did not answer about) .*: (check|try)", sentence)
+
+
+def test_a_repository_may_not_fill_the_disk(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
+    files = fake_hub.read(folder)
+    for name in [f"unit_lm/{i}.safetensors" for i in range(5)]:
+        fake.lies[name] = {"size": 4 << 30, "lfs": {"oid": "0" * 64, "size": 4 << 30, "pointerSize": 1}}
+    fake.add("me/tiny", files)
+    with pytest.raises(SpeechPromptError, match="would bring 20 GB, more than the 16 allowed"):
+        backbone_hub.pull_to("me/tiny", tmp_path / "out")
+    assert not fake.downloads() and not (tmp_path / "out").exists()
+
+
+def test_no_folders_beyond_those_of_a_backbone_are_fetched() -> None:
+    wanted = backbone_hub.WANTED
+    assert most(wanted, "prompts/colours/prompt.safetensors") and most(wanted, "unit_lm/model.safetensors")
+    for name in ("prompts/a/b/prompt.safetensors", "unit_lm/config.json/model.safetensors"):
+        assert not most(wanted, name)
 
 
 @pytest.mark.parametrize(
