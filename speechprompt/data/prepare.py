@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from speechprompt.audio.limits import MAX_SECONDS, SAMPLE_RATE
 from speechprompt.audio.load import load
-from speechprompt.data.corpora.source import Clip
+from speechprompt.data.corpora.source import Clip, on_disk, text_of
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.folders import replaced_file
 
@@ -38,31 +38,37 @@ def prepare(clips: Iterable[Clip], out: Path, progress: bool = True) -> Prepared
     """Write clips into a parquet file with the columns id, split, audio (bytes of a sound file) and those of the clips.
 
     A recording is stored as it is; a part of one, a video or what is longer than a minute as FLAC at 16 kHz, of at most
-    the first minute. A recording that cannot be read has no row. The file is there when it is whole.
-    SpeechPromptError when there is no recording that can be read.
+    the first minute. A recording that cannot be read, or has the id of one before, has no row. The file is there when
+    it is whole. SpeechPromptError when there is no recording that can be read.
     """
     import pyarrow
     import pyarrow.parquet
 
     done = Prepared()
     rows: list[dict[str, Any]] = []
+    ids: set[str] = set()
     writer = None
     n_bytes = 0
     with replaced_file(out) as aside, ExitStack() as open_files:
         for clip in tqdm(clips, desc="prepare", unit=" clips", mininterval=2, disable=not progress):
+            name = text_of(clip.id)
             try:
-                audio, whole = sound_bytes(clip)
-            except SpeechPromptError as error:
+                if name in ids:
+                    raise SpeechPromptError("The corpus names it twice: the first one was taken.")
+                audio, whole = sound_bytes(replace(clip, path=on_disk(clip.path)))
+            except (SpeechPromptError, OSError) as error:
                 done.failed += 1
-                done.reason = done.reason or f"{clip.id}: {error}"
+                done.reason = done.reason or f"{name}: {error}"
                 continue
+            ids.add(name)
             if writer is None:
                 text = [(name, pyarrow.string()) for name in ("id", "split", *clip.columns)]
                 schema = pyarrow.schema([*text, ("audio", pyarrow.binary())])
                 writer = open_files.enter_context(pyarrow.parquet.ParquetWriter(aside, schema))
             done.rows[clip.split] += 1
             done.cut += not whole
-            rows.append({"id": clip.id, "split": clip.split, "audio": audio, **clip.columns})
+            columns = {column: text_of(value) for column, value in clip.columns.items()}
+            rows.append({"id": name, "split": clip.split, "audio": audio, **columns})
             n_bytes += len(audio)
             if n_bytes >= GROUP_BYTES:
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema))
@@ -102,7 +108,8 @@ def length(path: Path) -> float | None:
     import soundfile
 
     try:
-        return float(soundfile.info(str(path)).duration)
+        with path.open("rb") as file:  # libsndfile takes no name that is no text
+            return float(soundfile.info(file).duration)
     except (soundfile.LibsndfileError, RuntimeError):
         return None
 
@@ -112,7 +119,7 @@ def stretch(path: Path, start: float, seconds: float) -> tuple[np.ndarray, int]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
             file.seek(min(round(start * file.samplerate), file.frames))
             return file.read(
                 round(seconds * file.samplerate), dtype="float32", always_2d=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -185,6 +186,100 @@ def test_lists_are_checked(file, old, new, sentence, trees: Path, tmp_path: Path
     code = main(["prepare", "fluent_commands", str(tmp_path / "c"), str(tmp_path / "o.parquet")])
     assert code == (2 if sentence else 0)
     assert (sentence or "") in capsys.readouterr().err
+
+
+def prepare(name: str, root: Path) -> preparing.Prepared:
+    return preparing.prepare(catalogue.find(name).clips(root), root.parent / "out.parquet", progress=False)
+
+
+def rows_of(root: Path) -> list[dict[str, str]]:
+    return pq.read_table(root.parent / "out.parquet", columns=["id", "split"]).to_pylist()
+
+
+def test_a_list_that_was_cut_short_is_one_sentence(trees: Path, tmp_path: Path) -> None:
+    for name, list_ in (
+        ("fluent_commands", "data/test_data.csv"),
+        ("esc50", "meta/esc50.csv"),
+        ("voxceleb1", "vox1_meta.csv"),
+        ("lithuanian_commands", "LT-SCR/noise_full.csv"),
+    ):
+        shutil.copytree(trees / name, tmp_path / name)
+        text = (tmp_path / name / list_).read_text().rstrip("\n")
+        (tmp_path / name / list_).write_text(text + "\n" + text.splitlines()[-1][:3])
+        with pytest.raises(
+            SpeechPromptError, match=f"{list_.rpartition('/')[2]} has the line .* lacks cells"
+        ):
+            prepare(name, tmp_path / name)
+
+
+def test_lists_as_windows_writes_them_and_the_hidden_files_of_macos(trees: Path, tmp_path: Path) -> None:
+    for name in ("fluent_commands", "lithuanian_commands", "asvspoof2019", "iemocap"):
+        prepare(name, trees / name)
+        expected = rows_of(trees / name)
+        root = tmp_path / name / "tree"
+        shutil.copytree(trees / name, root)
+        for path in [path for path in root.rglob("*") if path.is_file()]:
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7")
+            if path.suffix in (".csv", ".txt"):
+                path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+        assert not prepare(name, root).failed and rows_of(root) == expected
+
+
+def test_the_whole_repository_of_lists_may_lie_beside_a_corpus(trees: Path, tmp_path: Path) -> None:
+    """SpeechAdvReprogram has lists of three corpora by the same names."""
+    prepare("lithuanian_commands", trees / "lithuanian_commands")
+    expected = rows_of(trees / "lithuanian_commands")
+    root = tmp_path / "lithuanian_commands"
+    shutil.copytree(trees / "lithuanian_commands", root)
+    (root / "SpeechAdvReprogram" / "Datasets").mkdir(parents=True)
+    (root / "LT-SCR").rename(root / "SpeechAdvReprogram" / "Datasets" / "LT-SCR")
+    others = root / "SpeechAdvReprogram" / "Datasets" / "AR-SCR"
+    for path in (trees / "arabic_commands").rglob("*.csv"):
+        others.mkdir(exist_ok=True)
+        shutil.copy(path, others / path.name)
+    assert list(others.glob("dev_full.csv"))
+    prepare("lithuanian_commands", root)
+    assert rows_of(root) == expected
+
+
+def test_names_that_are_no_text_or_composed_otherwise_and_doubled_ids(tmp_path: Path) -> None:
+    bad = Path(os.fsdecode(os.fsencode(tmp_path) + b"/J\xf6rg.wav"))
+    tone(tmp_path / "a.wav", 0)
+    (tmp_path / "a.wav").rename(bad)
+    tone(tmp_path / "ac\u030ciu\u0304.wav", 1)  # as macOS writes ačiū
+    clips = [
+        Clip(bad.name, bad, "train", {"label": "x", "speaker": bad.stem}),
+        Clip("a\u010di\u016b", tmp_path / "a\u010di\u016b.wav", "train", {"label": "x", "speaker": "y"}),
+        Clip("a\u010di\u016b", tmp_path / "a\u010di\u016b.wav", "test", {"label": "x", "speaker": "y"}),
+        Clip("long", tmp_path / ("n" * 300), "test", {"label": "x", "speaker": "y"}),
+    ]
+    done = preparing.prepare(clips, tmp_path / "o.parquet", progress=False)
+    assert (done.rows["train"], done.rows["test"], done.failed) == (2, 0, 2)
+    assert "names it twice" in done.reason
+    assert [row["id"] for row in pq.read_table(tmp_path / "o.parquet").to_pylist()] == [
+        "J\ufffdrg.wav",
+        "a\u010di\u016b",
+    ]
+
+
+def test_what_a_corpus_holds_beside_its_own(trees: Path, tmp_path: Path) -> None:
+    root = tmp_path / "easycall"
+    shutil.copytree(trees / "easycall", root)
+    before = len(list(catalogue.find("easycall").clips(root)))
+    main_folder = root / "EasyCall" if (root / "EasyCall").is_dir() else root
+    tone(main_folder / "transcripts" / "a.wav", 0)  # no control, though it has a c
+    assert len(list(catalogue.find("easycall").clips(root))) == before
+    root = tmp_path / "audio_snips"
+    shutil.copytree(trees / "audio_snips", root)
+    before = len(list(catalogue.find("audio_snips").clips(root)))
+    for path in list(root.rglob("*.wav")):
+        path.with_suffix(".mp3").write_bytes(b"as distributed")  # beside what somebody made of it
+    assert len(list(catalogue.find("audio_snips").clips(root))) == before
+    root = tmp_path / "speech_commands_v1"
+    shutil.copytree(trees / "speech_commands_v1", root)
+    next(root.glob("*/_background_noise_/*.wav")).write_bytes(b"RIFF")
+    with pytest.raises(SpeechPromptError, match="of _background_noise_ cannot be decoded"):
+        list(catalogue.find("speech_commands_v1").clips(root))
 
 
 def test_what_is_asked_for_must_be_known(tmp_path: Path, capsys) -> None:

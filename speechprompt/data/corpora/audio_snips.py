@@ -53,7 +53,10 @@ def texts(path: Path) -> dict[str, str]:
 def read(root: Path) -> Iterator[Clip]:
     known = texts(root / TEXTS)
     for split in SPLITS:
-        for path in sorted(files(root / split, "**/*.wav") + files(root / split, "**/*.mp3")):
+        found = {
+            path.stem: path for pattern in ("**/*.mp3", "**/*.wav") for path in files(root / split, pattern)
+        }
+        for path in sorted(found.values()):  # once, where somebody has converted them
             speaker = path.stem.split("-")[0]
             if path.stem in known and speaker in SPEAKERS[split].split():
                 yield Clip(path.stem, path, split, {"text": known[path.stem], "speaker": speaker})

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,13 @@ GRADES = {
     5: "f10 m11 m14",
 }
 GRADE_OF = {speaker: str(grade) for grade, speakers in GRADES.items() for speaker in speakers.split()}
+CONTROL = re.compile(r"[fm]c\d+")
 MIN_SAMPLES, SEED = 1000, 0
 
 
 def label_of(speaker: str) -> str | None:
     """The class of a speaker's folder: fc01 is a control, f01 a patient; None of other folders."""
-    return "0" if "c" in speaker.lower() else GRADE_OF.get(speaker.lower())
+    return "0" if CONTROL.fullmatch(speaker.lower()) else GRADE_OF.get(speaker.lower())
 
 
 def long_enough(path: Path) -> bool:
@@ -33,7 +35,7 @@ def long_enough(path: Path) -> bool:
 
     try:
         return bool(soundfile.info(str(path)).frames >= MIN_SAMPLES)
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, ValueError):
         return True  # what is wrong with it is for who reads it to say
 
 

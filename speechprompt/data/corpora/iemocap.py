@@ -28,7 +28,7 @@ def turns(session: Path) -> Iterator[Clip]:
                 continue
             name = found[1]
             wav = session / "sentences" / "wav" / name.rpartition("_")[0] / f"{name}.wav"
-            if re.fullmatch(r"\w+", name) and wav.is_file():
+            if re.fullmatch(r"\w+", name):
                 yield Clip(name, wav, "test", {"label": str(label), "speaker": name.split("_")[0]})
 
 

@@ -26,9 +26,13 @@ HELD_OUT, SEED = 0.2, 1
 Listed = Iterator[tuple[str, str]]
 
 
-def listed(root: Path, name: str) -> Listed:
-    """(path, label) of a list, which lies in the corpus' folder or in the repository's folder below it."""
-    path = next(iter(sorted(root.glob(f"**/{name}"))))
+def listed(root: Path, name: str, folder: str) -> Listed:
+    """(path, label) of a list, below the corpus' folder.
+
+    folder: that of the corpus' lists in the repository, which has lists of other corpora by the same names.
+    """
+    found = sorted(root.glob(f"**/{name}"))
+    path = next((path for path in found if folder in path.parts), found[0])
     for row in table(path, ("filename", "label"), "\t"):
         yield row["filename"], row.get("label", "")
 
@@ -40,16 +44,16 @@ def clip(root: Path, name: str, folder: str, split: str, label: str) -> Clip:
 
 def read_lithuanian(root: Path) -> Iterator[Clip]:
     for split, name in (("train", "train_limit20.csv"), ("valid", "dev_full.csv"), ("test", "test_full.csv")):
-        for path, label in listed(root, name):
+        for path, label in listed(root, name, "LT-SCR"):
             yield clip(root, path, "dataset", split, label)
-    for i, (path, label) in enumerate(listed(root, "noise_full.csv")):
+    for i, (path, label) in enumerate(listed(root, "noise_full.csv", "LT-SCR")):
         split = "test" if i < 10 else "valid" if i < 20 else "train"
         yield clip(root, path, "dataset", split, label)
 
 
 def read_arabic(root: Path) -> Iterator[Clip]:
     for split, name in (("train", "train_full.csv"), ("valid", "dev_full.csv"), ("test", "test_full.csv")):
-        for path, label in listed(root, name):
+        for path, label in listed(root, name, "AR-SCR"):
             folder = "commands" if label in "ABCDEF" else "numbers"
             yield clip(root, path, folder, split, named(ARABIC, label))
 
@@ -57,10 +61,10 @@ def read_arabic(root: Path) -> Iterator[Clip]:
 def read_mandarin(root: Path) -> Iterator[Clip]:
     main = root / MANDARIN_FOLDER if (root / MANDARIN_FOLDER).is_dir() else root
     names = {f"{i:02}": name for i, name in enumerate(MANDARIN, 1)}
-    train = list(listed(root, "train_full.csv"))
+    train = list(listed(root, "train_full.csv", "DM-SCR"))
     held_out = drawn(len(train), HELD_OUT, SEED)
     rows = [(row, "valid" if out else "train") for row, out in zip(train, held_out, strict=True)]
-    rows += [(row, "test") for row in listed(root, "test_full.csv")]
+    rows += [(row, "test") for row in listed(root, "test_full.csv", "DM-SCR")]
     for (name, label), split in rows:
         if label.isdigit() and int(label) in LEFT_OUT:
             continue

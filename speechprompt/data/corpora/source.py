@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -81,6 +82,19 @@ def folders(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if path.is_dir() and not path.name.startswith("."))
 
 
+def text_of(name: str) -> str:
+    """A file's name as text that can be written: names may hold bytes that are no UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def on_disk(path: Path) -> Path:
+    """The file that a list names, also where the disk has its letters composed otherwise, as from macOS."""
+    if path.is_file():
+        return path
+    forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return next((other for other in forms if other.is_file()), path)
+
+
 def lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 text without their ends, empty ones left out."""
     try:
@@ -100,13 +114,18 @@ def table(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[
     """The rows of a table with a header, as column -> text; SpeechPromptError when one of the columns is missing."""
     try:
         reader = csv.reader(lines(path), delimiter=delimiter)
-        header = next(reader, [])
+        header = [name.strip() for name in next(reader, [])]
         if missing := [name for name in columns if name not in header]:
             raise SpeechPromptError(
                 f"{path.name} has no column {missing[0]!r}; its columns are {', '.join(header)[:200]}."
             )
-        for row in reader:
-            yield dict(zip(header, row, strict=False))
+        for cells in reader:
+            row = dict(zip(header, cells, strict=False))
+            if any(name not in row for name in columns):
+                raise SpeechPromptError(
+                    f"{path.name} has the line {delimiter.join(cells)[:80]!r}, which lacks cells: copy it again."
+                )
+            yield row
     except csv.Error as error:
         raise SpeechPromptError(f"{path.name} cannot be read as a table: copy it again.") from error
 

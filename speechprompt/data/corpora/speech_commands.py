@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from speechprompt.data.corpora.source import SPLITS, Clip, Corpus, files, folders, lines
+from speechprompt.errors import SpeechPromptError
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 LABELS = (*WORDS, "unknown", "silence")
@@ -33,7 +34,10 @@ def hashed_split(name: str) -> str:
 def seconds_of(path: Path) -> float:
     import soundfile
 
-    return float(soundfile.info(str(path)).duration)
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        raise SpeechPromptError(f"{path.name} of {NOISE} cannot be decoded: copy it again.") from error
 
 
 def label_of(folder: str) -> str:

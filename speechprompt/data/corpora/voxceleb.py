@@ -20,6 +20,7 @@ def read(root: Path) -> Iterator[Clip]:
     genders = {row[header[0]]: row[header[1]] for row in table(root / META, header, "\t")}
     for line in lines(root / SPLIT):
         number, _, name = line.strip().partition(" ")
+        name = name.strip()
         speaker = name.split("/")[0]
         if number not in ("1", "2", "3") or speaker not in genders:
             raise SpeechPromptError(f"{SPLIT} has the line {line[:80]!r}, which fits no speaker of {META}.")
