@@ -70,7 +70,7 @@
       const text = line.closest(".block")?.querySelector(".progress-text")?.textContent || "";
       const [, place, all, since] = text.match(/queue: (\d+)\/(\d+)\s*\|\s*([\d.]+)/) || [];
       const waits = place > 1 ? `You are number ${place} of ${all} in the queue.` : since > 1 ? "You are next in the queue." : "";
-      const words = text ? waits || "Answering…" : "";
+      const words = text ? waits || (line.dataset.doing ?? "Answering…") : "";
       if (line.textContent !== words) line.textContent = words;
     }
   }, 150);

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from .conftest import DESKTOP, EXAMPLES, PHONE, open_page
 from .test_compare import LONG, ROWS, open_choices, open_compare
-from .test_teach import add_label, give, open_teach
+from .test_teach import add_label, give, open_teach, taught
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = "tags => axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] })"
@@ -78,6 +78,24 @@ def test_axe_finds_no_barrier_on_any_tab(page: Page) -> None:
     expect(page.locator("#sp-panel .sp-scores")).to_contain_text("action: ", timeout=LONG)
     page.locator("#sp-panel details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
     found["try, slots of units"] = barriers(page)
+    open_teach(page)
+    give(page, "yes", EXAMPLES / "yes.flac")
+    expect(page.locator(".sp-clips li")).to_have_count(2)
+    page.locator("#sp-teach-run").click()
+    taught(page)
+    page.locator("#sp-teach-try input[type=file]").set_input_files(EXAMPLES / "yes.flac")
+    page.locator("#sp-teach-answer .sp-label").wait_for()
+    for fold in ("Push to the Hugging Face Hub", "Add a task from the Hugging Face Hub"):
+        page.get_by_role("button", name=fold).click()
+    found["teach, taught"] = barriers(page)
+    page.get_by_role("tab", name="Try").click()
+    for fold in (".sp-history > summary", ".sp-header summary"):
+        page.locator(fold).click()
+    found["try, history"] = barriers(page)
+    page.context.set_offline(True)
+    page.evaluate("void fetch(location.pathname)")
+    page.locator("#sp-lost").wait_for()
+    found["without a server"] = barriers(page)
     faults = [f"{state}: {fault}" for state, faults in found.items() for fault in faults]
     assert not faults, "\n\n".join(faults)
     page.context.close()

@@ -247,6 +247,53 @@ def test_a_lesson_is_saved_when_its_zip_has_arrived(
     expect(cards).to_have_attribute("data-unsaved", "0")
 
 
+def test_files_that_are_dropped_on_a_card_are_its_recordings(
+    page: Page, clips: dict[str, list[Path]]
+) -> None:
+    open_teach(page)
+    for word in WORDS:
+        add_label(page, word)
+    dropped = [list(path.read_bytes()) for path in clips["stop"][:2]]
+    card(page, "stop").locator(".sp-clip-count").evaluate(
+        """(on, files) => {
+            const moved = new DataTransfer();
+            files.forEach((bytes, i) => moved.items.add(new File([new Uint8Array(bytes)], `${i}.wav`)));
+            for (const name of ["dragover", "drop"]) {
+              on.dispatchEvent(new DragEvent(name, { bubbles: true, cancelable: true, dataTransfer: moved }));
+            }
+        }""",
+        dropped,
+    )
+    expect(card(page, "stop").locator(".sp-clips li")).to_have_count(2)
+    expect(card(page, "stop").locator(".sp-card-said")).to_have_text("2 clips added.")
+    expect(card(page, "yes").locator(".sp-clips li")).to_have_count(0)
+    expect(page.locator(".sp-drop")).to_have_count(0)
+
+
+def test_who_waits_for_another_lesson_reads_the_place_in_the_queue(page: Page) -> None:
+    open_teach(page)
+    panel, ready = page.locator("#sp-teach-panel"), page.get_by_text("Add two labels at least")
+    expect(ready).to_be_visible()
+    # gradio writes it so, into the block of what an event shows its progress on
+    panel.evaluate("""(block) => {
+        const text = document.createElement("div");
+        text.className = "progress-text";
+        text.textContent = "queue: 2/3 | 1.0s";
+        block.append(text);
+    }""")
+    expect(panel.locator(".sp-wait")).to_have_text("You are number 2 of 3 in the queue.")
+    expect(ready).to_be_hidden()
+    panel.locator(".progress-text").evaluate("(text) => text.remove()")
+    expect(ready).to_be_visible()
+    shown_on = page.evaluate("""() => {
+        const { components, dependencies } = window.gradio_config;
+        const id = (name) => components.find((one) => one.props.elem_id === name).id;
+        const teach = dependencies.find((one) => one.targets.some(([of]) => of === id("sp-teach-run")));
+        return [teach.show_progress_on, id("sp-teach-panel")];
+    }""")
+    assert shown_on[0] == [shown_on[1]]
+
+
 def test_a_newcomer_reads_what_to_do_and_a_phone_shows_what_the_new_task_answers(
     browser: Browser, server: str, clips: dict[str, list[Path]]
 ) -> None:

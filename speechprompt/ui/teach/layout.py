@@ -20,6 +20,8 @@ from speechprompt.ui.teach import figures
 from speechprompt.ui.teach.board import board
 
 TRIAL = "sp-teach-trial"
+# While others teach, the place in the queue (page.js) stands in its place.
+STATUS = '<p class="sp-wait" data-doing="" aria-live="polite"></p><div>${value}</div>'
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,13 @@ def layout(desk: Desk, session: gr.State, try_task: gr.HTML) -> Parts:
         title = gr.Textbox("My words", label="Title of the task", max_length=80, elem_id="sp-teach-title")
         tune = gr.Button("Teach", variant="primary", elem_id="sp-teach-run")
         cancel = gr.Button("Cancel", elem_id="sp-teach-cancel")
-        panel = plain(figures.readiness(Session()), elem_id="sp-teach-panel")
+        panel = gr.HTML(
+            figures.readiness(Session()),
+            html_template=STATUS,
+            js_on_load=None,
+            apply_default_css=False,
+            elem_id="sp-teach-panel",
+        )
     with gr.Row(visible=False, elem_classes="sp-columns sp-teach") as use:
         with gr.Column(scale=8, min_width=320):
             result = plain(elem_id="sp-teach-result")

@@ -35,7 +35,8 @@ def build(desk: Desk, session: gr.State, try_task: gr.HTML) -> None:
         trigger_mode="multiple",
     )
     asked = [session, at.title, at.backbone, at.language, try_task]
-    at.tune.click(teaching.tune, asked, [*ready, at.board], **PRIVATE, **TEACHING_QUEUE, **shown)
+    waiting: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.panel}
+    at.tune.click(teaching.tune, asked, [*ready, at.board], **PRIVATE, **TEACHING_QUEUE, **waiting)
     at.cancel.click(teaching.cancel, session, None, **AT_ONCE)
     beside: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": at.answer}
     at.trial.input(teaching.try_it, [session, at.trial], at.answer, **decoding, **beside)
