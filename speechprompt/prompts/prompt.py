@@ -195,7 +195,7 @@ class Prompt(Facts):
         """
         if not is_address(name):
             return cls.load(Path(name))
-        from speechprompt.prompts.hub import pull
+        from speechprompt.prompts.hub import pull  # late, as it builds on this file
 
         return pull(str(name), revision, token)
 
@@ -203,7 +203,7 @@ class Prompt(Facts):
         self, repository: str, private: bool = True, base_model: str = "", token: str | bool | None = None
     ) -> str:
         """Upload the prompt with its card; its address. base_model: the repository of its backbone, for the card."""
-        from speechprompt.prompts.hub import push
+        from speechprompt.prompts.hub import push  # as above, and so does the card
 
         return push(self, repository, token, private, base_model)
 

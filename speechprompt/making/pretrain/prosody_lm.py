@@ -77,7 +77,7 @@ def measure(lm: ProsodyLM, utterances: Sequence[Units]) -> dict[str, float]:
 
 
 def from_unit_lm(source: UnitLM, prosody: ProsodyConfig, dropout: float, seed: int) -> ProsodyLM:
-    """A prosody LM that starts as the plain unit LM: same decoder and units, prosody hardly heard yet."""
+    """A prosody LM that starts as the plain unit LM: same decoder and units, prosody of hardly any weight."""
     c = source.config
     n_units = c.vocab_size - UNIT_OFFSET
     sizes = (n_units, c.d_model, c.num_layers, c.attention_heads, c.ffn_dim)
@@ -96,14 +96,14 @@ def from_unit_lm(source: UnitLM, prosody: ProsodyConfig, dropout: float, seed: i
 
 
 def make_transcripts(
-    data: Path, encoder: Path, out: Path, copies: int = 1, seed: int = 0, threads: int = 2
+    data: Path, encoder_folder: Path, out: Path, copies: int = 1, seed: int = 0, threads: int = 2
 ) -> None:
-    """Step one: a folder of packed speech -> the file of transcripts, by the encoder in a folder."""
+    """Step one: a folder of packed speech -> the file of transcripts, with the units of an encoder."""
     torch.set_num_threads(threads)
-    heard = UnitEncoder.load(encoder)
+    encoder = UnitEncoder.load(encoder_folder)
     clips = read_corpus(data, workers=threads)
     workers = threads if threads > 1 else 0
-    n_units = transcripts.write(transcripts.transcribe(heard, clips, copies, seed, workers), out)
+    n_units = transcripts.write(transcripts.transcribe(encoder, clips, copies, seed, workers), out)
     print(f"{n_units:,} units with duration and F0 in {out.name}", flush=True)
 
 
