@@ -50,11 +50,14 @@ def run(args: argparse.Namespace) -> int:
 def keep(args: argparse.Namespace) -> int:
     from speechprompt.audio.augment import Simulation
     from speechprompt.evaluation.kept_units import keep_units
+    from speechprompt.storage.folders import check_apart
 
     if args.files or args.out is None or args.out.suffix.lower() != ".parquet":
         raise SpeechPromptError("--data needs --out UNITS.parquet, and no other FILE.")
     if not args.out.parent.is_dir():
         raise SpeechPromptError(f"The folder of {args.out.name} does not exist: make it first.")
+    for source in args.data:
+        check_apart(args.out, source)
     if not 0 <= args.augment <= 100 or not 0 <= args.pauses <= 1 or not 0 <= args.seed < 2**31:
         raise SpeechPromptError("--augment must be 0 to 100, --pauses 0 to 1 and --seed 0 to 2,147,483,647.")
     simulation = Simulation(args.seed, args.pauses, controlled=args.channel == "controlled")

@@ -54,7 +54,7 @@ def label_on_ray(
         )
     if out.is_dir():
         raise SpeechPromptError(f"{out.name} is a folder already: choose a new name.")
-    check_output(out, cluster.decoders)
+    check_output(out, source, cluster.decoders)
     cluster.check()
     labeller = Labeller(backbone, tasks, "cpu", workers=cluster.decoders)
     clips = clips_of(source if str(source).startswith("hf:") else source.absolute())

@@ -21,6 +21,7 @@ from speechprompt.labelling.labeller import prompts_of
 from speechprompt.labelling.rows import Answerer, batch_factor, failed, seconds
 from speechprompt.labelling.table import SUFFIXES, columns_of, ordered, write
 from speechprompt.prompts.prompt import Prompt
+from speechprompt.storage.folders import check_apart
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def label(
     """
     if out.suffix.lower() not in SUFFIXES:
         raise SpeechPromptError(f"{out.name} must end in {', '.join(SUFFIXES)}, which says the kind of file.")
-    check_output(out, workers)
+    check_output(out, source, workers)
     prompts = prompts_of(backbone, tasks)
     clips = clips_of(source)
     about = settings(backbone.unit_lm_sha256, backbone.dtype, prompts, clips)
@@ -79,9 +80,10 @@ def label(
     return Labelled(done, without, sound, clips.left_out)
 
 
-def check_output(out: Path, workers: int) -> None:
-    """Raise unless the output can be written, and processes can decode."""
+def check_output(out: Path, source: Path, workers: int) -> None:
+    """Raise unless the output can be written without loss of the source, and processes can decode."""
     if not out.parent.is_dir():
         raise SpeechPromptError(f"The folder of {out.name} does not exist: make it first.")
+    check_apart(out, source)
     if workers < 0:
         raise SpeechPromptError("The number of workers must be 0 or more.")

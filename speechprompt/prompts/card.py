@@ -34,6 +34,11 @@ LICENCES = {
 PICTURE_TEXT = "Table of true labels (rows) and answers (columns), each cell the count of utterances"
 
 
+def in_a_cell(label: str) -> str:
+    """A label as the text of a table's cell, whatever it is."""
+    return label.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
 def how_made(prompt: Prompt) -> str:
     """The commands that made the prompt, each after the first under what it did."""
     lines = []
@@ -130,7 +135,7 @@ def prompt_card(
     """
     metrics = prompt.metrics
     rows = "\n".join(
-        f"| {label} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
+        f"| {in_a_cell(label)} | {row['n']} | {percent(row['recall'])} | {percent(row['precision'])} |"
         for label, row in metrics.get("per_class", {}).items()
     )
     table = f"\n| label | n | recall | precision |\n|---|---|---|---|\n{rows}\n" if rows else ""

@@ -79,6 +79,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def check_apart(out: Path, source: Path) -> None:
+    """Raise SpeechPromptError where the output would replace what is read: a file, or parquet in a folder."""
+    within = source.is_dir() and out.suffix == ".parquet" and out.resolve().is_relative_to(source.resolve())
+    if out.is_file() and (within or (source.is_file() and out.samefile(source))):
+        raise SpeechPromptError(f"{out.name} is itself read here: choose another output.")
+
+
 def cannot_write(what: str, error: Exception) -> SpeechPromptError:
     """What to say when a file cannot be written; libraries hide the cause in their own exceptions."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "the disk may be full"

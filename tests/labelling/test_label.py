@@ -113,6 +113,23 @@ def test_a_parquet_file_is_labelled_as_the_folder(backbone, folder, packed, tmp_
         )
 
 
+def test_the_recordings_are_not_written_over(backbone, packed, tmp_path, capsys):
+    (tmp_path / "several").mkdir()
+    inside = tmp_path / "several" / "a.parquet"
+    inside.write_bytes(packed.read_bytes())
+    link = tmp_path / "link.parquet"
+    link.symlink_to(packed)
+    before = packed.read_bytes()
+    model = ["--backbone", str(backbone)]
+    for source, out in ((packed, packed), (packed, link), (inside.parent, inside)):
+        assert main(["label", str(source), "--out", str(out), *model]) == 2
+        assert "is itself read here" in capsys.readouterr().err
+        assert main(["units", "--data", str(source), "--out", str(out), *model]) == 2
+        assert "is itself read here" in capsys.readouterr().err
+    assert packed.read_bytes() == inside.read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_no_more_of_a_parquet_file_is_read_than_is_wanted(packed):
     clips = ParquetClips(packed)
     assert len(clips) == 12 and list(clips.ids())[4:] == [clip_id for clip_id, _ in clips.clips(4)]

@@ -123,6 +123,14 @@ def test_the_card_shows_the_picture_that_lies_beside_it(tmp_path: Path) -> None:
     assert "![" not in (tmp_path / "p" / "README.md").read_text()
 
 
+def test_labels_with_markup_are_text_in_the_table_of_the_card() -> None:
+    prompt = measured()
+    figures = prompt.metrics["per_class"]["red"]
+    card = prompt_card(replace(prompt, metrics=prompt.metrics | {"per_class": {"a|b <img src=x>": figures}}))
+    (row,) = [line for line in card.splitlines() if "img" in line]
+    assert row.startswith("| a\\|b &lt;img src=x> |")
+
+
 def test_a_zip_carries_the_picture_but_none_is_taken_from_it(tmp_path: Path) -> None:
     prompt = measured()
     packed = pack(prompt)
