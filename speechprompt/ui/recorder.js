@@ -57,6 +57,7 @@ async function show() {
   if (url === shownUrl) return sync();
   shownUrl = url;
   sound = selected = null;
+  if (url) say(""); // what went wrong before is over
   if (url) audio.src = url;
   else audio.removeAttribute("src");
   sync();

@@ -139,6 +139,37 @@ def test_a_refused_microphone_says_how_to_allow_it_on_every_tab(page: Page) -> N
     expect(page.locator(".sp-label-card [role=alert]")).to_contain_text("did not allow the microphone")
 
 
+def test_what_went_wrong_is_gone_with_the_next_success(page: Page) -> None:
+    page.evaluate(DENIED)
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#sp-compare-audio .sp-record").click()
+    note = page.locator("#sp-compare-audio [role=alert]")
+    expect(note).not_to_be_empty()
+    page.get_by_role("tab", name="Try").click()
+    page.locator("#sp-audio .sp-record").click()
+    expect(page.locator("#sp-audio [role=alert]")).not_to_be_empty()
+    answer_example(page)
+    expect(page.locator("#sp-audio [role=alert]")).to_be_empty()
+    page.get_by_role("tab", name="Compare").click()  # takes the recording over
+    expect(page.locator("#sp-compare-panel .sp-grid tbody tr").first).to_be_visible()
+    expect(note).to_be_empty()
+    page.get_by_role("tab", name="Teach").click()
+    status = page.locator("#sp-teach-status")
+    page.locator("#sp-teach-files input").set_input_files(Path(__file__))  # no recording
+    expect(status.locator("[role=alert]")).to_be_visible()
+    page.get_by_label("Name of a label").fill("yes")
+    page.get_by_label("Name of a label").press("Enter")
+    expect(page.locator(".sp-label-card")).to_be_visible()
+    expect(status.locator("[role=alert]")).to_have_count(0)
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Start listening").click()
+    expect(page.locator("#sp-live-note")).to_contain_text("did not allow")
+    page.evaluate("delete navigator.mediaDevices.getUserMedia")
+    page.get_by_role("button", name="Start listening").click()
+    expect(page.locator("#sp-live-state")).to_have_attribute("data-state", "listening")
+    expect(page.locator("#sp-live-note")).to_be_empty()
+
+
 def test_an_address_answers_at_once_and_reload_and_back_keep_it(browser: Browser, server: str) -> None:
     page = open_page(browser, f"{server}/?tab=try&task=spoken_digits&example=seven")
     label = page.locator("#sp-panel .sp-label bdi")
