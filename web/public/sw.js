@@ -25,7 +25,7 @@ async function answer(request) {
   const cache = await caches.open(VERSION);
   const kept = await cache.match(request.mode === "navigate" ? "./" : request, { ignoreSearch: true });
   const response = kept || (await fetch(request));
-  if (!kept && response.ok) cache.put(request, response.clone()).catch(unlessFull);
+  if (!kept && response.ok) cache.put(request, response.clone()).catch(unlessFull).catch(() => {});
   return isolated(response);
 }
 

@@ -11,6 +11,7 @@ import type { Prompt } from "./prompts/prompt";
 import { hasNoSpeech, isSilent } from "./sound/silence";
 
 const FRAME_RATE = 50;
+const AT_ONCE = 3; // prompts of a rehearsal: as many as a task and its judges
 
 export interface Answered {
   units: Units;
@@ -45,10 +46,15 @@ export class SpeechPrompt {
     return found;
   }
 
-  /** Ask about a second of noise and forget it: browsers compile what is asked often better, and prompts are prepared. */
-  async rehearse(): Promise<void> {
+  /**
+   * Ask a few prompts, other ones each time, about a second of noise and forget it: browsers compile what is asked often
+   * better, and prompts are prepared. It is as short as a question, since one may wait for it.
+   */
+  async rehearse(time: number): Promise<void> {
     const units = await this.units(Float32Array.from({ length: 16_000 }, () => Math.random() - 0.5));
-    await this.answer(units, [...this.prompts.values()].filter((prompt) => prompt.config.form.kind === "label"));
+    const prompts = [...this.prompts.values()].filter((prompt) => prompt.config.form.kind === "label");
+    const at = (time * AT_ONCE) % Math.max(1, prompts.length);
+    await this.answer(units, prompts.slice(at, at + AT_ONCE));
   }
 
   units(waveform: Float32Array): Promise<Units> {

@@ -88,7 +88,8 @@ const methods = {
 
 let last: Promise<unknown> = Promise.resolve();
 let waiting = 0;
-let rehearsals = 8; // after so many a question takes what it takes from then on
+const REHEARSALS = 16; // after so many a question takes what it takes from then on
+let rehearsed = 0;
 self.onmessage = ({ data }: MessageEvent<Request>) => {
   const reply = (part: Omit<Reply, "id">) => self.postMessage({ id: data.id, ...part });
   const method = methods[data.method] as (report: Report, ...args: unknown[]) => Promise<unknown>;
@@ -107,8 +108,7 @@ self.onmessage = ({ data }: MessageEvent<Request>) => {
 
 /** While nobody asks: what is asked first shall not be slower than what follows. */
 function rehearse(): void {
-  if (waiting || !ready || rehearsals <= 0) return;
-  rehearsals--;
-  const done = ready.rehearse();
+  if (waiting || !ready || rehearsed >= REHEARSALS) return;
+  const done = ready.rehearse(rehearsed++);
   last = done.catch(() => {}).then(() => void setTimeout(rehearse, 0));
 }

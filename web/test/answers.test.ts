@@ -74,10 +74,12 @@ describe.skipIf(!existsSync(models) || !existsSync(sounds))("the models answer a
     const waveform = waveformOf(golden.recordings[0]);
     const listened = vi.spyOn(sp, "units");
     const first = await sp.classify(waveform, ["spoken_digits"]);
+    await sp.rehearse(0); // is no recording
+    listened.mockClear();
     const second = await sp.classify(waveform.slice(), ["keyword_spotting"]); // a message to a worker is a copy
-    expect(listened.mock.calls.length).toBe(1);
+    expect(listened.mock.calls.length).toBe(0);
     const alone = await sp.classify(waveformOf(golden.recordings[1]), ["spoken_digits"]);
-    expect(listened.mock.calls.length).toBe(2);
+    expect(listened.mock.calls.length).toBe(1);
     expect(alone.units).not.toEqual(first.units);
     const again = await sp.classify(waveform, ["keyword_spotting"]);
     expect(again.answers[0].label).toBe(second.answers[0].label);
