@@ -49,6 +49,7 @@ LONG = (
     "tests/test_docs.py::test_the_examples_in_python",
     "tests/labelling/test_label.py::test_a_killed_run",
     "tests/labelling/test_label.py::test_a_file_that_ends_its_worker",
+    "tests/labelling/test_label.py::test_a_folder_is_labelled_as_single_clips_are[2]",
     "tests/labelling/test_segments.py::test_a_long_recording",
     "tests/labelling/test_segments.py::test_the_command_writes_whole_files",
     "tests/commands/test_cli.py::test_a_path_that_is_no_utf_8",

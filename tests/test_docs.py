@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speechprompt.backbone import Backbone
 from speechprompt.prompts.card_texts import percent
-from speechprompt.storage.bundled import list_backbones
+from tests.shipped import BACKBONES, PROMPTS
 
 ROOT = Path(__file__).parent.parent
 PAPERS = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
 ACCURACY = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BACKBONES = {name: Backbone.load(name) for name in list_backbones()}
-BUNDLED = [(name, task) for name, backbone in BACKBONES.items() for task in backbone.prompts]
 
 
 def test_every_feature_of_the_papers_names_tests_and_modules_that_are_there() -> None:
@@ -101,7 +98,7 @@ def interval(low: float, high: float) -> str:
     return "–".join(f"{100 * end:.1f}" for end in (low, high))
 
 
-@pytest.mark.parametrize(("backbone", "task"), BUNDLED)
+@pytest.mark.parametrize(("backbone", "task"), PROMPTS)
 def test_the_tables_of_tasks_give_the_figures_of_the_prompt(backbone: str, task: str) -> None:
     prompt = BACKBONES[backbone].prompt(task)
     figures = prompt.metrics
@@ -114,7 +111,7 @@ def test_the_tables_of_tasks_give_the_figures_of_the_prompt(backbone: str, task:
         assert row.endswith(f"| {ends} |")
 
 
-@pytest.mark.parametrize(("backbone", "task"), BUNDLED)
+@pytest.mark.parametrize(("backbone", "task"), PROMPTS)
 def test_cards_give_the_figures_of_the_prompt(backbone: str, task: str) -> None:
     prompt = BACKBONES[backbone].prompt(task)
     card = (BACKBONES[backbone].prompt_folder(task) / "README.md").read_text(encoding="utf-8")

@@ -23,14 +23,13 @@ from speechprompt.evaluation.calibration import careful_threshold, fit_threshold
 from speechprompt.pipeline import SpeechPrompt
 from speechprompt.prompts.card_texts import calibration_text
 from speechprompt.prompts.prompt import Prompt
-from speechprompt.storage.bundled import list_backbones
 from tests import tiny
+from tests.shipped import BACKBONES, PROMPTS
 
 FITTED: dict[str, Any] = {
     "temperature": 2.5, "threshold": 0.6, "split": "valid", "n": 40, "error_before": 0.2,
     "error_after": 0.05, "right_flagged": 0.05, "wrong_flagged": None,
 }  # fmt: skip
-BUNDLED = [(name, task) for name in list_backbones() for task in Backbone.load(name).prompts]
 
 
 def drawn(temperature: float, n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
@@ -230,9 +229,9 @@ def test_the_command_keeps_figures_weights_and_the_history(
         assert "--doubt-below" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("backbone", "task"), BUNDLED)
+@pytest.mark.parametrize(("backbone", "task"), PROMPTS)
 def test_bundled_cards_say_how_far_scores_can_be_believed(backbone: str, task: str) -> None:
-    there = Backbone.load(backbone)
+    there = BACKBONES[backbone]
     prompt = there.prompt(task)
     card = (there.prompt_folder(task) / "README.md").read_text(encoding="utf-8")
     if prompt.calibration:

@@ -69,7 +69,7 @@ def test_a_tuned_task_is_measured_and_answers_from_its_folder(
     backbone: Backbone, tmp_path: Path, task: Task, answers: list[tuple[str, ...]]
 ) -> None:
     train, valid = examples(120, 1, answers), examples(40, 2, answers)
-    prompt = tune_task(backbone, task, train, valid, QUICK)
+    prompt = tune_task(backbone, task, train, valid, replace(QUICK, steps=30, check_every=15))
     assert (
         prompt.form.kind == task.form.kind
         and prompt.metrics["split"] == "valid"
