@@ -124,14 +124,22 @@ def progress(moment: Moment) -> str:
 
 
 def result(taught: Taught, seconds: float) -> str:
-    """The new task: how often it is right and how that was measured, what is taken for what, warnings."""
+    """The new task: how often it is right and how that was measured, what is taken for what, warnings.
+
+    The share is large only where people spoke: what one program spoke is understood far better than they are.
+    """
     prompt, metrics = taught.prompt, taught.prompt.metrics
     if "accuracy" in metrics:
         low, high = metrics["interval95"]
-        which = "spoken clips" if metrics["split"] == SPOKEN_SPLIT else "clips held out"
+        share, spoken = percent(metrics["accuracy"]), metrics["split"] == SPOKEN_SPLIT
+        large, lead, which = (
+            ("Ready to try", f"{share} right of", "synthetic clips")
+            if spoken
+            else (share, "right of", "clips held out")
+        )
         head = (
-            f'<p class="sp-label">{percent(metrics["accuracy"])}</p>'
-            f'<p class="sp-score">right of {metrics["n"]} {which} (95\u00a0% interval '
+            f'<p class="sp-label{" sp-long" if spoken else ""}">{large}</p>'
+            f'<p class="sp-score">{lead} {metrics["n"]} {which} (95\u00a0% interval '
             f"{100 * low:.0f}–{100 * high:.0f}\u00a0%). {escape(taught.how)}</p>"
         )
     else:
