@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONG
+
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 250
 PACKAGES = ("speechprompt", "studies", "benchmarks", "tools")
@@ -77,3 +79,12 @@ def programs(package: str) -> list[str]:
 
 def as_path(name: str) -> str:
     return name.replace(".", "/") + ".py"
+
+
+def test_what_pytest_alone_leaves_out_is_there() -> None:
+    """A test that is renamed would else be run by `pytest` alone again, whatever it takes."""
+    for entry in LONG:
+        file, _, name = entry.partition("::")
+        assert (ROOT / file).exists(), entry
+        test = f"def {name.partition('[')[0]}"
+        assert not name or test in (ROOT / file).read_text(encoding="utf-8"), entry
