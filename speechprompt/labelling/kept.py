@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -74,6 +75,12 @@ class Kept:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """A run that failed before its first row leaves no file that would hold up the next one."""
+        self.file.seek(0)
+        header = self.file.readline()
+        if not self.file.read(1) and (not header or parsed(header) == self.settings):
+            with suppress(OSError):  # elsewhere an open file cannot be deleted
+                self.path.unlink()
         self.file.close()
 
     def resume(self, ids: Iterable[str]) -> tuple[int, int]:

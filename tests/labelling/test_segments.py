@@ -202,6 +202,17 @@ def test_the_command_writes_whole_files_and_goes_on_where_it_was_stopped(
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["a.csv", "a.wav"]
 
 
+def test_a_run_that_failed_at_once_does_not_hold_up_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--task", "keyword_spotting", "--device", "cpu", "--out", str(tmp_path / "o.csv")]
+    (tmp_path / "empty.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "a.wav", clip("yes"), RATE)
+    assert main(["segments", str(tmp_path / "empty.wav"), *command]) == 2
+    assert "is empty" in capsys.readouterr().err and not (tmp_path / "o.csv.part").exists()
+    assert main(["segments", str(tmp_path / "a.wav"), *command]) == 0
+
+
 def test_the_command_says_where_a_cut_file_ends_and_refuses_what_it_cannot_write(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
