@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ class Choices:
     def offered(self, session: Session | None = None) -> dict[str, list[str]]:
         """Every task with the backbones that have a prompt for it: the default first, those without encoder last.
 
-        Where strangers were measured on two prompts of a task, the one that was right more often comes first.
+        Of two prompts of a task the one that strangers found right more often comes first, or where these were not
+        measured on both, the one that is right more often on the same test split.
         """
         found: dict[str, list[str]] = {}
         names = sorted(
@@ -71,12 +72,15 @@ class Choices:
         return {task: self.best_first(task, has, session) for task, has in found.items()}
 
     def best_first(self, task: str, names: list[str], session: Session | None) -> list[str]:
-        """The backbones of a task; those measured on strangers share their places, best first among complete ones."""
-        right: dict[str, float] = {}
-        for name in names:
-            found = self.desk.prompt(task, name, session).strangers
-            if found is not None and found["n"] >= FEWEST_STRANGERS:
-                right[name] = found["right"]
+        """The backbones of a task; those measured alike share their places, best first among complete ones."""
+        prompts = {name: self.desk.prompt(task, name, session) for name in names}
+        right = {
+            name: prompt.strangers["right"]
+            for name, prompt in prompts.items()
+            if prompt.strangers is not None and prompt.strangers["n"] >= FEWEST_STRANGERS
+        }
+        if len(right) < 2:
+            right = measured_alike(prompts)
         order = iter(sorted(right, key=lambda name: (not self.desk.backbones[name].complete, -right[name])))
         return [next(order) if name in right else name for name in names]
 
@@ -164,3 +168,10 @@ def name_of(clip: dict[str, Any]) -> str:
 
 def language(clip: dict[str, Any]) -> str:
     return LANGUAGES.get(clip["language"], clip["language"])
+
+
+def measured_alike(prompts: Mapping[str, Prompt]) -> dict[str, float]:
+    """Backbone -> accuracy (0..1) of the prompts whose test split is that of the first one which has any."""
+    tested = {name: p.metrics for name, p in prompts.items() if p.metrics.get("split") == "test"}
+    n = next((metrics["n"] for metrics in tested.values()), None)
+    return {name: metrics["accuracy"] for name, metrics in tested.items() if metrics["n"] == n}

@@ -153,7 +153,7 @@ def test_another_task_answers_the_recording_or_invites_one(desk: Desk, clips: Pa
 
 
 def test_a_task_finds_a_backbone_that_has_it_and_its_examples(desk: Desk) -> None:
-    select, examples, recorder, field = Try(desk).choose_task("colours", "deaf")
+    select, examples, recorder, field = Try(desk).choose_backbone("colours", "deaf")
     assert select.value is None and "tiny" in select.props["options"]  # what stays is not sent
     assert not recorder["visible"] and field["visible"]
     assert examples.value.count("<button") == 1
@@ -163,6 +163,9 @@ def test_a_task_finds_a_backbone_that_has_it_and_its_examples(desk: Desk) -> Non
     assert recorder["visible"] and not field["visible"]
     assert Try(desk).choose_task("fruit", "unknown") == (gr.skip(),) * 4
     assert Choices(desk).offered()["colours"][0] == "tiny"  # who can encode a recording comes first
+    assert (
+        Try(desk).choose_task("colours", "deaf")[0].value == "tiny"
+    )  # another task is asked where it is best
 
 
 def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:

@@ -89,10 +89,16 @@ class Try:
     def choose_task(
         self, task: str, backbone: str, session: Session | None = None
     ) -> tuple[Update, Update, Any, Any]:
-        """Another task or backbone: the backbones that have it, its examples; a recorder or a field for units."""
+        """Another task: the backbone that is right most often, its examples; a recorder or a field for units."""
+        return self.choose_backbone(task, backbone, session, self.choices.backbone_of(task, "", session))
+
+    def choose_backbone(
+        self, task: str, backbone: str, session: Session | None = None, wanted: str = ""
+    ) -> tuple[Update, Update, Any, Any]:
+        """Another backbone, or the wanted one, see choose_task; one without the task gives way to one that has it."""
         if backbone not in self.desk.backbones:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        name = self.choices.backbone_of(task, backbone, session)
+        name = self.choices.backbone_of(task, wanted or backbone, session)
         here = self.desk.backbones[name]
         return (
             chosen(backbone, name, self.choices.backbone_options(task, session)),

@@ -22,8 +22,9 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
     Returns its recorder and its choices of task and backbone. session: the visitor's own tasks, which are on
     offer beside everybody's.
     """
-    events, choices, name = Try(desk), Choices(desk), desk.default
-    first_task = choices.first_task(name)
+    events, choices = Try(desk), Choices(desk)
+    first_task = choices.first_task(desk.default)
+    name = choices.backbone_of(first_task) or desk.default
     with gr.Row(elem_classes="sp-bar"):
         with gr.Column(visible=desk.backbones[name].has_encoder) as by_sound:
             audio = recorder("Your recording", "sp-audio")
@@ -59,8 +60,8 @@ def build(desk: Desk, session: gr.State) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
     stop.click(events.stop, session, None, js=STOPPED, **AT_ONCE)
     audio.input(events.change, asked, panel, **latest_only)
     units.submit(events.answer, asked, panel, **latest_only)
-    for choice in (task, backbone):
-        chose = choice.input(events.choose_task, *chosen, **AT_ONCE)
+    for choice, choose in ((task, events.choose_task), (backbone, events.choose_backbone)):
+        chose = choice.input(choose, *chosen, **AT_ONCE)
         chose.then(events.change, asked, panel, **latest_only)
     say.click(events.choose_example, None, [audio, units], **AT_ONCE).then(
         events.answer, asked, panel, **latest_only

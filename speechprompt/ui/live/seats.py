@@ -181,8 +181,14 @@ class LiveDesk:
                 self._working.release()
 
     def choose_task(self, task: str, backbone: str, session: Session | None = None) -> tuple[Update, Update]:
-        """Another task, or another backbone for it: the backbones that have it, and what can be said."""
-        name = self.choices.backbone_of(task, backbone, session)
+        """Another task: the backbone that is right most often, and what can be said."""
+        return self.choose_backbone(task, backbone, session, self.choices.backbone_of(task, "", session))
+
+    def choose_backbone(
+        self, task: str, backbone: str, session: Session | None = None, wanted: str = ""
+    ) -> tuple[Update, Update]:
+        """Another backbone, or the wanted one, see choose_task; one without the task gives way to one that has it."""
+        name = self.choices.backbone_of(task, wanted or backbone, session)
         if name not in self.choices.offered(session).get(task, []):
             return gr.skip(), gr.skip()
         options = self.choices.backbone_options(task, session)

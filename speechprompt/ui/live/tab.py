@@ -48,7 +48,7 @@ def build(desk: Desk, tab: gr.Tab, session: gr.State) -> None:
         gr.HTML(figures.note(NOTHING), apply_default_css=False)
         return
     first = FIRST_TASK if FIRST_TASK in offered else next(iter(offered))
-    name = choices.backbone_of(first, desk.default)
+    name = choices.backbone_of(first)
     with gr.Row(elem_classes="sp-bar"):
         microphone = gr.HTML(
             html_template=MICROPHONE,
@@ -72,6 +72,6 @@ def build(desk: Desk, tab: gr.Tab, session: gr.State) -> None:
     # The seat of this page; whoever closes the page gives it back.
     seat = gr.State(None, time_to_live=3600, delete_callback=live.leave)
     microphone.submit(live.receive, [seat, task, backbone, session], [microphone, panel, seat], **CHUNKS)
-    for choice in (task, backbone):
-        choice.input(live.choose_task, [task, backbone, session], [backbone, say], **AT_ONCE)
+    for choice, choose in ((task, live.choose_task), (backbone, live.choose_backbone)):
+        choice.input(choose, [task, backbone, session], [backbone, say], **AT_ONCE)
     tab.select(live.refresh, [task, session], task, **AT_ONCE)
