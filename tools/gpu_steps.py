@@ -160,7 +160,8 @@ def encoder(size: Sizes) -> Found:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model.features(clips)
     seconds = median_seconds(lambda: model.features(clips), max(1, size.repeats // 4), size.device)
-    dtype = model.network.encoder.layers[0].attention.k_proj.weight.dtype  # the first convolution stays in float32
+    *_, last = model.network.encoder.parameters()  # the first convolution stays in float32
+    dtype = last.dtype
     width, ffn, rows = (64, 128, 64) if size.dry else (768, 3072, 16_384)
     most = contenders.gemm_rate(rows, width, ffn, size.device, dtype)
     share = counter.get_total_flops() / seconds / most
