@@ -28,6 +28,7 @@ from speechprompt.ui.controls import Update, panel
 from speechprompt.ui.desk import Desk, load_recording
 
 MAX_FILES = 32  # recordings answered in one go
+BEST = "*"  # among the chosen backbones, for each task the one that is right most often, which Try asks too
 NO_ENCODER = "No backbone here can hear: fetch an encoder with `python -m speechprompt fetch`."
 
 
@@ -37,17 +38,24 @@ class Comparison:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.choices = desk, Choices(desk)
         self.complete = desk.complete()
-        self.first = [desk.default] if desk.default in self.complete else list(self.complete)[:1]
+        self.first = [BEST]
 
     def offered(self, backbones: Iterable[str]) -> dict[str, list[tuple[Backbone, Prompt]]]:
         """Task -> the chosen backbones that have a prompt for it, with that prompt; by group, then title."""
         found: dict[str, list[tuple[Backbone, Prompt]]] = {}
-        for name in dict.fromkeys(map(str, backbones)):
+        names = dict.fromkeys(map(str, backbones))
+        if BEST in names:
+            del names[BEST]
+            best = {task: self.complete.get(has[0]) for task, has in self.choices.offered().items()}
+            found = {task: [(there, there.prompts[task])] for task, there in best.items() if there}
+        for name in names:
             if name not in self.complete:
                 known = ", ".join(self.complete)
                 raise SpeechPromptError(f"No backbone {name[:80]!r} hears here; choose among: {known}.")
-            for task, prompt in self.complete[name].prompts.items():
-                found.setdefault(task, []).append((self.complete[name], prompt))
+            here = self.complete[name]
+            for task, prompt in here.prompts.items():
+                if (here, prompt) not in found.get(task, []):
+                    found.setdefault(task, []).append((here, prompt))
         return dict(sorted(found.items(), key=lambda kv: in_list(kv[1][0][1])))
 
     def superseded(self, backbones: Iterable[str]) -> list[str]:

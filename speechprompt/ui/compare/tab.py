@@ -5,10 +5,19 @@ from __future__ import annotations
 import gradio as gr
 
 from speechprompt.ui import html as figures
-from speechprompt.ui.compare.events import CHECKS_CAPTION, CHECKS_FIELD, INVITATION, NO_ENCODER, Comparison
+from speechprompt.ui.compare.events import (
+    BEST,
+    CHECKS_CAPTION,
+    CHECKS_FIELD,
+    INVITATION,
+    NO_ENCODER,
+    Comparison,
+)
 from speechprompt.ui.controls import AT_ONCE, EXAMPLES_SCRIPT, answer_panel, checks, latest
 from speechprompt.ui.desk import Desk
 from speechprompt.ui.recorder import recorder
+
+EACH_BEST = "For each task the one that is right most often"
 
 
 def build(desk: Desk, tab: gr.Tab, recording: gr.HTML) -> None:
@@ -35,7 +44,7 @@ def build(desk: Desk, tab: gr.Tab, recording: gr.HTML) -> None:
             CHECKS_CAPTION, CHECKS_FIELD, comparison.task_checks(first), comparison.superseded(first)
         )
         backbones = gr.CheckboxGroup(
-            [(backbone.title, name) for name, backbone in comparison.complete.items()],
+            [(EACH_BEST, BEST), *((backbone.title, name) for name, backbone in comparison.complete.items())],
             value=first,
             label="Backbones to compare",
             info="Prompts of the same task stand beside each other.",

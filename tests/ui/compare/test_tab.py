@@ -105,6 +105,21 @@ def test_a_task_that_another_one_replaces_is_listed_behind_and_not_asked_at_firs
     assert tab.superseded(["twin"]) == []
 
 
+def test_at_first_each_task_is_asked_where_it_is_right_most_often(tab: Comparison) -> None:
+    best = {task: [b.name for b, _ in pairs] for task, pairs in tab.offered(tab.first).items()}
+    assert best == {task: has[:1] for task, has in tab.choices.offered().items() if has[0] in tab.complete}
+    both = tab.offered([*tab.first, "twin"])  # beside another one, and once where that is it
+    assert {
+        task: [b.name for b, _ in pairs]
+        for task, pairs in both.items()
+        if "twin" in tab.choices.offered()[task]
+    } == {
+        task: list(dict.fromkeys([best[task][0], "twin"]))
+        for task in best
+        if "twin" in tab.choices.offered()[task]
+    }
+
+
 def test_two_recordings_stand_side_by_side_and_say_where_they_differ(
     tab: Comparison, clip: str, tmp_path: Path
 ) -> None:
