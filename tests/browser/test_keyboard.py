@@ -58,7 +58,7 @@ def test_a_task_is_taught_and_used_by_keys_alone(page_recording: Callable[..., P
     for n in (1, 2):  # R records into the card that has the focus
         page.keyboard.press("r")
         expect(card(page, "yes")).to_have_attribute("data-state", "recording")
-        page.wait_for_timeout(1200)
+        page.wait_for_timeout(2000)  # as long as the other label's, it could be the same sound
         page.keyboard.press("r")
         expect(card(page, "yes").locator(".sp-clips li")).to_have_count(n)
 

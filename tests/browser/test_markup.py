@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 from speechprompt.models import lm_config, unit_lm
 from speechprompt.prompts.archive import pack
@@ -100,8 +100,12 @@ def test_try_and_compare(opened: Callable[..., Page], tmp_path: Path) -> None:
     assert nothing_ran(page)
     upload(page, "#sp-audio", clip)
     page.get_by_role("tab", name="Compare").click()
-    expect(page.locator("#sp-compare-panel .sp-one")).to_have_count(3)
-    expect(page.locator("#sp-compare-panel .sp-grid tbody tr")).to_have_count(3)
+
+    def ours(part: str) -> Locator:
+        return page.locator(f"#sp-compare-panel {part}", has_text=markup("title"))
+
+    expect(ours(".sp-one")).to_have_count(3, timeout=PATIENT)
+    expect(ours(".sp-grid tbody tr")).to_have_count(3)
     assert nothing_ran(page)
     status = page.locator(".sp-sr-only[role=status]").nth(1)
     expect(status).to_contain_text(markup("title"))  # as text, all of it

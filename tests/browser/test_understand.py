@@ -143,6 +143,8 @@ def test_the_cursor_follows_the_player(page: Page) -> None:
 
 def test_the_numbers_are_those_of_the_endpoint(page: Page, server: str) -> None:
     answered(page)
+    page.get_by_label("Backbone").select_option("mini")  # a learned verbalizer, which weighs units
+    expect(page.locator(".sp-odds")).to_have_count(2)
     client = Client(server, verbose=False, analytics_enabled=False)
     found = client.predict(handle_file(str(EXAMPLES / "yes.flac")), "keyword_spotting", api_name="/classify")
     client.close()
