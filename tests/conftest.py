@@ -66,6 +66,13 @@ LONG = (
     "tests/making/pretrain/test_whisper_units.py",
     "tests/live/test_chunks.py",
     "tests/labelling/test_cluster.py::test_neither",
+    "tests/prompts/test_hub.py::test_a_hub_that_never_answers",
+    "tests/ui/classify/test_long.py",
+    "tests/audio/test_augment.py::test_a_share_of_controlled",
+    "tests/audio/test_augment.py::test_controlled_clips",
+    "tests/tools/test_gpu_check.py::test_what_hangs",
+    "tests/labelling/test_segments.py::test_several_tasks",
+    "tests/labelling/test_segments.py::test_the_command_says",
     "tests/test_pipeline.py::test_imports_stay_light",
 )
 
