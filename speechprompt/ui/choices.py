@@ -171,7 +171,7 @@ def language(clip: dict[str, Any]) -> str:
 
 
 def measured_alike(prompts: Mapping[str, Prompt]) -> dict[str, float]:
-    """Backbone -> accuracy (0..1) of the prompts whose test split is that of the first one which has any."""
+    """Backbone -> accuracy (0..1) of the prompts that were tested on as many recordings as the first tested one."""
     tested = {name: p.metrics for name, p in prompts.items() if p.metrics.get("split") == "test"}
     n = next((metrics["n"] for metrics in tested.values()), None)
     return {name: metrics["accuracy"] for name, metrics in tested.items() if metrics["n"] == n}

@@ -90,18 +90,23 @@ class Try:
         self, task: str, backbone: str, session: Session | None = None
     ) -> tuple[Update, Update, Any, Any]:
         """Another task: the backbone that is right most often, its examples; a recorder or a field for units."""
-        return self.choose_backbone(task, backbone, session, self.choices.backbone_of(task, "", session))
+        return self._offer(task, backbone, "", session)
 
     def choose_backbone(
-        self, task: str, backbone: str, session: Session | None = None, wanted: str = ""
+        self, task: str, backbone: str, session: Session | None = None
     ) -> tuple[Update, Update, Any, Any]:
-        """Another backbone, or the wanted one, see choose_task; one without the task gives way to one that has it."""
-        if backbone not in self.desk.backbones:
+        """Another backbone: see choose_task; one without the task gives way to one that has it."""
+        return self._offer(task, backbone, backbone, session)
+
+    def _offer(
+        self, task: str, was: str, wanted: str, session: Session | None
+    ) -> tuple[Update, Update, Any, Any]:
+        if was not in self.desk.backbones:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        name = self.choices.backbone_of(task, wanted or backbone, session)
+        name = self.choices.backbone_of(task, wanted, session) or was
         here = self.desk.backbones[name]
         return (
-            chosen(backbone, name, self.choices.backbone_options(task, session)),
+            chosen(was, name, self.choices.backbone_options(task, session)),
             gr.HTML(self.choices.say(task, name, session)),
             gr.update(visible=here.has_encoder),
             gr.update(visible=here.has_lm and not here.has_encoder),

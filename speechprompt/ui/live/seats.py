@@ -182,17 +182,20 @@ class LiveDesk:
 
     def choose_task(self, task: str, backbone: str, session: Session | None = None) -> tuple[Update, Update]:
         """Another task: the backbone that is right most often, and what can be said."""
-        return self.choose_backbone(task, backbone, session, self.choices.backbone_of(task, "", session))
+        return self._offer(task, backbone, "", session)
 
     def choose_backbone(
-        self, task: str, backbone: str, session: Session | None = None, wanted: str = ""
+        self, task: str, backbone: str, session: Session | None = None
     ) -> tuple[Update, Update]:
-        """Another backbone, or the wanted one, see choose_task; one without the task gives way to one that has it."""
-        name = self.choices.backbone_of(task, wanted or backbone, session)
+        """Another backbone: see choose_task; one without the task gives way to one that has it."""
+        return self._offer(task, backbone, backbone, session)
+
+    def _offer(self, task: str, was: str, wanted: str, session: Session | None) -> tuple[Update, Update]:
+        name = self.choices.backbone_of(task, wanted, session)
         if name not in self.choices.offered(session).get(task, []):
             return gr.skip(), gr.skip()
         options = self.choices.backbone_options(task, session)
-        return chosen(backbone, name, options), gr.HTML(self.choices.words(task, name, session))
+        return chosen(was, name, options), gr.HTML(self.choices.words(task, name, session))
 
     def refresh(self, task: str, session: Session) -> Update:
         """The tab was opened: tasks may have been taught since."""
