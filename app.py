@@ -29,7 +29,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 import torch
 
-from speechprompt.machine.memory import keep_freed_memory
+from speechprompt.machine.memory import keep_few_kernels, keep_freed_memory
 from speechprompt.ui.page import build, launch_options
 from speechprompt.ui.zero_gpu import desk_of
 
@@ -79,6 +79,7 @@ def check_port(host: str | None, port: int) -> None:
 # wait (measured: 60 times longer) as soon as something else wants one. One core is left to the server.
 torch.set_num_threads(min(2, max(1, usable_cores() // 2)))
 keep_freed_memory()
+keep_few_kernels()
 
 arguments = (
     parse() if __name__ == "__main__" else argparse.Namespace(port=None, backbone="mini", longest=60.0)

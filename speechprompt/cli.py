@@ -16,7 +16,7 @@ from types import ModuleType
 
 from speechprompt.commands import complain
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine.memory import keep_freed_memory, memory_guard
+from speechprompt.machine.memory import keep_few_kernels, keep_freed_memory, memory_guard
 
 PACKAGE = Path(__file__).parent
 COMMANDS = (
@@ -126,6 +126,7 @@ def run_command(
         args = parser.parse_args(argv)
         args.argv = whole
         keep_freed_memory()
+        keep_few_kernels()
         with memory_guard():
             return module.run(args) or 0
     except SpeechPromptError as error:

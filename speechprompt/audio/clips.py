@@ -157,7 +157,7 @@ def decode(source: Source) -> np.ndarray | str:
 
 def begin_worker() -> None:
     """One thread each, and no life after the parent's, which may be killed without a word."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, which only resampling needs
+    os.environ["OMP_NUM_THREADS"] = "1"  # of what reads it from here on
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 

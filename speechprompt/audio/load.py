@@ -20,12 +20,13 @@ from speechprompt.audio.arrays import from_array, is_array
 from speechprompt.audio.decoders import whole
 from speechprompt.audio.headers import SoundFile
 from speechprompt.audio.limits import HIGHEST_PEAK, MAX_SECONDS, SAMPLE_RATE
+from speechprompt.audio.resampling import Resampler
 from speechprompt.errors import SpeechPromptError
 
+LARGEST_TERM = 1000  # of the ratio between a rate and ours; all usual rates have smaller ones
 LARGEST_OFFSET = (
     0.03  # of the mean from 0, as part of full scale; of 10,000 clips of 38 corpora none has more
 )
-LARGEST_TERM = 1000  # of the ratio between a rate and ours; all usual rates have smaller ones
 
 NO_RECORDING = "There is no recording: record something or choose a file."
 NEITHER = "A recording must be a file path, bytes, or a pair (rate in Hz, samples)."
@@ -102,14 +103,11 @@ def opened_file(path: Path) -> BinaryIO:
 def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
     """float32 [T] at `rate` Hz -> float32 at 16 kHz.
 
-    The filters of a ratio with large terms would take gigabytes (16000 : 44101 takes 2.8), so the
-    nearest ratio with small ones is taken; pitch and length are then at most 0.1 % off.
+    A ratio with large terms has thousands of filters, so the nearest one with small terms is taken; pitch and length
+    are then at most 0.1 % off.
     """
     ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(LARGEST_TERM)
     if ratio == 1:
         return np.ascontiguousarray(waveform)
-    import torch
-    import torchaudio
-
-    samples = torch.from_numpy(waveform)
-    return torchaudio.functional.resample(samples, ratio.denominator, ratio.numerator).numpy()
+    resampler = Resampler(ratio.denominator, ratio.numerator)
+    return np.concatenate([resampler.feed(waveform), resampler.finish()])

@@ -26,7 +26,7 @@ from speechprompt.labelling.ray_cluster import Cluster, connected, last_line, ro
 from speechprompt.labelling.rows import failed, seconds
 from speechprompt.labelling.table import SUFFIXES, ordered, write, write_parquet
 from speechprompt.machine.device import choose_dtype
-from speechprompt.machine.memory import keep_freed_memory
+from speechprompt.machine.memory import keep_few_kernels, keep_freed_memory
 
 DEATHS = 5  # of workers on one part, after which the run ends: the part is at fault
 
@@ -93,6 +93,7 @@ class Worker:
     def __init__(self, labeller: Labeller) -> None:
         self.labeller, self.problem = labeller, ""
         keep_freed_memory()
+        keep_few_kernels()
         try:
             labeller.models()
         except SpeechPromptError as error:

@@ -1,4 +1,4 @@
-"""Memory: its lack becomes a sentence, and what is freed is kept for the next batch."""
+"""Memory: its lack becomes a sentence, what is freed is kept for the next batch, what is made once is bounded."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ NO_MEMORY = ("can't allocate memory", "could not create a primitive", "could not
 KEPT = 256 << 20  # bytes of freed memory that the process may keep
 # Larger pieces come from the system and go back to it, whatever lies free; glibc allows no more.
 LARGEST = 32 << 20
+KERNELS = 256  # of oneDNN, which by itself keeps 1024; a pass of the models takes some tens
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -66,3 +67,11 @@ def keep_freed_memory() -> bool:
         return False
     set_option = ctypes.CDLL(None).mallopt
     return bool(set_option(M_MMAP_THRESHOLD, LARGEST)) and bool(set_option(M_TRIM_THRESHOLD, KEPT))
+
+
+def keep_few_kernels() -> None:
+    """Let oneDNN keep KERNELS of what it made for the lengths that it met; before the models first work.
+
+    Recordings of ever other lengths fill its memory with kernels that are hardly asked for again.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))

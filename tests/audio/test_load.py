@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -173,3 +175,11 @@ def test_a_large_constant_is_taken_off_and_a_small_one_left() -> None:
     np.testing.assert_array_equal(audio.load((16_000, moved)), moved)
     loud = 32_768 * sound + np.float32(1.0)  # 16-bit numbers as floats
     np.testing.assert_array_equal(audio.load((16_000, loud)), loud)
+
+
+def test_decoding_and_resampling_need_no_torch() -> None:
+    code = (
+        "import sys, numpy\nfrom speechprompt.audio.clips import decode\n"
+        "assert len(decode((44_100, numpy.zeros(44_100, 'f4')))) == 16_000 and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

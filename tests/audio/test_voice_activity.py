@@ -25,7 +25,7 @@ def test_resampling_in_chunks_gives_what_resampling_at_once_gives(rate: int) -> 
         parts.append(resampler.finish())
         together = np.concatenate(parts)
         assert len(together) == len(at_once)
-        np.testing.assert_allclose(together, at_once, atol=2e-5)
+        np.testing.assert_allclose(together, at_once, atol=1e-6)
 
 
 def test_resampling_neither_drifts_nor_grows() -> None:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from speechprompt.errors import SpeechPromptError
-from speechprompt.machine.memory import keep_freed_memory
+from speechprompt.machine.memory import KERNELS, keep_freed_memory
 from speechprompt.machine.request_time import check_time, time_limit
 from tests import tiny
 
@@ -29,6 +29,19 @@ def batch():
         piece.fill(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 print([batch() for _ in range(4)][-1])
+"""
+
+KERNELS_MADE = """
+import sys, torch
+from speechprompt.machine.memory import keep_few_kernels
+keep_few_kernels()
+def kernels(lengths):
+    for n in lengths:
+        torch.nn.functional.conv1d(torch.zeros(8, 64, n), torch.zeros(64, 64, 3))  # three kernels, or so
+    print("then", flush=True)
+first, others = range(2000, 2004), range(3000, 3000 + int(sys.argv[1]) // 2)
+for lengths in (first, first, others, first):
+    kernels(lengths)
 """
 
 
@@ -60,6 +73,20 @@ def test_memory_is_kept_for_the_next_batch() -> None:
         pytest.skip("the C library is not glibc, which alone can be told")
     assert pages_fetched("kept") < 100
     assert pages_fetched("as it comes") > 1000  # else there is no more need for this
+
+
+@pytest.mark.long
+def test_of_the_kernels_for_lengths_that_were_met_a_few_are_kept() -> None:
+    command = [sys.executable, "-c", KERNELS_MADE, str(KERNELS)]
+    told = os.environ | {"ONEDNN_VERBOSE": "profile_create"}
+    told.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None)
+    done = subprocess.run(
+        command, env=told, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    made = [part.count("cache_miss") for part in done.stdout.split("then")]
+    if not made[0]:
+        pytest.skip("oneDNN makes no convolution of this machine")
+    assert made[1] == 0 and KERNELS < made[2] < 1000 and made[3] >= 4
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
