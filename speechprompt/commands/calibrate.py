@@ -3,8 +3,8 @@
 Fits one temperature (of sequences, two numbers), so that a score of 0.8 is right about 8 times in 10, and from
 where on a recording is doubted to fit the task: 95 % of the right answers stay unflagged, with --negatives 96 %,
 while most of the negatives and of the wrong answers are flagged. --doubt-below 0.5 doubts every answer that is more
-likely wrong than right, too. The figures go into the prompt and its card; labels and accuracy stay as they are. FILE
-is what `tune` reads.
+likely wrong than right, too; --doubt-label child=0.5 does so where the answer is that label. The figures go into the
+prompt and its card; labels and accuracy stay as they are. FILE is what `tune` reads.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from speechprompt.commands import (
     load_backbone,
     portable_command,
 )
+from speechprompt.errors import SpeechPromptError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="doubt every answer with a lower score, 0 to 1, whatever share of the right ones that is; "
         "for a task that is often wrong (default: 0)",
     )
+    parser.add_argument(
+        "--doubt-label",
+        type=label_and_score,
+        action="append",
+        default=[],
+        metavar="LABEL=SCORE",
+        help="the same for answers with this label, which others are too often taken for; repeatable",
+    )
     parser.add_argument("--split", default="valid", help="default: valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
 
@@ -49,6 +58,15 @@ def probability(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
     return value
+
+
+def label_and_score(text: str) -> tuple[str, float]:
+    """A label and a number from 0 to 1, as an option gives them: the label may hold = itself."""
+    label, equals, score = text.rpartition("=")
+    try:
+        return label, probability(score) if equals else probability("")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not LABEL=SCORE, such as child=0.5") from error
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
 
     backbone = load_backbone(args)
     prompt = backbone.prompt(args.task)
+    if unknown := [label for label, _ in args.doubt_label if label not in prompt.labels]:
+        raise SpeechPromptError(f"The prompt {prompt.task} has no label {unknown[0]!r}: name one of its own.")
     examples = read_task(args.data, task_of(prompt.task, prompt.label_rule, prompt.labels), args.split)
     check_answers(prompt, examples)
     truth = [prompt.form.indices(example.labels) for example in examples]
@@ -73,8 +93,9 @@ def run(args: argparse.Namespace) -> int:
     )
     drawn = at_most(others, len(examples), 0)
     negatives = to_units(backbone, drawn) if drawn else []
+    doubts = (args.doubt_below, dict(args.doubt_label))
     found = calibrate(
-        backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone), args.doubt_below
+        backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone), *doubts
     )
     commands = prompt.commands | {"calibrated": portable_command(args.argv)}
     prompt = replace(prompt, calibration=found, commands=commands)

@@ -152,7 +152,7 @@ def judge(prompt: Prompt, raw: RawAnswer, evidence: Evidence) -> tuple[Fits, str
         if evidence.inside < EVEN:
             return "no", f"This is none of the {len(prompt.labels)} labels."
         return "unsure", "The unit that the language model generated belongs to no label."
-    if evidence.certainty < prompt.threshold:
+    if evidence.certainty < prompt.threshold_of(raw.labels):
         return "unsure", "This may be none of the labels: right answers mostly score higher."
     return "yes", ""
 

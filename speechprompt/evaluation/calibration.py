@@ -11,7 +11,7 @@ labels (thresholds.py). All is fitted on labelled data, mostly the valid split, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -48,11 +48,13 @@ def calibrate(
     negatives: Sequence[Utterance] = (),
     judges: Judges = NO_JUDGES,
     doubt_below: float = 0.0,
+    doubt_labels: Mapping[str, float] | None = None,
 ) -> Calibration:
     """Fit a prompt's temperature and thresholds; returns what Prompt.calibration holds.
 
     truth: for each utterance the indices of its labels. negatives: utterances of none of the labels. doubt_below: the
-    least threshold (0..1) that is put on the probability of an answer. The dict has
+    least threshold (0..1) that is put on the probability of an answer; doubt_labels: label -> the same for answers
+    with that label. The dict has
     temperature, threshold (of the probability of an answer among all that the LM could generate; 0 when no answer is
     right), split, n, error_before and error_after (expected calibration error without and with the temperature),
     right_flagged and wrong_flagged (share of the right and of the wrong answers that are flagged, None where there
@@ -71,7 +73,10 @@ def calibrate(
     else:
         steps = [np.stack(step) for step in zip(*(step_logits(prompt, one) for one in raw), strict=True)]
         found = fit_calibration(steps, right, split, fit_threshold)
-    scored = replace(prompt, calibration=found)
+    if doubt_labels:
+        found["labels"] = dict(doubt_labels)
+    # Of the thresholds of all answers none is chosen yet.
+    scored = replace(prompt, calibration={**found, "threshold": 0.0})
     prompted = PromptedLM(lm, [scored], judges)
     belonging = Signals.among(scored, judged(prompted, utterances))
     others = Signals.among(scored, judged(prompted, negatives)) if len(negatives) else None

@@ -48,7 +48,8 @@ class Signals:
     """What thresholds are put on, of n recordings.
 
     of: "certainty", and "speech" and "language" where they are judged -> float [n], 0..1, the higher the better.
-    outside: bool [n], where the unit that was generated is none of a label, which doubts by itself.
+    outside: bool [n], what is doubted whatever the thresholds: the unit that was generated is none of a label, or the
+    answer scores below what its label needs (Prompt.threshold_of).
     """
 
     of: Mapping[str, np.ndarray]
@@ -62,7 +63,11 @@ class Signals:
         for name in ("speech", "language"):
             if evidence and getattr(evidence[0], name) is not None:
                 of[name] = np.array([getattr(one, name) for one in evidence])
-        return cls(of, np.array([doubted_by_unit(prompt, raw, one) for raw, one in found], dtype=bool))
+        doubted = [
+            doubted_by_unit(prompt, raw, one) or one.certainty < prompt.threshold_of(raw.labels)
+            for raw, one in found
+        ]
+        return cls(of, np.array(doubted, dtype=bool))
 
     def part(self, rows: np.ndarray) -> Signals:
         """Those of some rows, bool [n] or indices."""

@@ -105,11 +105,14 @@ def calibration_text(prompt: Prompt) -> str:
         for name, what in (("speech", "speech"), ("language", "the task's languages"))
         if name in found
     ]
+    labels = [f"of {label} below {least:.4g}" for label, least in found.get("labels", {}).items()]
+    also = [f"those {' and '.join(labels)}"] if labels else []
+    also += [f"recordings with one {' or '.join(judged)}"] if judged else []
     return (
         f"{how}, fitted on the {found['n']} utterances of the "
         f"{found['split']} split: the expected calibration error went from {percent(found['error_before'])} to "
         f"{percent(found['error_after'])}. Answers that score below {found['threshold']:.4g} are flagged as perhaps "
-        f"none of the labels{', and recordings with one ' + ' or '.join(judged) if judged else ''}: there, "
+        f"none of the labels{''.join(f', and {one}' for one in also)}: there, "
         f"{' and '.join(shares)}."
         f"{flatters if found['split'] == 'valid' else ''}"
     )

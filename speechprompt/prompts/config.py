@@ -121,6 +121,8 @@ class Calibration(TypedDict):
     negatives: NotRequired[Count]
     negatives_flagged: NotRequired[Rate]
     belonging_flagged: NotRequired[Rate]
+    # The least score of an answer with a label that strangers are often wrongly given, where threshold is lower.
+    labels: NotRequired[dict[Name, Rate]]
     # Of sequences: the log-odds of a whole answer being right are slope · (those of its score) + offset.
     slope: NotRequired[Annotated[float, Field(ge=0.01, le=100)]]
     offset: NotRequired[Annotated[float, Field(ge=-100, le=100)]]
@@ -199,6 +201,9 @@ class Facts:
             raise ValueError(f"labels must be a list of 2 to {MAX_LABELS}")
         if "accuracy" in self.metrics and not {"split", "n", "interval95"} <= self.metrics.keys():
             raise ValueError("metrics must give split, n and interval95 beside the accuracy")
+        special = {} if self.calibration is None else self.calibration.get("labels", {})
+        if not special.keys() <= set(self.form.labels):
+            raise ValueError("labels of the calibration must be among the prompt's labels")
         if "confusion" in self.metrics:
             wrong = confusion.fault(self.metrics["confusion"], self.form.spans, self.metrics.get("n"))
             if self.form.kind == "sequence" or wrong:

@@ -8,6 +8,7 @@ LM it belongs to, but imports no model.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -97,6 +98,11 @@ class Prompt(Facts):
     def threshold(self) -> float:
         """The score below which an answer is flagged; 0, so never, without a calibration."""
         return 0.0 if self.calibration is None else self.calibration["threshold"]
+
+    def threshold_of(self, labels: Sequence[int]) -> float:
+        """The score below which an answer of these labels, by their indices, is flagged: at least threshold."""
+        special = {} if self.calibration is None else self.calibration.get("labels", {})
+        return max([self.threshold, *(special.get(self.labels[label], 0.0) for label in labels)])
 
     def believed(self, score: float) -> float:
         """The probability (0..1) that a whole answer of this score is right: of sequences, as it was calibrated."""

@@ -158,6 +158,8 @@ def test_sequences_are_calibrated_and_the_card_says_how() -> None:
         ({"split": "va\u202elid"}, "split"),
         ({"n": 0}, "calibration.n must be greater than or equal to 1"),
         ({"more": 1}, "unknown entry 'calibration.more'"),
+        ({"labels": {"red": 1.1}}, "labels"),
+        ({"labels": {"mauve": 0.5}}, "labels of the calibration must be among the prompt's labels"),
     ],
 )
 def test_a_hostile_calibration_is_refused(change: dict[str, Any], message: str) -> None:
@@ -223,10 +225,50 @@ def test_the_command_keeps_figures_weights_and_the_history(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["threshold"] == 1
     assert main([*arguments, "--split", "dev"]) == 2
     assert "no split 'dev'" in capsys.readouterr().err
-    for wrong in ("2", "nan", "much"):
+    for option, wrong in (
+        *(("--doubt-below", one) for one in ("2", "nan", "much")),
+        *(("--doubt-label", one) for one in ("red", "red=", "red=2", "0.5")),
+    ):
         with pytest.raises(SystemExit, match="2"):
-            main([*arguments, "--doubt-below", wrong])
-        assert "--doubt-below" in capsys.readouterr().err
+            main([*arguments, option, wrong])
+        assert option in capsys.readouterr().err
+
+
+def test_a_label_has_a_threshold_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny.make_backbone(tmp_path)
+    at = tmp_path / "prompts" / "tiny" / "colours"
+    utterances = [[i % 20, (3 * i) % 20] for i in range(30)]
+    answers = SpeechPrompt.from_pretrained(folder).classify_units(utterances, ["colours"])
+    rows = [
+        {"id": str(i), "split": "valid", "units": units, "label": answer.label}
+        for i, (units, (answer,)) in enumerate(zip(utterances, answers, strict=True))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    label = answers[0][0].label
+    arguments = [
+        "calibrate",
+        "--task",
+        "colours",
+        "--data",
+        str(tmp_path / "d.parquet"),
+        "--backbone",
+        str(folder),
+    ]
+    assert main([*arguments, "--doubt-label", "mauve=0.5"]) == 2
+    assert "has no label 'mauve'" in capsys.readouterr().err
+    assert main([*arguments, "--doubt-label", f"{label}=1"]) == 0
+    prompt = Prompt.load(at)
+    assert prompt.calibration is not None and prompt.calibration.get("labels") == {label: 1.0}
+    assert f", and those of {label} below 1: there" in (at / "README.md").read_text()
+    assert f"--doubt-label {label}=1" in prompt.commands["calibrated"]
+    again = [
+        answer for (answer,) in SpeechPrompt.from_pretrained(folder).classify_units(utterances, ["colours"])
+    ]
+    assert all(answer.flagged for answer in again if answer.label == label)
+    others = [answer for answer in again if answer.label != label]
+    assert all(answer.flagged == (answer.score < prompt.threshold) for answer in others)
+    share = sum(answer.flagged for answer in again) / len(again)
+    assert prompt.calibration["right_flagged"] == pytest.approx(share, abs=1e-4)  # every answer was right
 
 
 @pytest.mark.parametrize(("backbone", "task"), PROMPTS)

@@ -76,10 +76,16 @@ export class Judges {
       if (within < EVEN) return say("no", `This is none of the ${config.form.labels.length} labels.`);
       return say("unsure", "The unit that the language model generated belongs to no label.");
     }
-    if (believed(prompt, scoreOf(raw)) * within < (config.calibration?.threshold ?? 0))
+    if (believed(prompt, scoreOf(raw)) * within < thresholdOf(prompt, raw.labels))
       return say("unsure", "This may be none of the labels: right answers mostly score higher.");
     return say("yes", "");
   }
+}
+
+/** The score below which an answer of these labels is flagged: the prompt's threshold, or a label's own. */
+function thresholdOf({ config }: Prompt, labels: number[]): number {
+  const special = new Map(Object.entries(config.calibration?.labels ?? {}));
+  return Math.max(config.calibration?.threshold ?? 0, ...labels.map((label) => special.get(config.form.labels[label]) ?? 0));
 }
 
 function inside(prompt: Prompt, raw: RawAnswer): number {

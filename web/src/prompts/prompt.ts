@@ -25,6 +25,7 @@ export interface Calibration {
   language?: number;
   slope?: number;
   offset?: number;
+  labels?: Record<string, number>;
   [fact: string]: unknown;
 }
 
