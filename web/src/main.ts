@@ -1,13 +1,14 @@
 /** The page: loads the models once, then its tabs. */
 import "./page/page.css";
-import { Client } from "./client";
 import { Complaint } from "./complaint";
+import { Client } from "./messages";
 import { Compare } from "./page/compare";
 import { alert, find } from "./page/html";
 import { Live } from "./page/live";
 import { type Example, type State, remember, remembered, sentenceOf } from "./page/state";
 import { Teach } from "./page/teach";
 import { Try } from "./page/try";
+import type { Engine } from "./worker";
 
 const TABS = ["Try", "Compare", "Live", "Teach"] as const;
 type Tab = (typeof TABS)[number];
@@ -45,7 +46,7 @@ async function controlled(): Promise<void> {
 async function load(): Promise<State> {
   if (!hasVectors()) throw new Complaint("This browser's WebAssembly has no SIMD: use Chrome, Edge, Firefox or Safari of the last few years.");
   await keepFiles();
-  const client = new Client();
+  const client = new Client<Engine>(new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }));
   const bar = find<HTMLProgressElement>("#sp-progress");
   const base = new URL("./", location.href.split("#")[0]).href;
   const { facts, prompts, parameters, threads } = await client.ask("load", [base], ({ done, total }) => {

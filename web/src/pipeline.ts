@@ -1,16 +1,15 @@
 /** One recording, many tasks: the whole of pipeline.py that answers, over the two graphs. */
 import { type Answer, makeAnswer } from "./answers/answer";
+import type { Answerer } from "./answers/answerer";
 import { Judges } from "./answers/fits";
-import { type RawAnswer, search, together } from "./answers/search";
+import type { RawAnswer } from "./answers/search";
 import { Complaint } from "./complaint";
-import { type Units, listen, stretches } from "./models/encoder";
+import { type Units, listen } from "./models/encoder";
 import type { ModelFacts } from "./models/facts";
-import { type Row, UnitLM } from "./models/lm";
-import { type Session, open } from "./models/runtime";
+import type { Session } from "./models/runtime";
 import type { Prompt } from "./prompts/prompt";
 import { hasNoSpeech, isSilent } from "./sound/silence";
 
-const FRAME_RATE = 50;
 const AT_ONCE = 3; // prompts of a rehearsal: as many as a task and its judges
 
 export interface Answered {
@@ -26,15 +25,11 @@ export class SpeechPrompt {
   /** The last recording with its units, and what each prompt has answered about it: another task asks about the same. */
   private last?: { waveform: Float32Array; units: Units; answers: Map<Prompt, RawAnswer> };
 
-  private constructor(
+  constructor(
     readonly facts: ModelFacts,
     private readonly encoder: Session,
-    private readonly lm: UnitLM,
+    private readonly lm: Answerer,
   ) {}
-
-  static async load(facts: ModelFacts, encoder: Uint8Array, lm: Uint8Array): Promise<SpeechPrompt> {
-    return new SpeechPrompt(facts, await open(encoder), new UnitLM(await open(lm), facts));
-  }
 
   add(prompt: Prompt): void {
     this.prompts.set(prompt.config.task, prompt);
@@ -54,7 +49,7 @@ export class SpeechPrompt {
     const units = await this.units(Float32Array.from({ length: 16_000 }, () => Math.random() - 0.5));
     const prompts = [...this.prompts.values()].filter((prompt) => prompt.config.form.kind === "label");
     const at = (time * AT_ONCE) % Math.max(1, prompts.length);
-    await this.answer(units, prompts.slice(at, at + AT_ONCE));
+    await this.lm.answer(units, prompts.slice(at, at + AT_ONCE));
   }
 
   units(waveform: Float32Array): Promise<Units> {
@@ -72,7 +67,8 @@ export class SpeechPrompt {
     const heard = performance.now();
     const judges = new Judges(this.prompts, this.facts.languages);
     const unasked = [...prompts, ...judges.needed(prompts)].filter((prompt) => !raw.has(prompt));
-    for (const [prompt, answer] of await this.answer(units, unasked)) raw.set(prompt, answer);
+    const found = await this.lm.answer(units, unasked);
+    unasked.forEach((prompt, i) => raw.set(prompt, found[i]));
     const answers = prompts.map((prompt) => {
       const own = raw.get(prompt) as RawAnswer;
       return makeAnswer(prompt, own, units, judges.judge(prompt, own, raw));
@@ -92,36 +88,14 @@ export class SpeechPrompt {
     return { ...(await this.classify(waveform, tasks)), refused };
   }
 
-  /** What the LM says at the separator of one prompt, for each of some utterances: [n][V]. */
-  async logits(prompt: Prompt, utterances: number[][]): Promise<Float32Array[]> {
-    const passed = await this.lm.firstPasses(utterances.map((ids) => ({ ids, prompt })));
-    return passed.map((one) => one.logits);
-  }
-
-  private async answer(units: Units, prompts: Prompt[]): Promise<Map<Prompt, RawAnswer>> {
-    const found = new Map<Prompt, RawAnswer>();
-    const single = prompts.filter((prompt) => prompt.config.form.kind === "label");
-    const rows: Row[] = single.flatMap((prompt) => pieces(units, prompt).map((ids) => ({ ids, prompt })));
-    const passed = await this.lm.firstPasses(rows);
-    const parts = await Promise.all(rows.map((row, i) => search(row.prompt, passed[i], () => Promise.resolve([]))));
-    for (const prompt of single) found.set(prompt, together(prompt, parts.filter((_, i) => rows[i].prompt === prompt)));
-    for (const prompt of prompts.filter((one) => !single.includes(one))) {
-      const [first] = await this.lm.firstPasses([{ ids: units.ids, prompt }], true);
-      const raw = await search(prompt, first, (pasts, labels, at) =>
-        this.lm.step(prompt, pasts, labels, prompt.shift + units.ids.length + 1 + at),
-      );
-      found.set(prompt, raw);
-    }
-    return found;
+  /** What the LM gives at the separator of one prompt, for each of some utterances: [n][V]. */
+  logits(prompt: Prompt, utterances: number[][]): Promise<Float32Array[]> {
+    return this.lm.logits(prompt, utterances);
   }
 }
 
 function equal(a: Float32Array, b: Float32Array): boolean {
   return a.length === b.length && a.every((sample, i) => sample === b[i]);
-}
-
-function pieces(units: Units, { config }: Prompt): number[][] {
-  return config.form.window === null ? [units.ids] : stretches(units, Math.round(config.form.window * FRAME_RATE));
 }
 
 /** What decoding/no_speech.py says of a recording in which nobody speaks; "" where each prompt has an answer. */

@@ -1,8 +1,12 @@
 /** The models, away from the page's thread: it asks by messages, and one thing is done after the other. */
+import { type Answerer, LocalAnswerer, Several } from "./answers/answerer";
+import { RemoteAnswerer } from "./answers/remoteAnswerer";
 import { Complaint } from "./complaint";
 import { download } from "./download";
+import { type Methods, serve } from "./messages";
 import type { ModelFacts } from "./models/facts";
-import { prepare, threadsHere } from "./models/runtime";
+import { UnitLM } from "./models/lm";
+import { open, prepare, threadsHere } from "./models/runtime";
 import { type Answered, SpeechPrompt } from "./pipeline";
 import { type PromptConfig, readPrompt } from "./prompts/prompt";
 import { type Lesson, type Taught, teach } from "./teach/teacher";
@@ -17,20 +21,6 @@ export interface Engine {
   teach(lesson: Lesson): Taught;
 }
 
-export interface Request {
-  id: number;
-  method: keyof Engine;
-  args: unknown[];
-}
-
-export interface Reply {
-  id: number;
-  value?: unknown;
-  complaint?: string;
-  failure?: string;
-  progress?: { done: number; total: number; doing: string };
-}
-
 interface FileSizes {
   [path: string]: number;
 }
@@ -41,10 +31,18 @@ const speech = () => {
   return ready;
 };
 
-type Report = (progress: Reply["progress"]) => void;
+const LMS = Math.min(2, navigator.hardwareConcurrency || 1); // each takes some 40 MB
+const REHEARSALS = 16; // after so many a question takes what it takes from then on
+let rehearsed = 0;
 
-const methods = {
-  async load(report: Report, base: string) {
+/** Some unit LMs in workers of their own; where a worker may start none, one in this one. */
+async function answererOf(facts: ModelFacts, wasm: ArrayBuffer, glue: string, lm: Uint8Array): Promise<Answerer> {
+  if (LMS < 2 || typeof Worker !== "function") return new LocalAnswerer(new UnitLM(await open(lm), facts));
+  return new Several(await Promise.all(Array.from({ length: LMS }, () => RemoteAnswerer.open(wasm, glue, facts, lm))));
+}
+
+const methods: Methods<Engine> = {
+  async load(report, base) {
     const sizes: FileSizes = JSON.parse(new TextDecoder().decode(await download(`${base}files.json`)));
     const total = Object.values(sizes).reduce((a, b) => a + b, 0);
     let done = 0;
@@ -56,8 +54,10 @@ const methods = {
       get("models/encoder.onnx.gz"),
       get("models/unit_lm.onnx.gz"),
     ]);
-    prepare(wasm.buffer, `${base}ort/ort-wasm-simd-threaded.mjs`);
-    ready = await SpeechPrompt.load(facts, encoder, lm);
+    const [glue, threads] = [`${base}ort/ort-wasm-simd-threaded.mjs`, threadsHere()];
+    prepare({ wasm: wasm.buffer, glue, threads });
+    const [answerer, encoding] = await Promise.all([answererOf(facts, wasm.buffer, glue, lm), open(encoder)]);
+    ready = new SpeechPrompt(facts, encoding, answerer);
     await Promise.all(
       Object.keys(facts.prompts).map(async (task) => {
         const [config, weights] = await Promise.all([
@@ -72,43 +72,22 @@ const methods = {
       facts,
       prompts: prompts.map((prompt) => prompt.config),
       parameters: Object.fromEntries(prompts.map((prompt) => [prompt.config.task, prompt.parameters])),
-      threads: threadsHere(),
+      threads: Math.max(threads, LMS),
     };
   },
-  classify: (_: Report, waveform: Float32Array, tasks: string[]) => speech().classify(waveform, tasks),
-  compare: (_: Report, waveform: Float32Array) => speech().compare(waveform),
-  async add(_: Report, config: string, weights: Uint8Array, name: string) {
+  classify: (_, waveform, tasks) => speech().classify(waveform, tasks),
+  compare: (_, waveform) => speech().compare(waveform),
+  add(_, config, weights, name) {
     const prompt = readPrompt(config, weights, speech().facts, name);
     speech().add(prompt);
     return prompt.config;
   },
-  teach: (report: Report, lesson: Lesson) =>
-    teach(speech(), lesson, (doing, share) => report({ done: share, total: 1, doing })),
+  teach: (report, lesson) => teach(speech(), lesson, (doing, share) => report({ done: share, total: 1, doing })),
 };
 
-let last: Promise<unknown> = Promise.resolve();
-let waiting = 0;
-const REHEARSALS = 16; // after so many a question takes what it takes from then on
-let rehearsed = 0;
-self.onmessage = ({ data }: MessageEvent<Request>) => {
-  const reply = (part: Omit<Reply, "id">) => self.postMessage({ id: data.id, ...part });
-  const method = methods[data.method] as (report: Report, ...args: unknown[]) => Promise<unknown>;
-  waiting++;
-  last = last
-    .then(() => method((progress) => reply({ progress }), ...data.args))
-    .then(
-      (value) => reply({ value }),
-      (error: unknown) => reply(error instanceof Complaint ? { complaint: error.message } : { failure: String(error) }),
-    )
-    .then(() => {
-      waiting--;
-      setTimeout(rehearse, 200);
-    });
-};
-
-/** While nobody asks: what is asked first shall not be slower than what follows. */
-function rehearse(): void {
-  if (waiting || !ready || rehearsed >= REHEARSALS) return;
-  const done = ready.rehearse(rehearsed++);
-  last = done.catch(() => {}).then(() => void setTimeout(rehearse, 0));
-}
+// While nobody asks: what is asked first shall not be slower than what follows.
+serve<Engine>(methods, async () => {
+  if (!ready || rehearsed >= REHEARSALS) return false;
+  await ready.rehearse(rehearsed++);
+  return true;
+});

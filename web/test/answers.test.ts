@@ -1,8 +1,10 @@
 /** The exported models answer here as in Python: run by tests/browser/test_static_models.py with SPEECHPROMPT_MODELS and SPEECHPROMPT_WAV. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { LocalAnswerer } from "../src/answers/answerer";
 import type { ModelFacts } from "../src/models/facts";
-import { prepare } from "../src/models/runtime";
+import { UnitLM } from "../src/models/lm";
+import { open, prepare } from "../src/models/runtime";
 import { SpeechPrompt } from "../src/pipeline";
 import { readPrompt } from "../src/prompts/prompt";
 import { toWaveform } from "../src/sound/decode";
@@ -26,7 +28,8 @@ function readWav(file: string): Float32Array {
 async function loaded(prompts: string[]): Promise<SpeechPrompt> {
   const facts: ModelFacts = JSON.parse(readFileSync(`${models}/model.json`, "utf8"));
   expect(facts.unit_lm_sha256).toBe(golden.unit_lm_sha256);
-  const sp = await SpeechPrompt.load(facts, readFileSync(`${models}/encoder.onnx`), readFileSync(`${models}/unit_lm.onnx`));
+  const lm = new UnitLM(await open(readFileSync(`${models}/unit_lm.onnx`)), facts);
+  const sp = new SpeechPrompt(facts, await open(readFileSync(`${models}/encoder.onnx`)), new LocalAnswerer(lm));
   for (const folder of prompts)
     sp.add(readPrompt(readFileSync(`${folder}/prompt_config.json`, "utf8"), readFileSync(`${folder}/prompt.safetensors`), facts, folder));
   return sp;

@@ -10,11 +10,20 @@ export function threadsHere(): number {
   return isolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
 }
 
-/** Use this WebAssembly, its glue at the address given; without either onnxruntime finds its own (in tests). */
-export function prepare(wasm?: ArrayBuffer, glue?: string): void {
-  ort.env.wasm.numThreads = wasm ? threadsHere() : 1;
-  if (wasm) ort.env.wasm.wasmBinary = wasm;
-  if (glue) ort.env.wasm.wasmPaths = { mjs: glue };
+/** onnxruntime's WebAssembly, the address of what starts it, and how many threads it may use. */
+export interface Runtime {
+  wasm: ArrayBuffer;
+  glue: string;
+  threads: number;
+}
+
+/** Use this WebAssembly; without it onnxruntime finds its own (in tests). */
+export function prepare(given?: Runtime): void {
+  ort.env.wasm.numThreads = given?.threads ?? 1;
+  if (given) {
+    ort.env.wasm.wasmBinary = given.wasm;
+    ort.env.wasm.wasmPaths = { mjs: given.glue };
+  }
   ort.env.logLevel = "error";
 }
 

@@ -1,8 +1,9 @@
 /** What all tabs share: the worker, what can be asked, the recording, and the address that says it. */
-import type { Client } from "../client";
 import { Complaint } from "../complaint";
+import type { Client } from "../messages";
 import type { ModelFacts } from "../models/facts";
 import type { PromptConfig } from "../prompts/prompt";
+import type { Engine } from "../worker";
 
 export interface Example {
   file: string;
@@ -13,7 +14,7 @@ export interface Example {
 }
 
 export interface State {
-  client: Client;
+  client: Client<Engine>;
   facts: ModelFacts;
   threads: number;
   prompts: Map<string, PromptConfig>;
