@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from speechprompt.commands import (
     add_data_argument,
     add_model_arguments,
     add_negatives_argument,
+    complain,
     load_backbone,
     portable_command,
 )
@@ -158,6 +160,12 @@ def task_of(args: argparse.Namespace) -> Task:
     return replace(task, **{name: value for name, value in changes.items() if value})
 
 
+def alike(labels: set[str]) -> list[tuple[str, str]]:
+    """Labels that are the same but for their capitals, in pairs."""
+    ordered = sorted(labels, key=lambda label: (label.casefold(), label))
+    return [(one, other) for one, other in pairwise(ordered) if one.casefold() == other.casefold()]
+
+
 def run(args: argparse.Namespace) -> int:
     from speechprompt.data import dataset
     from speechprompt.data.task_data import read_task
@@ -175,6 +183,8 @@ def run(args: argparse.Namespace) -> int:
     train += [row for path in args.extra for row in dataset.read(path, task.label_rule, "train")]
 
     known = {label for row in train for label in row.labels}
+    for one, other in alike(known):
+        complain(f"the labels {one!r} and {other!r} differ in their capitals alone, and are learnt as two.")
     negatives, valid_negatives = (
         dataset.read_others(args.negatives, task.label_rule, known, split) for split in ("train", "valid")
     )

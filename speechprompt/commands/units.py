@@ -3,7 +3,8 @@
 With FILEs their units are printed. With --data the units of every recording go into --out, a parquet file that tune,
 evaluate and calibrate take as --data in place of the recordings, so that the encoder runs once. It says which
 encoder made them, and another backbone refuses it. With --augment the train split is encoded again in simulated
-rooms, and `tune` learns from those rows as from any others: they take the place of its own --augment.
+rooms, and `tune` learns from those rows as from any others: they take the place of its own --augment. A recording that
+cannot be read has no row and is counted.
 """
 
 from __future__ import annotations
@@ -61,8 +62,10 @@ def keep(args: argparse.Namespace) -> int:
     if not 0 <= args.augment <= 100 or not 0 <= args.pauses <= 1 or not 0 <= args.seed < 2**31:
         raise SpeechPromptError("--augment must be 0 to 100, --pauses 0 to 1 and --seed 0 to 2,147,483,647.")
     simulation = Simulation(args.seed, args.pauses, controlled=args.channel == "controlled")
-    rows = keep_units(load_backbone(args), args.data, args.out, args.augment, simulation)
-    print(f"{rows} rows of units in {args.out}")
+    done = keep_units(load_backbone(args), args.data, args.out, args.augment, simulation)
+    print(f"{done.rows} rows of units in {args.out}")
+    if done.failed:
+        print(f"{done.failed} recordings could not be read and have no row; the first: {done.reason}")
     return 0
 
 

@@ -2,7 +2,8 @@
 
 A packed parquet file has the columns id, split, those that the label rule names, and `audio` (bytes of a sound file) or
 `units` (list of unit ids). Parquet files of `datasets`, folders, lists and Kaldi data folders are read too, see
-hub_layout, folder and lists. Without a column split the name of the file or folder says it, else it is train.
+hub_layout, folder and lists. Without a column split the name of the file or folder says it, else it is train. Of data
+that is all train, a tenth of each label is valid and a tenth test, see splits.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from speechprompt.data import hub
-from speechprompt.data.folder import parquet_files, read_folder
-from speechprompt.data.hub_layout import class_names, from_hub, split_of
+from speechprompt.data.folder import head, parquet_files, read_folder
+from speechprompt.data.hub_layout import SPLITS, class_names, from_hub, split_named, split_of, usual_split
 from speechprompt.data.lists import KINDS, read_list
 from speechprompt.data.sounds import Column, FileSound, RowSound, Sound
+from speechprompt.data.splits import drawn
 from speechprompt.data.unit_file import encoder_of, units_in
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.parquet import ParquetRows, read_parquet
@@ -53,7 +55,7 @@ class Example:
 
 
 def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> list[Example]:
-    """Rows of one split (all when None) that the rule has labels for, file after file.
+    """Rows of one split (all when None, drawn where the data is all train) that the rule has labels for, by file.
 
     paths: parquet files, lists (CSV, TSV, JSON lines), folders, addresses as hf://datasets/OWNER/NAME. Of several
     files, not all need the split, and ids begin with the file's name. SpeechPromptError when a file is not of these
@@ -61,12 +63,14 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
     files = [file for path in given for file in files_of(path)]
+    split = SPLITS.get(split, split) if split else None
     lazy = sum(file.stat().st_size for file in files if file.is_file()) > EAGER_BYTES
+    draw = split is None and all_train(files)
     examples: list[Example] = []
     splits: set[str] = set()
     n_rows = 0
     for path in files:
-        for number, row in enumerate(rows_of(path, lazy)):
+        for number, row in enumerate(rows_of(path, lazy, draw)):
             splits.add(str(row["split"]))
             if split is not None and row["split"] != split:
                 continue
@@ -76,6 +80,8 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
             name = str(row.get("id", number))
             examples.append(example(row, f"{path.stem}/{name}" if len(files) > 1 else name, labels))
     names = ", ".join(path.name for path in files)
+    if not splits:
+        raise SpeechPromptError(f"{names} holds no recordings: give other data.")
     if not n_rows:
         raise SpeechPromptError(f"{names} has no split {split!r}; it has {', '.join(sorted(splits))}.")
     if not examples:
@@ -116,37 +122,56 @@ def files_of(path: Path) -> list[Path]:
 
     SpeechPromptError where there is none.
     """
+    if str(path).startswith(("http:/", "https:/")):
+        raise SpeechPromptError(
+            f"{path.name[:80]} is an address on the web: a data set on the Hub is named hf://datasets/OWNER/NAME, and "
+            "others are fetched first."
+        )
     folder = hub.fetch(path) if hub.on_the_hub(path) else path
     if not folder.exists():
         raise SpeechPromptError(f"There is no file or folder {folder.name[:80]!r} to read: check the path.")
     return (parquet_files(folder) if folder.is_dir() else []) or [folder]
 
 
-def rows_of(path: Path, lazy: bool = False) -> Iterator[dict[str, Any]]:
+def all_train(files: Sequence[Path]) -> bool:
+    """Whether neither names nor columns say of any recording that it is of another split than train.
+
+    A folder draws its own splits.
+    """
+    return all(
+        not path.is_dir()
+        and split_named(path.stem) in (None, "train")
+        and "split" not in (head(path) if path.suffix.lower() in KINDS else ParquetRows(path).names)
+        for path in files
+    )
+
+
+def rows_of(path: Path, lazy: bool = False, draw: bool = False) -> Iterator[dict[str, Any]]:
     """The rows of one parquet file, list or folder, each with id, split and audio or units.
 
-    lazy: the sounds of a parquet file stay in it, see sounds.RowSound. Each row says its `file`, for label rules may
-    tell files apart; of units it is that of their recordings.
+    lazy: the sounds of a parquet file stay in it, see sounds.RowSound. draw: which split each row is of. Each row says
+    its `file`, for label rules may tell files apart; of units it is that of their recordings.
     """
-    rows = (
-        read_folder(path)
-        if path.is_dir()
-        else read_list(path)
-        if path.suffix.lower() in KINDS
-        else parquet_rows(path, lazy)
-    )
+    if path.is_dir():
+        rows = read_folder(path)
+    else:
+        rows = read_list(path) if path.suffix.lower() in KINDS else parquet_rows(path, lazy)
+    if draw:
+        rows = drawn({"id": number, **row} for number, row in enumerate(rows))
     for row in rows:
         kept = row.get("encoder_sha256") and row.get("file")
-        yield {**row, "file": kept or path.stem}
+        yield {**row, "split": usual_split(row["split"], f"A row of {path.name}"), "file": kept or path.stem}
 
 
 def parquet_rows(path: Path, lazy: bool) -> Iterator[dict[str, Any]]:
     file = ParquetRows(path)
     if not set(file.names) & {"audio", "units"}:
-        raise SpeechPromptError(f"{path.name} needs the columns split and audio (or units).")
+        raise SpeechPromptError(
+            f"{path.name} needs the columns split and audio (or units); it has {', '.join(file.names)[:200]}."
+        )
     split, classes = split_of(path.stem), class_names(file.metadata)
     encoder = encoder_of(file.metadata)
-    lazy = lazy and "units" not in file.names
+    lazy = lazy and "audio" in file.names and "units" not in file.names
     sounds = Column(path)
     columns = [name for name in file.names if name != "audio"] if lazy else file.names
     for number, row in enumerate(read_parquet(path, columns)):

@@ -1,22 +1,23 @@
 """A folder of labelled recordings -> rows, by whichever of the usual layouts it has.
 
-Parquet files, `metadata.csv` or `metadata.jsonl` beside the recordings (as `audiofolder`), lists (CSV, TSV, JSON
-lines), Kaldi data folders, or a folder for each label; in folders named after the splits or not. Where no split is
-named, a tenth of each label is valid and a tenth test, by a hash of the names, so that it stays the same.
+Parquet files, `metadata.csv` or `metadata.jsonl` beside the recordings (as `audiofolder`), lists, Kaldi data folders,
+or a folder for each label; in folders named after the splits or not. Of lists those named after splits count,
+where there are any: Common Voice has others beside them that name the same recordings.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from speechprompt.audio.kinds import is_hidden, is_recording
 from speechprompt.data.hub_layout import split_named
-from speechprompt.data.lists import KALDI, KINDS, Row, cells, read_kaldi, read_list
+from speechprompt.data.lists import KALDI, KINDS, Row, cells, path_column, read_kaldi, read_list
 from speechprompt.data.sounds import FileSound
+from speechprompt.data.splits import drawn
 from speechprompt.errors import SpeechPromptError
 
 MAX_FILES = 5_000_000
@@ -33,7 +34,8 @@ def read_folder(folder: Path) -> Iterator[Row]:
     parts = {path: split_named(path.name) for path in sorted(folder.iterdir()) if path.is_dir()}
     named = {path: split for path, split in parts.items() if split}
     if lists := [path for name in METADATA if (path := folder / name).is_file()]:
-        yield from undecided(read_list(lists[0]), "split" not in head(lists[0]))
+        rows = read_list(lists[0])
+        yield from rows if "split" in head(lists[0]) else drawn(rows)
     elif any((path / name).is_file() for path in named for name in METADATA):
         for path, split in named.items():
             for name in METADATA:
@@ -41,24 +43,35 @@ def read_folder(folder: Path) -> Iterator[Row]:
                     for row in read_list(path / name):
                         yield {**row, "id": f"{path.name}/{row['id']}", "split": split}
     elif (folder / KALDI).is_file():
-        yield from undecided(read_kaldi(folder, "train"), True)
+        yield from drawn(read_kaldi(folder, "train"))
     elif kaldi := {path: split for path, split in parts.items() if (path / KALDI).is_file()}:
         for path, kaldi_split in kaldi.items():
             yield from read_kaldi(path, kaldi_split or "train")
-    elif lists := sorted(path for kind in KINDS for path in folder.glob(f"*{kind}")):
-        for path in lists:
-            yield from read_list(path)
+    elif lists := lists_in(folder):
+        rows = chain.from_iterable(map(read_list, lists))
+        unsaid = all(split_named(path.stem) is None and "split" not in head(path) for path in lists)
+        yield from drawn(rows) if unsaid else rows
     elif named:
         for path, split in named.items():
             for row in by_folder(path):
                 yield {**row, "id": f"{path.name}/{row['id']}", "split": split}
     else:
-        yield from undecided(by_folder(folder), True)
+        yield from drawn(by_folder(folder))
+
+
+def lists_in(folder: Path) -> list[Path]:
+    """The lists of recordings in a folder: those named after splits, where there are any, else all with paths."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS and path.is_file())
+    lists = [path for path in found if not is_hidden(Path(path.name)) and path_column(head(path))]
+    return [path for path in lists if split_named(path.stem)] or lists
 
 
 def head(path: Path) -> dict[str, Any]:
-    """The first row of a list, before anything is added."""
-    return next(cells(path), {})
+    """The first row of a list, before anything is added; nothing where it is no list."""
+    try:
+        return next(cells(path), {})
+    except SpeechPromptError:
+        return {}
 
 
 def by_folder(folder: Path) -> Iterator[Row]:
@@ -77,24 +90,16 @@ def by_folder(folder: Path) -> Iterator[Row]:
         rows += 1
         yield {"id": path.as_posix(), "label": path.parts[0], "audio": FileSound(folder / name)}
     if not rows:
-        raise SpeechPromptError(
-            f"{folder.name} holds no labelled recordings: put them into a folder for each label, or name them in "
-            f"{' or '.join(METADATA)}."
-        )
+        raise SpeechPromptError(f"{folder.name} holds no labelled recordings{instead(folder)}.")
 
 
-def undecided(rows: Iterator[Row], draw: bool) -> Iterator[Row]:
-    """The rows; where nothing names a split, each of them gets one by a hash of its id and how often its label came."""
-    if not draw:
-        yield from rows
-        return
-    by_label: dict[str, list[Row]] = {}
-    for row in rows:
-        by_label.setdefault(str(row.get("label", "")), []).append(row)
-    for group in by_label.values():
-        ordered = sorted(
-            group, key=lambda row: hashlib.sha256(str(row["id"]).encode("utf-8", "replace")).digest()
-        )
-        tenth = max(1, len(ordered) // 10) if len(ordered) > 2 else 0
-        for i, row in enumerate(ordered):
-            yield {**row, "split": "valid" if i < tenth else "test" if i < 2 * tenth else "train"}
+def instead(folder: Path) -> str:
+    """What to do about a folder of none of the layouts; SpeechPromptError of a list in it that is at fault."""
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS and path.is_file()):
+        next(read_list(path), None)
+    for pattern, what in (("*/*.parquet", "parquet files"), ("**/*.arrow", "Arrow files")):
+        if found := next(folder.glob(pattern), None):
+            if what == "Arrow files":
+                return ", but Arrow files: write parquet files with to_parquet of `datasets` and give those"
+            return f", but {what} in {found.parent.name}: give that folder"
+    return f": put them into a folder for each label, or name them in {' or '.join(METADATA)}"

@@ -7,9 +7,17 @@ import re
 from typing import Any
 
 from speechprompt.data.sounds import sound_of
+from speechprompt.errors import SpeechPromptError
 
 SPLITS = {"train": "train", "training": "train", "validation": "valid", "valid": "valid", "val": "valid"}
-SPLITS |= {"dev": "valid", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
+SPLITS |= {
+    "dev": "valid",
+    "development": "valid",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
 
 
 def from_hub(row: dict[str, Any], split: str, classes: dict[str, list[str]]) -> dict[str, Any]:
@@ -28,6 +36,14 @@ def from_hub(row: dict[str, Any], split: str, classes: dict[str, list[str]]) -> 
 def split_named(name: str) -> str | None:
     """The split that the first word of a name is: "test-00000-of-00002" -> "test", "validation" -> "valid"."""
     return SPLITS.get(re.split(r"[^a-z]", name.lower())[0])
+
+
+def usual_split(value: Any, where: str) -> str:
+    """The split that a cell says, whatever its letters; SpeechPromptError where it is empty. where: of the row."""
+    text = "" if value is None else str(value).strip()
+    if not text:
+        raise SpeechPromptError(f"{where} has an empty split: write train, valid or test into it.")
+    return SPLITS.get(text.lower(), text)
 
 
 def split_of(stem: str) -> str:

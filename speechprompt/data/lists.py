@@ -1,6 +1,7 @@
-"""Lists of recordings as people keep them -> rows: CSV, TSV and JSON-lines manifests, and Kaldi data folders.
+"""Lists of recordings as people keep them -> rows: CSV, TSV and JSON manifests, and Kaldi data folders.
 
-What a list names must lie in its folder or below: data must not make us open other files.
+What a list names must lie in its folder or below: data must not make us open other files. Spreadsheets write
+semicolons, Windows backslashes, and Common Voice leaves out the folder `clips`: all of it is understood.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speechprompt.data.corpora.source import lines, table
+from speechprompt.data.corpora.source import MAX_TEXT_BYTES, lines, on_disk, table
 from speechprompt.data.hub_layout import split_of
 from speechprompt.data.sounds import FileSound
 from speechprompt.errors import SpeechPromptError
 
-KINDS = (".csv", ".tsv", ".jsonl")
+KINDS = (".csv", ".tsv", ".jsonl", ".json")
 PATHS = ("file_name", "audio_filepath", "path", "file", "filename", "audio", "wav", "audio_path")
 STARTS, SECONDS = ("offset", "start"), ("duration", "seconds")
+KNOWN = {*PATHS, *STARTS, *SECONDS, "id", "label", "split"}  # columns whose letters may be capitals, too
+DELIMITERS = ",;\t"
+PLACES = ("", "clips", "wavs", "wav", "audio")  # below the list, where it names files alone
 MAX_ROWS = 5_000_000
 KALDI = "wav.scp"
 # File of a Kaldi folder -> column, and whether it goes by utterance or by speaker.
@@ -30,13 +34,15 @@ Row = dict[str, Any]
 
 def read_list(path: Path) -> Iterator[Row]:
     """The rows of a manifest: its columns, audio as FileSound, `split` by the file's name where no column has it."""
+    number = -1
     for number, row in enumerate(cells(path)):
         if number >= MAX_ROWS:
             raise SpeechPromptError(f"{path.name} has more than {MAX_ROWS:,} rows: cut it into parts.")
-        column = next((name for name in PATHS if isinstance(row.get(name), str)), None)
+        column = path_column(row)
         if column is None:
             raise SpeechPromptError(
-                f"{path.name} has no column with the path of each recording, such as {', '.join(PATHS[:3])}."
+                f"{path.name} has no column with the path of each recording, such as {', '.join(PATHS[:3])}, or "
+                f"none in row {number + 1}: name it so, or fill it."
             )
         name = str(row.pop(column))
         start = number_in(row, STARTS, path)
@@ -46,21 +52,54 @@ def read_list(path: Path) -> Iterator[Row]:
         row.setdefault("id", f"{name}@{start:g}" if start else name)
         row.setdefault("split", split_of(path.stem))
         yield row
+    if number < 0:
+        raise SpeechPromptError(f"{path.name} names no recordings: fill it, or give another list.")
+
+
+def path_column(row: Row) -> str | None:
+    """The column of a list that holds the path, None where it has none."""
+    return next((name for name in PATHS if isinstance(row.get(name), str) and row[name]), None)
 
 
 def cells(path: Path) -> Iterator[Row]:
-    """The rows of a list as they stand in it."""
-    if path.suffix.lower() == ".jsonl":
-        for number, line in enumerate(lines(path), 1):
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
-                raise SpeechPromptError(f"Line {number} of {path.name} is not a JSON object.")
-            yield row
+    """The rows of a list as they stand in it, without the spaces around their cells."""
+    if path.suffix.lower() in (".jsonl", ".json"):
+        yield from objects(path)
         return
-    yield from table(path, (), "\t" if path.suffix.lower() == ".tsv" else ",")
+    header = next(lines(path), "")
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    delimiter = next((one for one in (usual, *DELIMITERS) if one in header), usual)
+    for row in table(path, (), delimiter):
+        names = {name: name.lower() if name.lower() in KNOWN - row.keys() else name for name in row}
+        yield {names[name]: value.strip() for name, value in row.items()}
+
+
+def objects(path: Path) -> Iterator[Row]:
+    """The objects of a file of JSON lines, or of one JSON array."""
+    first = next(lines(path), "")
+    if path.suffix.lower() == ".json" and first.lstrip().startswith("["):
+        try:
+            if path.stat().st_size > MAX_TEXT_BYTES:
+                raise ValueError("too large")
+            found = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise SpeechPromptError(f"{path.name} cannot be read as JSON: copy it again.") from error
+        numbered = enumerate(found, 1)
+    else:
+        numbered = enumerate(map(parsed, lines(path)), 1)
+    for number, row in numbered:
+        if not isinstance(row, dict):
+            raise SpeechPromptError(
+                f"Line {number} of {path.name} is not a JSON object: write one object on each line."
+            )
+        yield row
+
+
+def parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def number_in(row: Row, names: tuple[str, ...], path: Path) -> float | None:
@@ -83,8 +122,11 @@ def within(folder: Path, name: str, listed_in: str) -> Path:
     """The file that a list names, relative or absolute; SpeechPromptError when it lies outside the folder."""
     if "\0" in name or len(name) > 4096:
         raise SpeechPromptError(f"{listed_in} names {name[:40]!r}, which is no path.")
-    path = Path(os.path.normpath(folder / name))
+    named = [Path(os.path.normpath(folder / place / name)) for place in PLACES]
+    if "\\" in name:
+        named.append(Path(os.path.normpath(folder / name.replace("\\", "/"))))
     try:
+        path = next((one for one in map(on_disk, named) if one.is_file()), named[0])
         if path.resolve().is_relative_to(folder.resolve()):
             return path
     except (OSError, RuntimeError):
@@ -123,8 +165,8 @@ def read_kaldi(folder: Path, split: str) -> Iterator[Row]:
 def pairs(path: Path) -> Iterator[tuple[str, str]]:
     if path.is_file():
         for line in lines(path):
-            name, _, rest = line.strip().partition(" ")
-            yield name, rest.strip()
+            name, *rest = line.split(None, 1)
+            yield name, rest[0].strip() if rest else ""
 
 
 def segments(path: Path) -> Iterator[tuple[str, str, float, float | None]]:

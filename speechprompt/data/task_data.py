@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from speechprompt.data.dataset import Example, read
-from speechprompt.data.hub_layout import split_named
+from speechprompt.data.hub_layout import SPLITS, split_named
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks.catalogue import Task
 
@@ -18,11 +18,12 @@ def files_of(paths: Sequence[Path], task: Task, has_encoder: bool = True) -> lis
     A folder of another layout is one source. SpeechPromptError for those that are not in the
     folder.
     """
-    if len(paths) != 1 or not paths[0].is_dir() or other_layout(paths[0]):
+    if len(paths) != 1 or not paths[0].is_dir() or other_layout(paths[0]) or not any(paths[0].iterdir()):
         return list(paths)
     if not task.files:
         raise SpeechPromptError(
-            f"speechprompt/tasks does not say which files {task.name} is measured on: name them."
+            f"{paths[0].name} holds several corpora, and speechprompt/tasks does not say which files {task.name} is "
+            "measured on: name them behind --data."
         )
     names = (*task.files, *task.train_files) if has_encoder else task.unit_files or task.files
     files = [paths[0] / f"{name}.parquet" for name in names]
@@ -46,6 +47,7 @@ def read_task(
     SpeechPromptError when nothing is left.
     """
     files = files_of(paths, task, has_encoder)
+    split = SPLITS.get(split, split) if split else None
     if split in (None, "train") or all(path.stem in task.train_files for path in files):
         examples = read(files, task.label_rule, None)
     else:
@@ -57,8 +59,9 @@ def read_task(
         there = ", ".join(sorted({example.split for example in placed}))
         names = ", ".join(path.name for path in files)
         raise SpeechPromptError(
-            f"{names} has no split {split!r}; it has {there}: name the splits in a column split or as folders train, "
-            "valid and test, or give at least three recordings of each label in a folder, a tenth of which is drawn."
+            f"{names} has no split {split!r}; it has {there}: name the splits in a column split, by the names "
+            "of files or as folders train, valid and test, or give at least three recordings of each label without any "
+            "split, of which a tenth is drawn."
         )
     return kept
 

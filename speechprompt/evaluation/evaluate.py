@@ -32,7 +32,7 @@ def decoded(name: str, sound: bytes) -> np.ndarray:
     try:
         return audio.load(sound)
     except SpeechPromptError as error:
-        raise SpeechPromptError(f"{name}: {error}") from error
+        raise SpeechPromptError(f"{name} (`units --data` leaves such ones out): {error}") from error
 
 
 def to_units(

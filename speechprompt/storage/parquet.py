@@ -42,7 +42,7 @@ class ParquetRows:
             self.allowed = max(FREE_BYTES, RATIO * self.path.stat().st_size)
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise SpeechPromptError(
-                f"{self.path.name} cannot be read as a parquet file: check the path."
+                f"{self.path.name} cannot be read as a parquet file: check the path{instead(self.path)}."
             ) from error
         schema, metadata = self.file.schema_arrow, self.file.metadata
         self.names: list[str] = schema.names
@@ -99,6 +99,18 @@ class ParquetRows:
                 raise SpeechPromptError(
                     f"{self.path.name} is damaged after row {number}: copy it again."
                 ) from error
+
+
+def instead(path: Path) -> str:
+    """What to do with a file that is none, by the ending of its name."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return ", or copy it again"
+    if suffix in (".xlsx", ".xls", ".ods"):
+        return ", or save the table as CSV"
+    if suffix in (".zip", ".gz", ".tgz", ".tar"):
+        return ", or unpack it"
+    return ", or give the folder or the list of the recordings"
 
 
 def read_parquet(path: Path, columns: Sequence[str], others: bool = False) -> Iterator[Row]:

@@ -54,9 +54,25 @@ def is_column(name: object) -> bool:
 
 def text_in(row: Row, column: str) -> str:
     """The value in a column as text; SpeechPromptError when there is none."""
-    if row.get(column) is None:
-        raise SpeechPromptError(f"The data has no column {column!r} or an empty value in it.")
-    return str(row[column])
+    value = row.get(column)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise SpeechPromptError(
+            f"The data has no column {column!r} or an empty value in it{place_of(row)}: fill it, leave the row out, or "
+            "name another column."
+        )
+    if isinstance(value, list | dict | bytes):
+        raise SpeechPromptError(
+            f"The column {column!r} holds no text or numbers{place_of(row)}, which labels are: give a column for each "
+            "label."
+        )
+    return str(value)
+
+
+def place_of(row: Row) -> str:
+    """Which row it is and what it has, as far as it says."""
+    columns = [str(name) for name in row if name not in ("audio", "file", "units", "encoder_sha256")]
+    where = f", as of {str(row['id'])[:80]!r}" if row.get("id") is not None else ""
+    return f"{where} ({', '.join(columns)[:200]})" if columns else where
 
 
 def spelled(text: str) -> Labels:

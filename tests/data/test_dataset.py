@@ -68,7 +68,7 @@ def test_what_is_wrong_is_named(tmp_path) -> None:
     rule = {"column": "label"}
     for name, this_rule, split, message in (
         ("d.parquet", rule, "test", "no split 'test'; it has train, valid"),
-        ("null.parquet", rule, "test", "no split 'test'; it has None, train"),
+        ("null.parquet", rule, "test", "A row of null.parquet has an empty split: write"),
         ("d.parquet", {"column": "age"}, None, "no column 'age'"),
         ("d.parquet", {"formula": "x"}, None, "A label rule must be"),
         ("bare.parquet", rule, None, "needs the columns"),

@@ -106,8 +106,12 @@ def lines(path: Path) -> Iterator[str]:
             while line := file.readline(MAX_CELL):
                 if line.strip():
                     yield line.rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpeechPromptError(f"{path.name} cannot be read as text in UTF-8: copy it again.") from error
+    except UnicodeDecodeError as error:
+        raise SpeechPromptError(
+            f"{path.name} cannot be read as text in UTF-8: save it as that, or copy it again."
+        ) from error
+    except OSError as error:
+        raise SpeechPromptError(f"{path.name} cannot be read: check its permissions.") from error
 
 
 def table(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[dict[str, str]]:
