@@ -60,7 +60,7 @@ TABLE = (
         "Malayalam sentences and Azerbaijani digits; of the wake words a classifier guessed who is a woman",
         "of each set; some of them for research alone, and none of those recordings is included",
         voice_of,
-        form=AnswerForm(VOICES, window=5.0),
+        form=AnswerForm(VOICES, window=4.0),
         about="Say anything, and the voice is called that of a woman, a man or a child.",
         limits="It guesses from the sound of a voice what the speakers of the data said of themselves; a child is "
         "under 16, and its voice is often taken for a woman's.",
