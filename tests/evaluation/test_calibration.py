@@ -223,8 +223,8 @@ def test_the_command_keeps_figures_weights_and_the_history(
     assert f"divided by {found['temperature']:g}" in card and str(tmp_path) not in card
     assert main([*arguments, "--doubt-below", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["threshold"] == 1
-    assert main([*arguments, "--split", "dev"]) == 2
-    assert "no split 'dev'" in capsys.readouterr().err
+    assert main([*arguments, "--split", "test"]) == 2
+    assert "no split 'test'" in capsys.readouterr().err
     for option, wrong in (
         *(("--doubt-below", one) for one in ("2", "nan", "much")),
         *(("--doubt-label", one) for one in ("red", "red=", "red=2", "0.5")),
