@@ -28,7 +28,7 @@ from speechprompt.commands import (
     load_backbone,
     portable_command,
 )
-from speechprompt.commands.tune_settings import LM_LR, add_settings, config_of
+from speechprompt.commands.tune_settings import LM_LR, add_settings, config_of, lm_lr_of
 from speechprompt.errors import SpeechPromptError
 from speechprompt.tasks.catalogue import TASKS, Task
 from speechprompt.tuning.papers import RECIPES
@@ -132,7 +132,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lm-lr",
         type=float,
         metavar="X",
-        help=f"with --fine-tune, the learning rate that the LM's own weights peak at (default {LM_LR})",
+        help=f"with --fine-tune, the learning rate that the LM's own weights peak at (default {LM_LR}; v1 and v2: "
+        "5e-4)",
     )
     add_settings(parser)
 
@@ -208,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
         negatives,
         valid_negatives,
         args.init_from and backbone.load_prompt(args.init_from),
-        (args.lm_lr or LM_LR) if args.fine_tune else None,
+        lm_lr_of(args, config),
     )
     prompt = replace(prompt, commands={"tuned": portable_command(args.argv)})
     if args.fine_tune:

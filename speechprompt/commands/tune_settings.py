@@ -52,4 +52,11 @@ def config_of(args: argparse.Namespace) -> TuneConfig:
         given |= {"input_prompts": True, "prompt_length": 1}  # the format's least, which adds next to nothing
     elif args.lm_lr is not None:
         raise SpeechPromptError("--lm-lr belongs to --fine-tune: without it the LM is frozen.")
-    return TuneConfig(**{**settings(args.recipe, args.task), **given})
+    return TuneConfig(**{**settings(args.recipe, args.task, args.fine_tune), **given})
+
+
+def lm_lr_of(args: argparse.Namespace, config: TuneConfig) -> float | None:
+    """The learning rate that the LM's own weights peak at; None where they are frozen."""
+    if not args.fine_tune:
+        return None
+    return args.lm_lr or (LM_LR if args.recipe == "ours" else config.lr)

@@ -53,13 +53,13 @@ def median_outside(lm: UnitLM, prompt: TrainablePrompt, negatives: Sequence[Utte
 
 @torch.inference_mode()
 def mean_loss(lm: UnitLM, prompt: TrainablePrompt, examples: Sequence[Labelled]) -> float:
-    """Mean loss over the examples, without dropout."""
+    """Mean loss over all that is due in the examples, without dropout."""
     prompt.eval()
-    total = 0.0
+    total, n_due = 0.0, 0
     for group in batches_by_length([len(ids) + len(labels) for ids, labels in examples], TOKENS, None):
         answers = [examples[i][1] for i in group]
-        total += len(group) * float(
-            prompt.loss(prompt(lm, [examples[i][0] for i in group], answers), answers)
-        )
+        due = sum(prompt.lead + len(labels) + prompt.reads_end for labels in answers)
+        total += due * float(prompt.loss(prompt(lm, [examples[i][0] for i in group], answers), answers))
+        n_due += due
     prompt.train()
-    return total / len(examples)
+    return total / n_due

@@ -63,9 +63,14 @@ class TuneConfig:
         0.15, "share of the negatives, where there are any, in what is learnt from", 0.0, 0.9
     )
     steps: int = setting(2000, "steps of the optimizer", 1, 1_000_000)
+    epochs: int = setting(
+        0, "at most so many times through train; 0: as many as the steps take", 0, 1_000_000
+    )
     lr: float = setting(0.06, "learning rate that the steps peak at", 1e-6, 10.0)
-    schedule: Literal["cosine", "constant"] = setting(
-        "cosine", "of the learning rate: warm-up and a cosine down to 0, or one rate throughout as the papers"
+    schedule: Literal["cosine", "constant", "inverse_sqrt"] = setting(
+        "cosine",
+        "of the learning rate: warm-up and a cosine down to 0; one rate throughout, as the papers; or 4,000 steps of "
+        "warm-up and down by the square root of the steps, as the first paper's fine-tuning",
     )
     tokens_per_batch: int = setting(2048, "units and labels of a step, padding included", 64, 1_000_000)
     sentences_per_batch: int = setting(

@@ -43,6 +43,7 @@ class Negatives:
 
 
 NO_NEGATIVES = Negatives()
+FAIRSEQ_WARM_UP = 4000  # steps, of inverse_sqrt
 RECENT = 8  # of a mean over the steps: about the last ninth of them counts for most of it
 
 
@@ -170,7 +171,7 @@ class Tuning(Run):
             "tune",
             folder,
             settings | {"extra": [group["peak"] for group in extra]},
-            schedule_of(config),
+            schedule_of(config, epoch_steps(train, config)),
             [*self.prompt.parameters(), *others],
             PromptOptimizer(self.prompt, extra),
             parts,
@@ -221,7 +222,11 @@ class Tuning(Run):
             parameter.copy_(best)
 
 
-def schedule_of(config: TuneConfig) -> Schedule:
+def schedule_of(config: TuneConfig, per_epoch: int) -> Schedule:
+    """per_epoch: steps of an epoch."""
+    steps = min(config.steps, config.epochs * per_epoch) if config.epochs else config.steps
     if config.schedule == "constant":
-        return Schedule(config.steps, warm_up=1, floor=1.0)
-    return Schedule(config.steps, warm_up=min(100, config.steps // 5 + 1))
+        return Schedule(steps, warm_up=1, floor=1.0)
+    if config.schedule == "inverse_sqrt":
+        return Schedule(steps, warm_up=FAIRSEQ_WARM_UP, inverse_sqrt=True)
+    return Schedule(steps, warm_up=min(100, steps // 5 + 1))

@@ -10,14 +10,15 @@ from typing import Any
 from speechprompt.data.corpora.catalogue import CORPORA, find
 
 RECIPES = ("ours", "v1", "v2")
-BATCH = 32  # of a task for which the papers state none
+BATCH = 32  # of v1, and of a task for which v2 states none
 SEED = 100501
 COMMON: dict[str, Any] = {
     "start": "papers",
     "feedback": "units",
     "loss": "reference",
     "optimizer": "adam",
-    "steps": 1_000_000,  # patience ends it
+    "steps": 1_000_000,
+    "epochs": 300,
     "lr": 5e-3,
     "schedule": "constant",
     "tokens_per_batch": 4096,
@@ -35,13 +36,25 @@ OWN: dict[str, dict[str, Any]] = {
 }
 
 
-def settings(recipe: str, task: str) -> dict[str, Any]:
+# Of the baseline, all weights of the LM, as v1's code has it; v2's has none of its own.
+FINE_TUNING: dict[str, Any] = {
+    "lr": 5e-4,
+    "schedule": "inverse_sqrt",
+    "verbalizer": "frequency",
+    "class_dropout": 0.0,
+}
+
+
+def settings(recipe: str, task: str, fine_tune: bool = False) -> dict[str, Any]:
     """What a recipe sets for a task, by the names of TuneConfig's fields; nothing for ours."""
     own = OWN[recipe]
-    return {**own, "sentences_per_batch": batch_of(task)} if own else {}
+    if not own:
+        return {}
+    batch = batch_of(task) if recipe == "v2" else BATCH
+    return {**own, "sentences_per_batch": batch, **(FINE_TUNING if fine_tune else {})}
 
 
 def batch_of(task: str) -> int:
-    """Utterances in a batch of the papers."""
+    """Utterances in a batch of v2."""
     batches = (corpus.batch for corpus in map(find, CORPORA) if task in corpus.tasks)
     return next((batch for batch in batches if batch), BATCH)

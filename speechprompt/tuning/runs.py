@@ -30,15 +30,19 @@ Self = TypeVar("Self", bound="Run")
 class Schedule:
     """The learning rate of each step: linear warm-up times a cosine from `peak` down to `floor` · peak at `steps`.
 
-    With floor 1 and a warm-up of one step it is `peak` throughout.
+    With floor 1 and a warm-up of one step it is `peak` throughout. inverse_sqrt: fairseq's of that name, from 0 up to
+    `peak` after the warm-up and down by the square root of the steps.
     """
 
     steps: int
     warm_up: int
     peak: float = 1.0
     floor: float = 0.0
+    inverse_sqrt: bool = False
 
     def rate(self, step: int) -> float:
+        if self.inverse_sqrt:
+            return self.peak * min(step / self.warm_up, math.sqrt(self.warm_up / max(step, 1)))
         cosine = (1 + math.cos(math.pi * min(1, step / self.steps))) / 2
         return self.peak * min(1, (step + 1) / self.warm_up) * (self.floor + (1 - self.floor) * cosine)
 

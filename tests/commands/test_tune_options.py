@@ -61,10 +61,28 @@ def test_a_recipe_sets_what_the_papers_code_does(recipe, length, verbalizer, pat
     )
     assert (config.check_every, config.choose, config.augment, config.unit_noise) == (0, "loss", 0, 0.0)
     assert config.sentences_per_batch == 32 and config.start == "papers"
-    given[1] = "arabic_commands"
-    assert tune.config_of(parser().parse_args(given)).sentences_per_batch == 1
+    assert (config.epochs, config.tokens_per_batch, config.seed) == (300, 4096, 100501)
+    assert config.class_dropout == {"v1": 0.0, "v2": 0.1}[recipe] and config.feedback == "units"
+    given[1] = "arabic_commands"  # by task in v2's code alone
+    assert tune.config_of(parser().parse_args(given)).sentences_per_batch == {"v1": 32, "v2": 1}[recipe]
     changed = tune.config_of(parser().parse_args([*given, "--augment", "4", "--lr", "0.01"]))
     assert (changed.augment, changed.lr) == (4, 0.01)  # even where it is what ours would be
+
+
+def test_the_papers_fine_tuning() -> None:
+    given = ["--task", "accent", "--data", "d.parquet", "--fine-tune"]
+    for more, rate, schedule, verbalizer in (
+        (["--recipe", "v1"], 5e-4, "inverse_sqrt", "frequency"),
+        (["--recipe", "v1", "--lm-lr", "0.01"], 0.01, "inverse_sqrt", "frequency"),
+        ([], 1e-3, "cosine", "learned"),
+    ):
+        args = parser().parse_args([*given, *more])
+        config = tune.config_of(args)
+        assert (tune.lm_lr_of(args, config), config.schedule, config.verbalizer) == (
+            rate,
+            schedule,
+            verbalizer,
+        )
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.parts[-3]}-{card.parts[-2]}")

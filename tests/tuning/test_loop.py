@@ -325,6 +325,9 @@ def test_the_papers_recipes_learn_and_stop_by_epochs_without_gain(recipe: str) -
         per_epoch * (i + 1) for i in range(len(seen))
     ]
     assert best in [p.valid_accuracy for p in seen] and seen[-1].step < 2000
+    seen.clear()
+    tune(make_lm(), TRAIN, VALID, FORM, replace(config, epochs=2, patience=9), report=seen.append)
+    assert [p.step for p in seen] == [per_epoch, 2 * per_epoch]
 
 
 def test_the_papers_start_and_schedule() -> None:
@@ -333,7 +336,10 @@ def test_the_papers_start_and_schedule() -> None:
     assert 0.4 < float(prompt.separator.std()) < 1.8  # of N(0, 1), 16 numbers
     weight = prompt.verbalizer_weight
     assert float(weight.abs().max()) <= 1 / math.sqrt(weight.shape[1])
-    assert {schedule_of(replace(config, steps=9)).rate(step) for step in range(9)} == {1.0}
+    assert {schedule_of(replace(config, steps=9), 1).rate(step) for step in range(9)} == {1.0}
+    assert schedule_of(config, 7).steps == 2100  # 300 epochs
+    slow = schedule_of(TuneConfig(**settings("v1", "accent", fine_tune=True)), 100)
+    assert [slow.rate(step) for step in (0, 1000, 4000, 16000)] == [0, 0.25, 1, 0.5]
     prompt.train()
     torch.manual_seed(0)
     logits = torch.randn(4, 3, weight.shape[1])
