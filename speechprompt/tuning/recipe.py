@@ -154,6 +154,13 @@ def tune_task(
                 f"An answer of the data has {n} labels, the task {form.n_steps} slots or steps."
             )
 
+    fed_back = config.feedback == "units" and (form.kind == "sequence" or len(form.slots) > 1)
+    if fed_back and config.verbalizer == "learned" and len(form.labels) > backbone.n_units:
+        raise SpeechPromptError(
+            f"{len(form.labels)} labels cannot each be fed back as one of {backbone.n_units} units: tune with "
+            "--feedback trained."
+        )
+
     begin = {} if start is None else start_from(start, backbone, form, config)
     answers = [form.indices(example.labels) for example in train]
     simulation = simulation_for(task, config.seed, config.pauses)

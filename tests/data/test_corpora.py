@@ -225,6 +225,18 @@ def test_lists_as_windows_writes_them_and_the_hidden_files_of_macos(trees: Path,
         assert not prepare(name, root).failed and rows_of(root) == expected
 
 
+@pytest.mark.parametrize("name", ["grabo", "esc50", "easycall"])
+def test_names_may_end_in_capitals_on_the_disk(name: str, trees: Path, tmp_path: Path) -> None:
+    failed = prepare(name, trees / name).failed
+    root = tmp_path / name
+    shutil.copytree(trees / name, root)
+    for path in list(root.rglob("*.wav")):
+        path.rename(path.with_suffix(".WAV"))
+    assert prepare(name, root).failed == failed
+    found, expected = ([row["split"] for row in rows_of(where)] for where in (root, trees / name))
+    assert found == expected
+
+
 def test_the_whole_repository_of_lists_may_lie_beside_a_corpus(trees: Path, tmp_path: Path) -> None:
     """SpeechAdvReprogram has lists of three corpora by the same names."""
     prepare("lithuanian_commands", trees / "lithuanian_commands")

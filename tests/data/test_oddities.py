@@ -192,3 +192,16 @@ def test_units_leave_out_what_cannot_be_read_and_tune_says_so(tmp_path: Path, ca
     said = capsys.readouterr().err
     assert "'JA' and 'ja' differ in their capitals alone" in said
     assert "leaves such ones out" in said or "fehlt.wav' does not exist" in said
+
+
+def test_more_labels_than_units_to_feed_them_back_as(tmp_path: Path, capsys) -> None:
+    backbone = make_backbone(tmp_path)  # of 20 units
+    tone(tmp_path / "a.wav", 0)
+    lines = [f"a.wav,{split},a{i},b{i}" for split in ("train", "valid") for i in range(11)]
+    path = listed(tmp_path / "mine.csv", "file_name,split,a,b", lines)
+    given = ["--backbone", str(backbone), "--data", str(path), "--task", "mine", "--slots", "a,b"]
+    assert main(["tune", *given, "--recipe", "v2"]) == 2
+    assert (
+        "22 labels cannot each be fed back as one of 20 units: tune with --feedback"
+        in capsys.readouterr().err
+    )

@@ -74,8 +74,14 @@ def check_needs(title: str, root: Path, needs: Iterable[str]) -> None:
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
-    """The files that a pattern finds, in the order of their names; hidden ones, as macOS leaves, aside."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(".") and path.is_file())
+    """The files that a pattern finds, in the order of their names; hidden ones, as macOS leaves, aside.
+
+    The ending may be in capitals on the disk.
+    """
+    head, dot, ending = pattern.rpartition(".")
+    anyhow = "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in ending)
+    found = folder.glob(head + dot + anyhow)
+    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
 
 
 def folders(folder: Path, pattern: str = "*") -> list[Path]:
@@ -88,10 +94,14 @@ def text_of(name: str) -> str:
 
 
 def on_disk(path: Path) -> Path:
-    """The file that a list names, also where the disk has its letters composed otherwise, as from macOS."""
+    """The file that a list names, also where the disk has its letters composed otherwise, as from macOS.
+
+    Or its ending in capitals or small letters.
+    """
     if path.is_file():
         return path
-    forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    endings = [path, path.with_suffix(path.suffix.upper()), path.with_suffix(path.suffix.lower())]
+    forms = (Path(unicodedata.normalize(form, str(one))) for one in endings for form in ("NFC", "NFD"))
     return next((other for other in forms if other.is_file()), path)
 
 
