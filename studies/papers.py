@@ -4,7 +4,7 @@ ROOT holds a folder for each corpus as it is distributed, named as `python -m sp
 or a file NAME.parquet of its recordings, or the packed files of units that a task names. What is missing is passed
 over, and its cell says what to run. Everything made lies in --work: the data, the units, which are made once, a
 prompt for each recipe; what is there is not made again, so a stopped run goes on when it is started again.
---work/BACKBONE/RECIPE is a folder of prompts, as a Space takes it.
+--work/BACKBONE/RECIPE is a folder of prompts, as a Space takes it (docs/spaces.md says how).
 
 On one GPU all of it takes about a day, most of it VoxCeleb1, LibriSpeech and ASVspoof, and 150 GB of disk beside the
 corpora themselves; Speech Commands, Fluent Speech Commands, Grabo and the small ones take some hours and 20 GB.

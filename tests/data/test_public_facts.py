@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import random
 import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from speechprompt.data.corpora import catalogue, easycall, voxforge
 from speechprompt.data.corpora.source import Clip
+from speechprompt.data.corpora.speech_commands import hashed_split
 from speechprompt.tasks.catalogue import TASKS
 from tests.data.corpora_trees import TREES
 
@@ -179,6 +183,11 @@ def test_splits_are_the_public_ones(name: str, tmp_path: Path) -> None:
         assert clip.split == SPLITS[name](clip), clip.id
 
 
+def test_speakers_of_speech_commands_are_split_by_their_hash() -> None:
+    names = [f"{i:08x}_nohash_{i % 5}.wav" for i in range(3000)]
+    assert [hashed_split(name) for name in names] == [which_set(name) for name in names]
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_drawn_splits_have_the_public_sizes(name: str, tmp_path: Path) -> None:
     clips = clips_of(name, tmp_path)
@@ -200,3 +209,74 @@ def test_what_is_left_out_or_counts_as_another(tmp_path: Path) -> None:
     assert commands == set(range(1, 20)) - {10, 13, 14, 15, 16, 19}
     assert voxforge.SIZES == {"train": 1200, "valid": 300, "test": 300}
     assert easycall.MIN_SAMPLES == 1000
+
+
+def first(seed: int, n: int, share: int) -> set[int]:
+    """Which of n numpy's RandomState puts first: what scikit-learn's train_test_split holds out."""
+    return set(np.random.RandomState(seed).permutation(n)[:share].tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "share"),
+    [
+        ("esc50", 1, lambda n: math.ceil(0.2 * n)),  # of the public code
+        ("accentdb", 0, lambda n: math.ceil(0.2 * n)),
+        ("iemocap", 0, lambda n: int(0.2 * n)),
+        ("mustard", 0, lambda n: n // 10),  # it names no seed
+        ("mustard_independent", 0, lambda n: n // 10),
+    ],
+)
+def test_valid_is_drawn_by_the_seed(
+    name: str, seed: int, share: Callable[[int], int], tmp_path: Path
+) -> None:
+    clips = clips_of(name, tmp_path)
+    rest = [clip for clip in clips if clip.split != "test"]
+    assert {i for i, clip in enumerate(rest) if clip.split == "valid"} == first(
+        seed, len(rest), share(len(rest))
+    )
+    if name == "accentdb":
+        held_out = first(0, len(clips), math.ceil(0.2 * len(clips)))
+        assert {i for i, clip in enumerate(clips) if clip.split == "test"} == held_out
+
+
+@pytest.mark.parametrize("name", ["easycall", "mustardpp"])
+def test_tenths_are_drawn_by_the_seed(name: str, tmp_path: Path) -> None:
+    clips = clips_of(name, tmp_path)
+    n, tenth = len(clips), len(clips) // 10
+    found = {split: {i for i, c in enumerate(clips) if c.split == split} for split in ("valid", "test")}
+    assert found["valid"] == first(0, n, tenth) and found["test"] == first(0, n, 2 * tenth) - found["valid"]
+
+
+def test_a_fifth_of_the_mandarin_list_is_held_out_before_commands_are_left_out(tmp_path: Path) -> None:
+    clips = clips_of("dysarthric_commands", tmp_path)
+    (path,) = tmp_path.rglob("train_full.csv")
+    listed = [line.split("\t")[0] for line in path.read_text().splitlines()[1:]]
+    held_out = {
+        listed[i].rpartition("dysarthria_zh_command/")[2] for i in first(1, len(listed), -(-len(listed) // 5))
+    }
+    learnt = [clip for clip in clips if clip.split != "test"]
+    assert {clip.id for clip in learnt if clip.split == "valid"} == held_out & {clip.id for clip in learnt}
+
+
+def test_voxforge_is_shuffled_by_the_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TREES["voxforge"](tmp_path)
+    monkeypatch.setattr(voxforge, "SIZES", {"train": 2, "valid": 1, "test": 1})
+    clips = list(catalogue.find("voxforge").clips(tmp_path))
+    for language in voxforge.LABELS:
+        found: list[Path] = []
+        for folder in sorted(tmp_path.glob(f"downloads/{language}/Trunk/Audio/Main/16kHz_16bit/*/wav")):
+            found += sorted(folder.glob("*.wav"))
+            if len(found) > 4:
+                break
+        random.Random(1).shuffle(found)
+        own = [clip for clip in clips if clip.columns["label"] == language]
+        assert [clip.path for clip in own] == found[:4]
+        assert [clip.split for clip in own] == ["train", "train", "valid", "test"][: len(own)]
+
+
+def test_grades_of_dysarthric_speakers_are_the_public_ones() -> None:
+    grades = {1: "f01 f03 f05 f06 f07 f08 f09 m02 m04 m09 m12 m13 m15 m17 m18 m20", 2: "f11"}
+    grades |= {3: "f02 m01 m03 m08 m10 m16 m19", 4: "m05 m06 m07", 5: "f10 m11 m14", 0: "fc01 mc02"}
+    expected = {speaker: str(grade) for grade, names in grades.items() for speaker in names.split()}
+    assert {speaker: easycall.label_of(speaker) for speaker in expected} == expected
+    assert easycall.label_of("f04") is None and len(expected) == 32
