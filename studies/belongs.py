@@ -6,8 +6,9 @@ The set of what does not belong is drawn from the packed files in DATA_FOLDER: o
 sounds, music and noise, each judged for a prompt by its languages, its labels and what it expects. The first table
 has for every prompt and kind the share that is answered `no` or `unsure` (or by a label that means none of the
 others, such as unknown or silence; or refused, as no speech), beside that share of the recordings that belong. The
-second says of those how often the generated unit belongs to the answered label (fixed verbalizers), its median
-probability where the answer is right, and the expected calibration error.
+second says of those how many of the right and of the wrong answers are flagged, how often the generated unit belongs to
+the answered label (fixed verbalizers), its median probability where the answer is right, and the expected calibration
+error.
 
 Each backbone encodes each recording once and keeps its units in UNITS_FOLDER. That takes about 0.2 s for each of some
 2,000 recordings on one thread, so 7 minutes a backbone, and 2 minutes once they are kept.
@@ -39,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from speechprompt.backbone import Backbone
     from speechprompt.storage.bundled import list_backbones
-    from studies.measures.belongs import BELONGING, KeptUnits, drawn, measured, recordings, tables
+    from studies.measures.belongs import BELONGING, drawn, measured, recordings, tables
+    from studies.measures.kept_units import KeptUnits
 
     if not args.folder.is_dir():
         raise SpeechPromptError("DATA_FOLDER is no folder: give the one that holds the parquet files.")

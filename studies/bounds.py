@@ -13,7 +13,7 @@ With --as-tuned the classifier on units learns from what tuning learns from: so 
 clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels). None has
 pauses of its own (tune --pauses 0).
 
-3000 clips of a second or two take up to 5 minutes on two cores; longer clips and simulated ones take longer.
+--units keeps the units that no simulation made, and takes those that are kept. 3000 clips of a second or two take up to 5 minutes on two cores; longer clips and simulated ones take longer.
 --clips is for a quick look.
 """
 
@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--backbone", default="mini")
     parser.add_argument("--split", default="valid", help="what the answers are counted on (default: valid)")
+    parser.add_argument(
+        "--units",
+        type=Path,
+        metavar="FOLDER",
+        help="keeps units, as studies.belongs does; default: nothing is kept",
+    )
     parser.add_argument("--clips", type=int, default=0, metavar="N", help="at most N of either split")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -63,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(args.threads)
     backbone = Backbone.load(args.backbone)
-    chosen = (args.clips, args.seed, args.extra, args.as_tuned, args.per_label)
+    chosen = (args.clips, args.seed, args.extra, args.as_tuned, args.per_label, args.units)
     split, n, rows = bounds(backbone, args.task, args.folder, args.split, *chosen)
     print(f"{args.task} on {backbone.name}, {n} utterances of the {split} split\n")
     print("| | accuracy | 95 % interval | F1 | |\n|---|---|---|---|---|")

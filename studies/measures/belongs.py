@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,27 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from speechprompt.audio.silence import has_no_speech
-from speechprompt.backbone import Backbone
 from speechprompt.data import dataset
 from speechprompt.data.dataset import Example
 from speechprompt.data.task_data import read_task
-from speechprompt.data.unit_file import UnitWriter
 from speechprompt.decoding.beam_search import RawAnswer
 from speechprompt.decoding.fits import VOICE, Evidence, judge
 from speechprompt.decoding.generation import PromptedLM
 from speechprompt.errors import SpeechPromptError
-from speechprompt.evaluation.calibration import expected_calibration_error, judged
-from speechprompt.evaluation.evaluate import waveform_of
+from speechprompt.evaluation.calibration import expected_calibration_error, judged, shares_flagged
 from speechprompt.labelling.segments import on_words
 from speechprompt.pipeline import judges_of
 from speechprompt.prompts.card_texts import percent
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks.catalogue import task_of
-from speechprompt.units import UNIT_OFFSET, Units
+from speechprompt.units import UNIT_OFFSET
 from studies.measures.accuracy import of_split
+from studies.measures.kept_units import KeptUnits
 
 KINDS = ("other words", "other languages", "speech", "sounds", "music", "noise")
 WORDS = (
@@ -43,6 +38,10 @@ SPOKEN = (
 )  # fmt: skip
 SOUNDS = ("environmental_sounds", "sound_events", "infant_cries", "rooms_noise", "field")
 NOISES = ("noise", "silence", "rain", "wind", "vacuum_cleaner", "washing_machine", "engine", "sea_waves")
+FIGURES = {  # their headings
+    "accuracy": "accuracy", "right_flagged": "right flagged", "wrong_flagged": "wrong flagged",
+    "decides": "unit decides", "median": "median of the unit", "calibration_error": "calibration error",
+}  # fmt: skip
 BELONGING = 300  # recordings of a prompt's own data at most
 NONE_OF_THESE = ("unknown", "silence", "noise", "other")  # labels that mean none of the others
 UNTESTED = ("field",)  # files without the split that is asked for, of which all rows are taken
@@ -83,50 +82,6 @@ class Row:
     kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     note: str = ""
-
-
-class KeptUnits:
-    """The units of recordings by the hash of their sound, kept as files of units in a folder; None: in memory."""
-
-    def __init__(self, backbone: Backbone, folder: Path | None) -> None:
-        self.backbone, self.found = backbone, dict[str, tuple[Units, bool]]()
-        self.folder = None if folder is None else folder / f"{backbone.name}-{backbone.encoder_sha256[:12]}"
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for path in sorted(self.folder.glob("*.parquet")):
-                self.found |= {
-                    row["id"]: (row["units"], bool(row["nobody"])) for row in dataset.read_rows(path)
-                }
-
-    def of(self, examples: Sequence[Example]) -> list[tuple[Units, bool]]:
-        """Units of every example, and whether nobody speaks in it."""
-        names = [hashlib.sha256(sound_of(example)).hexdigest()[:32] for example in examples]
-        fresh = {name: e for name, e in zip(names, examples, strict=True) if name not in self.found}
-        for name, example in tqdm(fresh.items(), desc="units", mininterval=5, disable=not fresh):
-            waveform = waveform_of(example)
-            (units,), nobody = self.backbone.listen([waveform]), has_no_speech(waveform)
-            self.found[name] = units, nobody
-        if fresh and self.folder is not None:
-            self.keep(self.folder / f"{next(iter(fresh))}.parquet", list(fresh))
-        return [self.found[name] for name in names]
-
-    def keep(self, path: Path, names: Sequence[str]) -> None:
-        """Write a file of units; those in which nobody speaks have a word in the column `nobody`."""
-        backbone, rows = self.backbone, [(name, *self.found[name]) for name in names]
-        with UnitWriter(
-            path, backbone.name, backbone.encoder_sha256, ["nobody"], backbone.needs_f0
-        ) as writer:
-            writer.add(
-                ({"id": name, "split": "test", "nobody": "yes" * nobody}, units)
-                for name, units, nobody in rows
-            )
-
-
-def sound_of(example: Example) -> bytes:
-    """The bytes of its sound file."""
-    if example.audio is None:
-        raise SpeechPromptError(f"{example.id} has no recording, only units: give the file with recordings.")
-    return example.audio if isinstance(example.audio, bytes) else example.audio.read()
 
 
 def recordings(folder: Path, split: str) -> list[Recorded]:
@@ -194,6 +149,7 @@ def measured(
     scores = np.array([prompt.believed(raw.score) for raw, _ in answers])
     row.kinds["belonging"] = int(flagged.sum()), len(flagged)
     row.figures = {"n": len(right), "accuracy": float(right.mean())}
+    row.figures["right_flagged"], row.figures["wrong_flagged"] = shares_flagged(flagged, right)
     row.figures["calibration_error"] = float(expected_calibration_error(scores, right))
     if prompt.verbalizer == "fixed":
         decides, odds = zip(*(generated(prompt, raw) for raw, _ in answers), strict=True)
@@ -230,15 +186,10 @@ def tables(rows: Sequence[Row]) -> str:
             total[kind] = [x + y for x, y in zip(total.get(kind, [0, 0]), (a, b), strict=True)]
         lines.append([f"`{row.task}`", row.backbone, *cells(counts, row.note)])
     lines.append(["all", "", *cells({kind: (a, b) for kind, (a, b) in total.items()}, "")])
-    lines2 = [
-        ("task", "backbone", "n", "accuracy", "unit decides", "median of the unit", "calibration error")
-    ]
-    lines2 += [["---"] * 7]
+    lines2 = [["task", "backbone", "n", *FIGURES.values()], ["---"] * (len(FIGURES) + 3)]
     for row in rows:
         found = row.figures
-        figures = [
-            percent(found.get(name)) for name in ("accuracy", "decides", "median", "calibration_error")
-        ]
+        figures = [percent(found.get(name)) for name in FIGURES]
         lines2.append([f"`{row.task}`", row.backbone, str(found.get("n", "–")), *figures])
     return "\n\n".join("\n".join(f"| {' | '.join(line)} |" for line in each) for each in (lines, lines2))
 

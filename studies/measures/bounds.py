@@ -29,6 +29,7 @@ from speechprompt.tuning.recipe import labels_in_order
 from speechprompt.units import Units
 from studies.measures.accuracy import of_split, units_once
 from studies.measures.classifiers import N_MELS, MelClassifier, UnitClassifier, answered, trained
+from studies.measures.kept_units import KeptUnits
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,13 @@ def bounds(
     extra: Sequence[Path] = (),
     copies: int = 0,
     per_label: int = 0,
+    units: Path | None = None,
 ) -> tuple[str, int, list[Bound]]:
     """(split, n, a row for each bound); SpeechPromptError for other tasks.
 
     extra: files whose train examples are learnt from too. copies: simulated recordings of each train clip,
-    as tuning makes them but for pauses. per_label: at most so many train examples of each answer, 0 for all.
+    as tuning makes them but for pauses. per_label: at most so many train examples of each answer, 0 for all. units: the
+    folder that keeps the units of recordings that are not simulated.
     """
     # An order of labels that each stand once is fixed by the task, so their set is the answer.
     if task not in TASKS or not (TASKS[task].form.labels or TASKS[task].form.kind == "label"):
@@ -122,12 +125,17 @@ def bounds(
     ]
 
     cached: dict[bytes | Sound, Units] = {}  # an extra file may be given more than once
-    asked = units_once(backbone, held_out, cached)
+    kept = None if units is None else KeptUnits(backbone, units)
+
+    def units_of(some: Sequence[Example]) -> list[Units]:
+        return units_once(backbone, some, cached) if kept is None else [found for found, _ in kept.of(some)]
+
+    asked = units_of(held_out)
     if copies:
         known = to_units(backbone, train, copies, simulation_for(TASKS[task], seed, 0.0).recording)
         truth *= len(known) // len(train)  # units that the data has itself are never simulated
     else:
-        known = units_once(backbone, train, cached)
+        known = units_of(train)
     if any(example.audio is None for example in (*train, *held_out)):
         rows.append(Bound("log-mel classifier", remark="the data has units and no recordings"))
     elif copies:

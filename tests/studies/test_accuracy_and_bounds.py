@@ -119,11 +119,11 @@ def test_with_pauses_every_recording_is_longer_and_units_are_not_measured(
 
 
 def test_data_that_does_not_fit_is_a_row_too(backbones: list[Backbone], tmp_path: Path) -> None:
-    strange = [{"split": "dev", "audio": b"", "label": "a|b"}]
+    strange = [{"split": "more", "audio": b"", "label": "a|b"}]
     for rows, message in (
-        (strange, "no split 'test' and no valid split, but dev"),
+        (strange, "no split 'test' and no valid split, but more"),
         ([{**strange[0], "split": "test"}], r"has the label 'a\|b', which the prompt colours cannot answer"),
-        ([{**strange[0], "split": "test", "label": "red"}], "0: "),
+        ([{**strange[0], "split": "test", "label": "red"}], "The recording is empty"),
         ([{"split": "test", "words": "a"}], "needs the columns split and audio"),
     ):
         write(tmp_path / "data" / "clips.parquet", rows)
@@ -238,6 +238,9 @@ def test_bounds_of_a_task(
     split, n, found = bounds.bounds(tiny, "colours", data, "test")
     assert (split, n) == ("valid", 12) and found[0] == bounds.Bound("majority class", 6, None, "red")
     assert [row.what for row in found[1:]] == ["log-mel classifier", "unit classifier", "bundled prompt"]
+    kept = tmp_path / "units"
+    assert bounds.bounds(tiny, "colours", data, "test", units=kept)[2][2].hits == found[2].hits
+    assert list(kept.rglob("*.parquet"))
     examples = read(data / "clips.parquet", {"column": "label"}, "valid")
     assert found[3].hits == round(12 * evaluate(tiny, tiny.prompt("colours"), examples)["accuracy"])
 

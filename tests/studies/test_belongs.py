@@ -18,6 +18,7 @@ from speechprompt.data.dataset import Example
 from speechprompt.evaluation.evaluate import evaluate
 from studies.measures import belongs
 from studies.measures.belongs import Recorded
+from studies.measures.kept_units import KeptUnits
 from tests.tiny import make_backbone, make_prompt, make_waveform
 
 KEYWORDS = "Keywords and commands"
@@ -71,7 +72,7 @@ def test_both_tables_count_what_is_answered(tmp_path: Path, capsys: pytest.Captu
     found = belongs.recordings(data, "test")
     assert len(found) == 14
     backbone = Backbone.load(root)
-    kept = belongs.KeptUnits(backbone, tmp_path / "units")
+    kept = KeptUnits(backbone, tmp_path / "units")
     (prompt,) = backbone.prompts.values()
     row = belongs.measured(prompt, kept, found, data, "test", 4)
     assert row.note == "" and row.kinds["belonging"][1] == 9 and row.kinds["other words"][1] == 4
@@ -80,7 +81,7 @@ def test_both_tables_count_what_is_answered(tmp_path: Path, capsys: pytest.Captu
     assert (
         row.figures["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-4) and measured["accuracy"] > 0
     )
-    again = belongs.KeptUnits(backbone, tmp_path / "units")
+    again = KeptUnits(backbone, tmp_path / "units")
     backbone.listen = None  # type: ignore[assignment, method-assign]  # all units are kept
     assert vars(belongs.measured(prompt, again, found, data, "test", 4)) == vars(row)
     first, second = belongs.tables([row]).split("\n\n")
