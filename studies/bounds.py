@@ -13,8 +13,8 @@ With --as-tuned the classifier on units learns from what tuning learns from: so 
 clip too, and of a task whose channel is controlled none as it is (then no classifier sees log-mels). None has
 pauses of its own (tune --pauses 0).
 
---units keeps the units that no simulation made, and takes those that are kept. 3000 clips of a second or two take up to 5 minutes on two cores; longer clips and simulated ones take longer.
---clips is for a quick look.
+--units keeps units in a folder, and takes those that are there. 3000 clips of a second or two take up to 5 minutes on
+two cores; longer clips and simulated ones take longer. --clips is for a quick look.
 """
 
 from __future__ import annotations
