@@ -73,6 +73,19 @@ def rows_for(task: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, 
     ]
 
 
+def tasks_of(there: Sequence[Sequence[str]], wanted: Sequence[str], first: bool) -> list[list[str]]:
+    """The tasks that each backbone is asked, of those it has: the wanted ones, or all where none is.
+
+    first: a task that several have is asked of the first of them alone.
+    """
+    before: set[str] = set()
+    found = []
+    for tasks in there:
+        found.append([task for task in tasks if task not in before and (not wanted or task in wanted)])
+        before |= set(tasks) if first else set()
+    return found
+
+
 def middle(waveform: np.ndarray, seconds: float) -> np.ndarray:
     """So many seconds from the middle of a waveform [T] at 16 kHz."""
     n = round(seconds * audio.SAMPLE_RATE)
@@ -190,6 +203,18 @@ def line(prompt: Prompt, found: Mapping[str, Any]) -> list[str]:
         f"{percent(outside['right'])} of {outside['n']}" if outside["n"] else "–",
         " / ".join(percent(value).removesuffix(" %") for value in lengths) if any(lengths) else "–",
     ]
+
+
+def line_of_all(heard: Sequence[Heard]) -> list[str]:
+    """Whole recordings within, of all tasks: how many are right, how many of these and of the others are flagged."""
+    found = figures([one for one in heard if one.within and one.seconds is None])
+    cells = {
+        "task": "all",
+        "strangers": f"{percent(found['right'])} of {found['n']}",
+        "right flagged": percent(found["right_flagged"]),
+        "wrong flagged": percent(found["wrong_flagged"]),
+    }
+    return [cells.get(name, "") for name in HEAD]
 
 
 def write(backbone: Backbone, prompt: Prompt, heard: Sequence[Heard]) -> None:

@@ -69,6 +69,26 @@ def test_other_tasks_are_asked_about_the_same_recordings() -> None:
     assert field.middle(waveform, 0.5)[0] == 12_000 and len(field.middle(waveform, 0.5)) == 8_000
 
 
+def test_a_task_is_asked_of_all_backbones_or_of_the_first_that_has_it() -> None:
+    there = [["words", "voice"], ["voice", "sounds"]]
+    assert field.tasks_of(there, [], first=False) == there
+    assert field.tasks_of(there, [], first=True) == [["words", "voice"], ["sounds"]]
+    assert field.tasks_of(there, ["voice", "sounds"], first=True) == [["voice"], ["sounds"]]
+
+
+def test_the_last_line_is_of_all_that_is_whole_and_within() -> None:
+    answers = [
+        heard("Polish", "Polish"),
+        heard("yes", "yes", flagged=True, task="keyword_spotting"),
+        heard("Polish", "German", flagged=True),
+        heard("Czech", "German", flagged=True, within=False),
+        heard("Polish", "German", seconds=0.4),
+    ]
+    cells = dict(zip(field.HEAD, field.line_of_all(answers), strict=True))
+    assert (cells["task"], cells["strangers"]) == ("all", "66.7 % of 3")
+    assert (cells["right flagged"], cells["wrong flagged"]) == ("50.0 %", "100.0 %")
+
+
 def prompt_with(**facts: object) -> Prompt:
     metrics = {"split": "test", "n": 400, "accuracy": 0.9, "interval95": [0.86, 0.93]}
     metrics |= {"unweighted_recall": 0.9}
