@@ -27,6 +27,9 @@ from speechprompt.storage.folders import replaced_folder, sha256_file
 
 MARK = "files.json"  # by which a folder is known as built here
 GLUE, WASM = "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
+GPU = "gpu/"  # what asks WebGPU: loaded by browsers that have it, once the page is there
+GPU_GLUE = ("ort.jspi.min.mjs", "ort-wasm-simd-threaded.jspi.mjs")
+GPU_WASM = "ort-wasm-simd-threaded.jspi.wasm"
 FRONT_MATTER = """---
 title: SpeechPrompt in the browser
 emoji: 🗣️
@@ -76,13 +79,16 @@ def build(root: Path, out: Path, models: Path | None = None) -> None:
             raise SpeechPromptError(
                 f"{models} holds no {onnx_folder.MODEL_JSON}: give what `export onnx` wrote."
             )
-        with replaced_folder(out, drop=("assets", "models", "examples", "ort")) as aside:
+        with replaced_folder(out, drop=("assets", "models", "examples", "ort", "gpu")) as aside:
             shutil.copytree(page, aside, dirs_exist_ok=True)
             add_models(models, aside / "models")
             (aside / "ort").mkdir()
             runtime = root / "web" / "node_modules" / "onnxruntime-web" / "dist"
             shutil.copyfile(runtime / GLUE, aside / "ort" / GLUE)
             packed(runtime / WASM, aside / "ort")
+            packed(runtime / GPU_WASM, aside / GPU)
+            for name in GPU_GLUE:
+                shutil.copyfile(runtime / name, aside / GPU / name)
             add_examples(root / "examples", aside / "examples")
             shutil.copyfile(root / "LICENSE", aside / "LICENSE")
             (aside / "README.md").write_text(FRONT_MATTER, encoding="utf-8")
@@ -136,11 +142,11 @@ def add_examples(examples: Path, folder: Path) -> None:
 def add_lists(folder: Path) -> None:
     """files.json, what is loaded with a bar and its bytes; and the service worker's version and files."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    loaded = [name for name in names if name.startswith("models/") or name.endswith(".wasm.gz")]
+    loaded = [name for name in names if name.startswith(("models/", f"ort/{WASM}"))]
     sizes = {name: (folder / name).stat().st_size for name in loaded}
     (folder / MARK).write_text(json.dumps(sizes), encoding="utf-8")
-    beside = ("README.md", "LICENSE", "sw.js", "index.html", MARK)
-    page = ["./", MARK, *(name for name in names if name not in loaded and name not in beside)]
+    later = (*loaded, "README.md", "LICENSE", "sw.js", "index.html", MARK)
+    page = ["./", MARK, *(name for name in names if name not in later and not name.startswith(GPU))]
     digests = "".join(f"{name} {sha256_file(folder / name)}\n" for name in names)
     worker = folder / "sw.js"
     text = worker.read_text(encoding="utf-8")
@@ -150,9 +156,10 @@ def add_lists(folder: Path) -> None:
 
 
 def first_visit(folder: Path) -> int:
-    """Bytes that the page, its models and the examples take, once."""
+    """Bytes that the page, its models and the examples take, once, in a browser without WebGPU."""
     beside = ("README.md", "LICENSE")
-    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.name not in beside)
+    files = [f for f in folder.rglob("*") if f.is_file() and f.name not in beside]
+    return sum(f.stat().st_size for f in files if not f.is_relative_to(folder / GPU))
 
 
 # The check

@@ -5,11 +5,11 @@ import { serve } from "./messages";
 import type { Units } from "./models/encoder";
 import type { ModelFacts } from "./models/facts";
 import { UnitLM } from "./models/lm";
-import { open, prepare } from "./models/runtime";
+import { type Runtime, open, prepare } from "./models/runtime";
 import type { Prompt } from "./prompts/prompt";
 
 export interface LMEngine {
-  open(wasm: ArrayBuffer, glue: string, facts: ModelFacts, lm: Uint8Array): void;
+  open(runtime: Runtime, facts: ModelFacts, lm: Uint8Array): void;
   add(number: number, prompt: Prompt): void;
   answer(units: Units, prompts: number[]): RawAnswer[];
   logits(prompt: number, utterances: number[][]): Float32Array[];
@@ -19,8 +19,8 @@ let answerer: LocalAnswerer;
 const prompts: Prompt[] = [];
 
 serve<LMEngine>({
-  async open(_, wasm, glue, facts, lm) {
-    prepare({ wasm, glue, threads: 1 });
+  async open(_, runtime, facts, lm) {
+    await prepare(runtime);
     answerer = new LocalAnswerer(new UnitLM(await open(lm), facts));
   },
   add: (_, number, prompt) => void (prompts[number] = prompt),

@@ -8,6 +8,7 @@ import { Live } from "./page/live";
 import { type Example, type State, remember, remembered, sentenceOf } from "./page/state";
 import { Teach } from "./page/teach";
 import { Try } from "./page/try";
+import { useWebGpu } from "./page/webgpu";
 import type { Engine } from "./worker";
 
 const TABS = ["Try", "Compare", "Live", "Teach"] as const;
@@ -43,20 +44,21 @@ async function controlled(): Promise<void> {
   await new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
 }
 
+const base = new URL("./", location.href.split("#")[0]).href;
+
 async function load(): Promise<State> {
   if (!hasVectors()) throw new Complaint("This browser's WebAssembly has no SIMD: use Chrome, Edge, Firefox or Safari of the last few years.");
   await keepFiles();
   const client = new Client<Engine>(new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }));
   const bar = find<HTMLProgressElement>("#sp-progress");
-  const base = new URL("./", location.href.split("#")[0]).href;
-  const { facts, prompts, parameters, threads } = await client.ask("load", [base], ({ done, total }) => {
+  const { facts, prompts, parameters } = await client.ask("load", [base], ({ done, total }) => {
     bar.value = done / total;
     find("#sp-loading-text").textContent = `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB, once; later visits need no network.`;
   });
   const response = await fetch("examples/examples.json");
   const all: Example[] = response.ok ? await response.json() : [];
   return {
-    client, facts, parameters, threads,
+    client, facts, parameters,
     prompts: new Map(prompts.map((config) => [config.task, config])),
     examples: all.filter((one) => one.file),
     source: "",
@@ -111,6 +113,12 @@ function build(state: State): void {
   panels.hidden = false;
 }
 
-load().then(build, (error) => {
-  find("#sp-loading").outerHTML = alert(sentenceOf(error), "Not loaded");
-});
+load().then(
+  (state) => {
+    build(state);
+    useWebGpu(state, base).catch(() => {}); // without it everything is as it was
+  },
+  (error) => {
+    find("#sp-loading").outerHTML = alert(sentenceOf(error), "Not loaded");
+  },
+);

@@ -56,7 +56,13 @@ export class Client<E> {
 }
 
 export type Report = (progress: Progress) => void;
-export type Methods<E> = { [M in keyof E]: E[M] extends (...args: infer A) => infer R ? (report: Report, ...args: A) => R | Promise<Awaited<R>> : never };
+type Given<R> = R | Promise<R | Later<R>> | Later<R>;
+export type Methods<E> = { [M in keyof E]: E[M] extends (...args: infer A) => infer R ? (report: Report, ...args: A) => Given<Awaited<R>> : never };
+
+/** What takes long and computes little: other questions are answered meanwhile. */
+export class Later<R> {
+  constructor(readonly value: Promise<R>) {}
+}
 
 /** Answer what this worker is asked; rest: what is done whenever nobody asks, until it says that nothing is left. */
 export function serve<E>(methods: Methods<E>, rest: () => Promise<boolean> = () => Promise.resolve(false)): void {
@@ -69,14 +75,13 @@ export function serve<E>(methods: Methods<E>, rest: () => Promise<boolean> = () 
   };
   self.onmessage = ({ data }: MessageEvent<Request>) => {
     const reply = (part: Omit<Reply, "id">) => self.postMessage({ id: data.id, ...part });
+    const give = (value: unknown) => reply({ value });
+    const refuse = (error: unknown) => reply(error instanceof Complaint ? { complaint: error.message } : { failure: String(error) });
     const method = methods[data.method as keyof E] as (report: Report, ...args: unknown[]) => unknown;
     waiting++;
     last = last
       .then(() => method((progress) => reply({ progress }), ...data.args))
-      .then(
-        (value) => reply({ value }),
-        (error: unknown) => reply(error instanceof Complaint ? { complaint: error.message } : { failure: String(error) }),
-      )
+      .then((value) => (value instanceof Later ? void (value.value as Promise<unknown>).then(give, refuse) : give(value)), refuse)
       .then(() => {
         waiting--;
         setTimeout(idle, 200);

@@ -18,6 +18,8 @@ export interface Answered {
   /** 0 where the recording is the one before, whose units are known. */
   encodeMs: number;
   lmMs: number;
+  /** What the LM ran on. */
+  engine: string;
 }
 
 export class SpeechPrompt {
@@ -28,7 +30,7 @@ export class SpeechPrompt {
   constructor(
     readonly facts: ModelFacts,
     private readonly encoder: Session,
-    private readonly lm: Answerer,
+    public lm: Answerer,
   ) {}
 
   add(prompt: Prompt): void {
@@ -73,7 +75,7 @@ export class SpeechPrompt {
       const own = raw.get(prompt) as RawAnswer;
       return makeAnswer(prompt, own, units, judges.judge(prompt, own, raw));
     });
-    return { units, answers, encodeMs: known ? 0 : heard - began, lmMs: performance.now() - heard };
+    return { units, answers, encodeMs: known ? 0 : heard - began, lmMs: performance.now() - heard, engine: this.lm.engine };
   }
 
   /** All tasks about one recording, and those that have no answer for it. */

@@ -13,6 +13,7 @@ it("gives the answers of several in the order of what was asked, and asks none a
   const prompts = ["a", "b", "c"].map((task) => ({ config: { task, form: { kind: "label", window: null } }, length: 1 }) as unknown as Prompt);
   const asked: string[][] = [];
   const one: Answerer = {
+    engine: "a test",
     answer: async (_, given) => {
       asked.push(given.map((prompt) => prompt.config.task));
       return given.map((prompt) => ({ labels: [prompt.config.task.charCodeAt(0)], probabilities: [], logits: [] }) satisfies RawAnswer);

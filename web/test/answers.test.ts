@@ -63,7 +63,7 @@ describe.skipIf(!existsSync(models) || !existsSync(sounds))("the models answer a
   let others: SpeechPrompt; // whose prompts are of kinds that the backbone's own may lack
   let kinds: Golden["recordings"] = [];
   beforeAll(async () => {
-    prepare();
+    await prepare();
     sp = await loaded(inside(`${models}/prompts`));
     others = await loaded([...inside(`${sounds}/kinds`), ...["voice_activity", "language_id"].map((task) => `${models}/prompts/${task}`)]);
     kinds = JSON.parse(readFileSync(`${sounds}/kinds.json`, "utf8"));

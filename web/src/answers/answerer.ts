@@ -8,14 +8,18 @@ const FRAME_RATE = 50;
 const OF_STEPS = 3; // rows that take as long as an answer label by label
 
 export interface Answerer {
+  /** What computes. */
+  readonly engine: string;
   /** The answer of each prompt. */
   answer(units: Units, prompts: Prompt[]): Promise<RawAnswer[]>;
   /** What the LM gives at the separator of one prompt, for each of some utterances: [n][V]. */
   logits(prompt: Prompt, utterances: number[][]): Promise<Float32Array[]>;
+  /** It is asked no more. */
+  close?(): void;
 }
 
 export class LocalAnswerer implements Answerer {
-  constructor(private readonly lm: UnitLM) {}
+  constructor(private readonly lm: UnitLM, readonly engine = "1 thread of WebAssembly") {}
 
   async answer(units: Units, prompts: Prompt[]): Promise<RawAnswer[]> {
     const found = new Map<Prompt, RawAnswer>();
@@ -42,7 +46,11 @@ export class LocalAnswerer implements Answerer {
 
 /** Several that answer at the same time. One that is split over threads waits for the slowest at each of 300 steps. */
 export class Several implements Answerer {
-  constructor(private readonly all: Answerer[]) {}
+  readonly engine: string;
+
+  constructor(private readonly all: Answerer[]) {
+    this.engine = `${all.length} threads of WebAssembly`;
+  }
 
   async answer(units: Units, prompts: Prompt[]): Promise<RawAnswer[]> {
     const costs = prompts.map((prompt) => (prompt.config.form.kind === "label" ? pieces(units, prompt).length : OF_STEPS));

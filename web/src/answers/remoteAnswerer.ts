@@ -3,19 +3,31 @@ import type { LMEngine } from "../lmWorker";
 import { Client } from "../messages";
 import type { Units } from "../models/encoder";
 import type { ModelFacts } from "../models/facts";
+import type { Runtime } from "../models/runtime";
 import type { Prompt } from "../prompts/prompt";
 import type { Answerer } from "./answerer";
 import type { RawAnswer } from "./search";
 
 export class RemoteAnswerer implements Answerer {
-  private readonly client = new Client<LMEngine>(new Worker(new URL("../lmWorker.ts", import.meta.url), { type: "module" }));
+  private readonly worker = new Worker(new URL("../lmWorker.ts", import.meta.url), { type: "module" });
+  private readonly client = new Client<LMEngine>(this.worker);
   private readonly numbers = new Map<Prompt, number>();
 
-  /** wasm, glue: onnxruntime's WebAssembly and the address of what starts it. */
-  static async open(wasm: ArrayBuffer, glue: string, facts: ModelFacts, lm: Uint8Array): Promise<RemoteAnswerer> {
-    const one = new RemoteAnswerer();
-    await one.client.ask("open", [wasm, glue, facts, lm]);
+  private constructor(readonly engine: string) {}
+
+  static async open(runtime: Runtime, facts: ModelFacts, lm: Uint8Array): Promise<RemoteAnswerer> {
+    const one = new RemoteAnswerer(runtime.gpu ? "WebGPU" : "1 thread of WebAssembly");
+    try {
+      await one.client.ask("open", [runtime, facts, lm]);
+    } catch (error) {
+      one.close();
+      throw error;
+    }
     return one;
+  }
+
+  close(): void {
+    this.worker.terminate();
   }
 
   async answer(units: Units, prompts: Prompt[]): Promise<RawAnswer[]> {

@@ -1,5 +1,6 @@
 /** onnxruntime, set up once; tensors in and out. */
-import * as ort from "onnxruntime-web/wasm";
+import * as wasm from "onnxruntime-web/wasm";
+import type * as ort from "onnxruntime-web/wasm";
 
 export type Session = ort.InferenceSession;
 export type Feeds = Record<string, ort.Tensor>;
@@ -10,35 +11,44 @@ export function threadsHere(): number {
   return isolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
 }
 
-/** onnxruntime's WebAssembly, the address of what starts it, and how many threads it may use. */
+/**
+ * onnxruntime's WebAssembly, the address of what starts it, and how many threads it may use.
+ * gpu: the address of the onnxruntime that asks WebGPU, whose WebAssembly this is; others do without.
+ */
 export interface Runtime {
   wasm: ArrayBuffer;
   glue: string;
   threads: number;
+  gpu?: string;
 }
 
+let used: typeof wasm = wasm;
+let provider = "wasm";
+
 /** Use this WebAssembly; without it onnxruntime finds its own (in tests). */
-export function prepare(given?: Runtime): void {
-  ort.env.wasm.numThreads = given?.threads ?? 1;
+export async function prepare(given?: Runtime): Promise<void> {
+  if (given?.gpu) [used, provider] = [await import(/* @vite-ignore */ given.gpu), "webgpu"];
+  const { env } = used;
+  env.wasm.numThreads = given?.threads ?? 1;
   if (given) {
-    ort.env.wasm.wasmBinary = given.wasm;
-    ort.env.wasm.wasmPaths = { mjs: given.glue };
+    env.wasm.wasmBinary = given.wasm;
+    env.wasm.wasmPaths = { mjs: given.glue };
   }
-  ort.env.logLevel = "error";
+  env.logLevel = "error";
 }
 
 export function open(model: Uint8Array): Promise<Session> {
-  return ort.InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+  return used.InferenceSession.create(model, { executionProviders: [provider], graphOptimizationLevel: "all" });
 }
 
 export function floats(data: Float32Array, dims: number[]): ort.Tensor {
-  return new ort.Tensor("float32", data, dims);
+  return new used.Tensor("float32", data, dims);
 }
 
 export function integers(values: ArrayLike<number>, dims: number[]): ort.Tensor {
-  return new ort.Tensor("int64", BigInt64Array.from(Array.from(values, (value) => BigInt(value))), dims);
+  return new used.Tensor("int64", BigInt64Array.from(Array.from(values, (value) => BigInt(value))), dims);
 }
 
 export function flags(values: ArrayLike<boolean>, dims: number[]): ort.Tensor {
-  return new ort.Tensor("bool", Uint8Array.from(Array.from(values, Number)), dims);
+  return new used.Tensor("bool", Uint8Array.from(Array.from(values, Number)), dims);
 }

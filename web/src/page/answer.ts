@@ -18,13 +18,13 @@ export function shownLabel(answer: Answer): string {
   return values.filter((value) => value && value !== "none").join(", ") || "none";
 }
 
-export function result(answer: Answer, config: PromptConfig, parameters: number, frozen: number, nUnits: number, found: Answered, waveform: Float32Array, threads: number): string {
+export function result(answer: Answer, config: PromptConfig, parameters: number, frozen: number, nUnits: number, found: Answered, waveform: Float32Array): string {
   const label = shownLabel(answer) || "nothing";
   const doubt = answer.fits === "yes" ? "" : `<p class="sp-outside" data-fits="${answer.fits}">${escape(answer.reason)}</p>`;
   const rows = config.form.kind === "label" ? answer.steps[0].scores : answer.steps.slice(0, STEPS_SHOWN).map((step): [string, number] => [stepName(step), step.score]);
   const facts = [
     found.encodeMs ? `Encoder ${found.encodeMs.toFixed(0)} ms` : "Units known from before", `language model ${found.lmMs.toFixed(0)} ms`,
-    `${threads} ${threads === 1 ? "thread" : "threads"} of WebAssembly`,
+    found.engine,
   ];
   return `
     <div class="sp-two">

@@ -16,7 +16,6 @@ export interface Example {
 export interface State {
   client: Client<Engine>;
   facts: ModelFacts;
-  threads: number;
   prompts: Map<string, PromptConfig>;
   parameters: Record<string, number>;
   examples: Example[];

@@ -108,7 +108,7 @@ export class Try {
       const found = await state.client.ask("classify", [waveform, [config.task]]);
       if (number !== this.asked) return; // another was asked meanwhile
       const [answer] = found.answers;
-      this.show(result(answer, config, state.parameters[config.task], state.facts.parameters, state.facts.n_units, found, waveform, state.threads));
+      this.show(result(answer, config, state.parameters[config.task], state.facts.parameters, state.facts.n_units, found, waveform));
       kept.keep({ time: Date.now(), title: answer.title, label: shownLabel(answer), score: percent(answer.score), fits: answer.fits, source });
       kept.show(find(".sp-kept", this.element));
     } catch (error) {
