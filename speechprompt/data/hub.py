@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from speechprompt.errors import SpeechPromptError
@@ -11,9 +12,13 @@ from speechprompt.storage.hub import OFFLINE, in_time, is_offline
 
 log = logging.getLogger(__name__)
 
-ADDRESS = re.compile(r"hf:/{1,2}datasets/([\w.-]{1,96}(?:/[\w.-]{1,96})?)(?:@([\w./-]{1,100}))?", re.ASCII)
-LISTS = ("*.parquet", "*.csv", "*.tsv", "*.jsonl")
-SOUNDS = ("*.wav", "*.flac", "*.mp3", "*.ogg", "*.opus")
+PART = r"[\w.-]{1,96}"
+ADDRESS = re.compile(
+    rf"hf:/{{1,2}}datasets/({PART}(?:/{PART})?)((?:/{PART}){{0,3}})/?(?:@([\w./-]{{1,100}}))?", re.ASCII
+)
+LISTS = ("*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json")
+SOUNDS = ("*.wav", "*.flac", "*.mp3", "*.ogg", "*.opus", "*.WAV", "*.FLAC", "*.MP3")
+FOLDERS = 12  # of a data set that are named in a sentence
 
 
 def on_the_hub(path: Path | str) -> bool:
@@ -22,22 +27,36 @@ def on_the_hub(path: Path | str) -> bool:
 
 
 def fetch(address: Path | str) -> Path:
-    """The folder of hf://datasets/OWNER/NAME or …@REVISION; SpeechPromptError when the Hub cannot give it."""
+    """The folder of hf://datasets/OWNER/NAME, …/FOLDER or …@REVISION, of which no more than that is fetched.
+
+    SpeechPromptError when the Hub cannot give it, or it holds several sets in folders of which none is named.
+    """
     found = ADDRESS.fullmatch(str(address))
     if not found or ".." in str(address):
-        raise SpeechPromptError("A data set on the Hub is named hf://datasets/OWNER/NAME, or …@REVISION.")
+        raise SpeechPromptError(
+            "A data set on the Hub is named hf://datasets/OWNER/NAME, …/FOLDER for a part of it, or …@REVISION."
+        )
     from huggingface_hub import HfApi, snapshot_download
 
-    name, revision = found[1], found[2]
+    name, folder, revision = found[1], found[2].strip("/"), found[3]
+    below = f"{folder}/" if folder else ""
     if is_offline():
         raise SpeechPromptError(
             f"{name} cannot be fetched because {OFFLINE}: unset it, or give a folder on this disk."
         )
     try:
         files = in_time(name, lambda: HfApi().list_repo_files(name, repo_type="dataset", revision=revision))
+        files = [file.removeprefix(below) for file in files if file.startswith(below)]
+        if not files:
+            raise SpeechPromptError(
+                f"The data set {name} has no folder {folder!r}: look at its files on the Hub."
+            )
         packed = [file for file in files if file.endswith(".parquet")]
-        patterns = ["*.parquet"] if packed else [*LISTS, *SOUNDS]
-        return Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns))
+        check_one_set(name, packed)
+        wanted = ("*.parquet",) if packed else (*LISTS, *SOUNDS)
+        patterns = [below + pattern for pattern in wanted]
+        root = snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns)
+        return Path(root) / folder
     except SpeechPromptError:
         raise
     except Exception as error:  # what the network raises differs from library to library
@@ -45,3 +64,13 @@ def fetch(address: Path | str) -> Path:
         raise SpeechPromptError(
             f"The Hub does not give the data set {name}: check its name and your access, or give a folder on this disk."
         ) from None
+
+
+def check_one_set(name: str, packed: Sequence[str]) -> None:
+    """Raise SpeechPromptError where parquet files lie in folders for several sets, such as one for each language."""
+    folders = sorted({file.rpartition("/")[0] for file in packed})
+    if folders and "" not in folders and "data" not in folders:
+        some = ", ".join(folders[:FOLDERS]) + (" …" if len(folders) > FOLDERS else "")
+        raise SpeechPromptError(
+            f"{name} has its parquet files in {some}: name one, as hf://datasets/{name}/{folders[0]}."
+        )

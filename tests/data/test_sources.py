@@ -191,6 +191,14 @@ def test_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     assert found(Path("hf://datasets/somebody/words@v1")) == [("train/yes/a.wav", "train", "yes")]
     assert asked == [("somebody/words", "v1", "dataset")]
+    assert hub.fetch("hf://datasets/somebody/words/train") == tmp_path / "train"
+    with pytest.raises(SpeechPromptError, match="somebody/words has no folder 'dev'"):
+        hub.fetch("hf://datasets/somebody/words/dev")
+    packed = ["README.md", "de/train-0.parquet", "en/test-0.parquet"]
+    monkeypatch.setattr(Api, "list_repo_files", lambda *_, **__: packed)
+    with pytest.raises(SpeechPromptError, match="parquet files in de, en: name one, as hf://.*/words/de"):
+        hub.fetch("hf://datasets/somebody/words")
+    assert hub.fetch("hf://datasets/somebody/words/en") == tmp_path / "en"
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: 1 / 0)
     with pytest.raises(SpeechPromptError, match="does not give the data set somebody/words"):
         hub.fetch("hf://datasets/somebody/words")
