@@ -199,6 +199,7 @@ def test_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpeechPromptError, match="parquet files in de, en: name one, as hf://.*/words/de"):
         hub.fetch("hf://datasets/somebody/words")
     assert hub.fetch("hf://datasets/somebody/words/en") == tmp_path / "en"
+    monkeypatch.setattr(Api, "list_repo_files", lambda *_, **__: ["a.wav"])
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: 1 / 0)
     with pytest.raises(SpeechPromptError, match="does not give the data set somebody/words"):
         hub.fetch("hf://datasets/somebody/words")
