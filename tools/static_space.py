@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from speechprompt.audio import speech_detector
 from speechprompt.backbone import Backbone
 from speechprompt.errors import SpeechPromptError
 from speechprompt.making.export import onnx_folder
@@ -79,7 +80,7 @@ def build(root: Path, out: Path, models: Path | None = None) -> None:
             raise SpeechPromptError(
                 f"{models} holds no {onnx_folder.MODEL_JSON}: give what `export onnx` wrote."
             )
-        with replaced_folder(out, drop=("assets", "models", "examples", "ort", "gpu")) as aside:
+        with replaced_folder(out, drop=("assets", "models", "examples", "ort", "gpu", "live")) as aside:
             shutil.copytree(page, aside, dirs_exist_ok=True)
             add_models(models, aside / "models")
             (aside / "ort").mkdir()
@@ -89,6 +90,8 @@ def build(root: Path, out: Path, models: Path | None = None) -> None:
             packed(runtime / GPU_WASM, aside / GPU)
             for name in GPU_GLUE:
                 shutil.copyfile(runtime / name, aside / GPU / name)
+            packed(speech_detector.FOLDER / "model.safetensors", aside / "live")
+            shutil.copyfile(speech_detector.FOLDER / "LICENSE", aside / "live" / "LICENSE")
             add_examples(root / "examples", aside / "examples")
             shutil.copyfile(root / "LICENSE", aside / "LICENSE")
             (aside / "README.md").write_text(FRONT_MATTER, encoding="utf-8")

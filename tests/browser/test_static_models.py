@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from speechprompt.audio.segmenter import stretches_of_speech
+from speechprompt.audio.speech_detector import SpeechModel
 from speechprompt.backbone import Backbone
 from speechprompt.making.export import onnx_folder
 from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks.answer_form import AnswerForm
+from tests.streams import RATE, in_a_row, room
 from tools import golden
 
 from .conftest import EXAMPLES, WEB, built
@@ -109,11 +113,50 @@ def write_kinds(folder: Path) -> None:
     (folder / "kinds.json").write_text(json.dumps(found), encoding="utf-8")
 
 
+def streams() -> dict[str, np.ndarray]:
+    """Name -> float32 at 16 kHz: words in a row, and what is no speech."""
+    t = np.arange(6 * RATE) / RATE
+    bar = (t // 0.5).astype(int) % 4
+    chord = sum(
+        np.sin(2 * np.pi * np.array([220, 247, 262, 196])[bar] * ratio * t) for ratio in (1, 1.25, 1.5)
+    )
+    return {
+        "words": in_a_row(["yes", "stop", "right", "yes"], 0.3, -60)[0],
+        "words in noise": in_a_row(["right", "yes", "stop"], 0.3, -48)[0],
+        "digits": in_a_row(["three", "seven", "nine"])[0],
+        "arabic": in_a_row(["arabic_seven", "arabic_cancel"])[0],
+        "rain and a rooster": in_a_row(["rain", "rooster"])[0],
+        "music": (0.1 * chord * np.exp(-3 * (t % 0.5))).astype(np.float32) + room(6, -60),
+        "a fan starts": np.r_[room(3, -65), room(5, -35, 1)],
+        "a burst of noise": np.r_[room(2, -60), room(0.5, -25, 1), room(1, -60)],
+    }
+
+
+def write_streams(folder: Path) -> None:
+    """Each stream as WAV, and streams.json with how likely speech is in each frame, and its stretches."""
+    found = []
+    for name, stream in streams().items():
+        soundfile.write(folder / f"{name}.wav", stream, RATE, subtype="FLOAT")
+        ahead = np.r_[np.zeros(64, np.float32), stream]
+        stretches = [[one.start, one.end, len(one.sound)] for one in stretches_of_speech(stream)]
+        found.append(
+            {
+                "file": f"{name}.wav",
+                "probabilities": SpeechModel().probabilities(ahead),
+                "stretches": stretches,
+            }
+        )
+        words = {"words": 4, "words in noise": 3, "digits": 3, "arabic": 2}
+        assert len(stretches) == words.get(name, 0), name
+    (folder / "streams.json").write_text(json.dumps(found), encoding="utf-8")
+
+
 @built
 def test_models_answer_in_node(models: Path, tmp_path: Path) -> None:
     """Every example, task and kind of prompt: units, labels, slots and judgements are equal, scores within 0.01."""
     golden.write_wav(onnx_folder.example_recordings(), tmp_path)
     write_kinds(tmp_path)
+    write_streams(tmp_path)
     given = {**os.environ, "SPEECHPROMPT_MODELS": str(models), "SPEECHPROMPT_WAV": str(tmp_path)}
     done = subprocess.run(
         ["npx", "vitest", "run", "test/answers.test.ts", "--reporter=json"], cwd=WEB, env=given,
@@ -121,4 +164,4 @@ def test_models_answer_in_node(models: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert done.returncode == 0, done.stdout[-3000:]
-    assert report["numPassedTests"] == len(GOLDEN["recordings"]) + len(KINDS) + 1
+    assert report["numPassedTests"] == len(GOLDEN["recordings"]) + len(KINDS) + len(streams()) + 1

@@ -7,7 +7,10 @@ import { UnitLM } from "../src/models/lm";
 import { open, prepare } from "../src/models/runtime";
 import { SpeechPrompt } from "../src/pipeline";
 import { readPrompt } from "../src/prompts/prompt";
+import { readTensors } from "../src/prompts/safetensors";
 import { toWaveform } from "../src/sound/decode";
+import { Segmenter, type Stretch } from "../src/sound/segmenter";
+import { SpeechDetector, SpeechModel } from "../src/sound/speechDetector";
 import { type Golden, furthest, golden } from "./golden";
 
 const models = process.env.SPEECHPROMPT_MODELS ?? "";
@@ -34,6 +37,32 @@ async function loaded(prompts: string[]): Promise<SpeechPrompt> {
     sp.add(readPrompt(readFileSync(`${folder}/prompt_config.json`, "utf8"), readFileSync(`${folder}/prompt.safetensors`), facts, folder));
   return sp;
 }
+
+interface Stream {
+  file: string;
+  probabilities: number[];
+  stretches: number[][];
+}
+
+describe.skipIf(!existsSync(sounds))("Live cuts streams as in Python", () => {
+  const streams: Stream[] = existsSync(sounds) ? JSON.parse(readFileSync(`${sounds}/streams.json`, "utf8")) : [];
+  const weights = readTensors(readFileSync(new URL("../../speechprompt/audio/silero_vad/model.safetensors", import.meta.url)), "the detector");
+
+  it.each(streams)("$file", ({ file, probabilities, stretches }) => {
+    const stream = readWav(`${sounds}/${file}`);
+    const model = new SpeechModel(weights);
+    const ahead = new Float32Array(stream.length + 64);
+    ahead.set(stream, 64);
+    probabilities.forEach((expected, i) => expect(Math.abs(model.probability(ahead.subarray(512 * i, 512 * i + 576)) - expected)).toBeLessThan(1e-3));
+    for (const size of [1600, 12_345]) {
+      const segmenter = new Segmenter(new SpeechDetector(weights));
+      const found: Stretch[] = [];
+      for (let at = 0; at < stream.length; at += size) found.push(...segmenter.feed(stream.subarray(at, at + size)));
+      found.push(...segmenter.finish());
+      expect(found.map((one) => [one.start, one.end, one.sound.length])).toEqual(stretches);
+    }
+  }, 60_000);
+});
 
 const inside = (folder: string) => readdirSync(folder).map((name) => `${folder}/${name}`);
 const waveformOf = ({ file, rate }: Golden["recordings"][number]) => toWaveform([readWav(`${sounds}/${file.replace(/\.\w+$/, ".wav")}`)], rate);

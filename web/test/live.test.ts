@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { resample } from "../src/sound/resample";
 import { StreamResampler } from "../src/sound/stream";
-import { Segmenter, type Stretch } from "../src/sound/voiceActivity";
+import { Segmenter, type Stretch } from "../src/sound/segmenter";
+import { VoiceDetector } from "../src/sound/voiceActivity";
 import { golden, sound } from "./golden";
 
 const whole = (parts: Float32Array[]) => Float32Array.from(parts.flatMap((part) => [...part]));
@@ -9,7 +10,7 @@ const whole = (parts: Float32Array[]) => Float32Array.from(parts.flatMap((part) 
 it("finds the stretches that Python finds, however the stream is cut", () => {
   const stream = whole(golden.sounds.map((spec) => sound(spec, 16_000)));
   for (const size of [1600, 777, stream.length]) {
-    const segmenter = new Segmenter();
+    const segmenter = new Segmenter(new VoiceDetector());
     const found: Stretch[] = [];
     for (let at = 0; at < stream.length; at += size) found.push(...segmenter.feed(stream.subarray(at, at + size)));
     found.push(...segmenter.finish());

@@ -1,4 +1,4 @@
-/** Stretches of sound that may be a voice, as they end: audio/voice_activity.py and segmenter.py, frame by frame. */
+/** When something sounds that may be a voice: audio/voice_activity.py, frame by frame. */
 import { HOP, WINDOW, bandLevels, percentile } from "./levels";
 import { RATE } from "./limits";
 
@@ -10,26 +10,27 @@ const QUIETEST = -55;
 const OPEN_DB = 10;
 const HOLD_DB = 6;
 const RANGE_DB = 32;
-const OPEN_FRAMES = 4;
-const OPEN_OF = 6;
-const HANGOVER_FRAMES = 20;
-const SETTLE_FRAMES = 20;
 const SHORTEST_FRAMES = 10;
 const STEADY_DB = 6;
 const REMEMBERED_FRAMES = 400;
-const LONGEST_FRAMES = 800; // 8 s
-const LEAD = RATE / 4;
-const TAIL = RATE / 10;
 
-export interface Stretch {
-  /** Samples of the stream that it spans; its sound has a little more on either side. */
-  start: number;
-  end: number;
-  sound: Float32Array;
-}
+export const LEAD = RATE / 4;
+export const TAIL = RATE / 10;
 
-export class Segmenter {
+export type Change = "begin" | "end" | undefined;
+
+/** A frame is `window` samples of the stream, one every `hop`; before: samples ahead of a frame that it needs. */
+export class VoiceDetector {
+  readonly hop: number = HOP;
+  readonly window: number = WINDOW;
+  readonly before: number = 0;
+  protected readonly openFrames: number = 4;
+  protected readonly openOf: number = 6;
+  protected readonly settleFrames: number = 20;
+  protected readonly hangoverFrames: number = 20;
+  protected readonly longestFrames: number = 800; // 8 s
   speaking = false;
+  protected sounded = 0;
   private frame = -1;
   private start = 0;
   private end = 0;
@@ -38,78 +39,63 @@ export class Segmenter {
   private loud: boolean[] = [];
   private levels: number[] = [];
   private peak = [LOWEST_FLOOR, LOWEST_FLOOR];
-  private sounded = 0;
-  private kept = new Float32Array(0);
-  private first = 0; // sample of the stream that `kept` begins with
-  private total = 0;
-  private begun = 0;
-  private ended = 0;
 
-  /** The next samples at 16 kHz, of any number -> the stretches that ended in them. */
-  feed(block: Float32Array): Stretch[] {
-    const kept = new Float32Array(this.kept.length + block.length);
-    kept.set(this.kept);
-    kept.set(block, this.kept.length);
-    this.kept = kept;
-    this.total += block.length;
-    const from = (this.frame + 1) * HOP;
-    const n = Math.floor((this.total - WINDOW) / HOP) - this.frame;
-    const found: Stretch[] = [];
-    if (n > 0) {
-      for (const levels of bandLevels(kept.subarray(from - this.first, from - this.first + (n - 1) * HOP + WINDOW))) {
-        const change = this.step(levels);
-        if (change === "begin") this.begun = Math.max(this.ended, this.start * HOP - LEAD, 0);
-        if (change === "end") found.push(...this.close());
-      }
-    }
-    const needed = this.speaking ? this.begun : this.frame * HOP + WINDOW - 2 * LEAD;
-    if (needed > this.first) {
-      this.kept = this.kept.slice(needed - this.first);
-      this.first = needed;
-    }
-    return found;
-  }
-
-  /** The stream is over: the stretch that was not. */
-  finish(): Stretch[] {
-    if (!this.speaking) return [];
-    this.speaking = false;
-    return this.close();
-  }
-
-  private close(): Stretch[] {
-    const last = this.end * HOP + WINDOW;
-    const start = Math.max(this.ended, this.start * HOP);
-    const until = Math.min(last + TAIL, this.frame * HOP + WINDOW);
-    this.ended = last;
-    return this.voiced() ? [{ start, end: last, sound: this.kept.slice(this.begun - this.first, until - this.first) }] : [];
-  }
-
-  private voiced(): boolean {
+  /** Whether the segment so far is long and varied enough to be a voice. */
+  get voiced(): boolean {
     return this.sounded >= SHORTEST_FRAMES && percentile(this.levels, 90) - percentile(this.levels, 10) > STEADY_DB;
   }
 
-  private step(levels: [number, number]): "begin" | "end" | undefined {
+  /** The sample at which the segment begins. */
+  get first(): number {
+    return this.start * this.hop;
+  }
+
+  /** The sample at which the segment's last frame that sounded ends. */
+  get last(): number {
+    return this.end * this.hop + this.window;
+  }
+
+  /** The sample at which the last frame that was looked at ends. */
+  get now(): number {
+    return this.frame * this.hop + this.window;
+  }
+
+  /** From and to which sample of a stream of so many the next call of feed takes; undefined for not yet. */
+  wanted(total: number): [number, number] | undefined {
+    const first = this.frame + 1;
+    const n = Math.floor((total - this.window) / this.hop) + 1 - first;
+    return n > 0 ? [first * this.hop - this.before, (first + n - 1) * this.hop + this.window] : undefined;
+  }
+
+  /** The wanted samples: of each frame, whether a segment begins or has ended with it. */
+  *feed(samples: Float32Array): Generator<Change> {
+    for (const levels of bandLevels(samples)) {
+      const frame = this.frame + 1;
+      this.past.push(levels);
+      if (this.past.length > FLOOR_FRAMES) this.past.shift();
+      if (frame % FLOOR_EVERY === 0 && frame >= this.settleFrames - 1)
+        this.floor = [0, 1].map((band) => Math.max(percentile(this.past.map((one) => one[band]), FLOOR_PERCENTILE), LOWEST_FLOOR));
+      const loud = levels.some((level, band) => level > QUIETEST && level > this.floor[band] + OPEN_DB);
+      this.peak = this.speaking ? this.peak.map((peak, band) => Math.max(peak, levels[band])) : [...levels];
+      const held = levels.some((level, band) => level > QUIETEST && level > this.floor[band] + HOLD_DB && level > this.peak[band] - RANGE_DB);
+      yield this.step(loud, held, Math.max(...levels));
+    }
+  }
+
+  /** The next frame: whether it may open a segment, whether it keeps one open, and how loud it is. */
+  protected step(loud: boolean, held: boolean, level: number): Change {
     this.frame++;
-    this.past.push(levels);
-    if (this.past.length > FLOOR_FRAMES) this.past.shift();
-    if (this.frame % FLOOR_EVERY === 0 && this.frame >= SETTLE_FRAMES - 1)
-      this.floor = [0, 1].map((band) => Math.max(percentile(this.past.map((one) => one[band]), FLOOR_PERCENTILE), LOWEST_FLOOR));
-    const loud = levels.some((level, band) => level > QUIETEST && level > this.floor[band] + OPEN_DB);
-    this.peak = this.speaking ? this.peak.map((peak, band) => Math.max(peak, levels[band])) : [...levels];
-    const held = levels.some((level, band) => level > QUIETEST && level > this.floor[band] + HOLD_DB && level > this.peak[band] - RANGE_DB);
-    if (this.frame < SETTLE_FRAMES - 1) return undefined;
-    const level = Math.max(...levels);
+    if (this.frame < this.settleFrames - 1) return undefined;
     if (!this.speaking) {
-      this.loud = [...this.loud, loud].slice(-OPEN_OF);
-      if (this.loud.filter(Boolean).length < OPEN_FRAMES) return undefined;
+      this.loud = [...this.loud, loud].slice(-this.openOf);
+      if (this.loud.filter(Boolean).length < this.openFrames) return undefined;
       this.start = this.frame - this.loud.length + 1 + this.loud.indexOf(true);
       [this.loud, this.levels, this.sounded, this.speaking] = [[], [], 0, true];
       this.sound(level);
       return "begin";
     }
     if (held) this.sound(level);
-    if (this.frame - this.end >= HANGOVER_FRAMES || this.frame - this.start + 1 >= LONGEST_FRAMES) {
+    if (this.frame - this.end >= this.hangoverFrames || this.frame - this.start + 1 >= this.longestFrames) {
       this.speaking = false;
       return "end";
     }
@@ -120,5 +106,11 @@ export class Segmenter {
     this.end = this.frame;
     this.levels = [...this.levels, level].slice(-REMEMBERED_FRAMES);
     this.sounded++;
+  }
+
+  /** Begin at a sample of the stream, as another detector did what comes before it. */
+  skipTo(sample: number): void {
+    this.frame = Math.max(-1, Math.ceil((sample + this.before) / this.hop) - 1);
+    this.start = this.end = Math.max(0, this.frame);
   }
 }
