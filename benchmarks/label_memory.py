@@ -1,13 +1,14 @@
-"""How much memory `label` takes for a parquet file far larger than it, to the file's end.
+"""How much memory `label`, `units` or `tune` takes for a parquet file far larger than it, to the file's end.
 
     python -m benchmarks.label_memory                     # 10 GB of clips of 0.5 s; about 15 minutes on two idle cores
+    python -m benchmarks.label_memory --command units --command tune
     python -m benchmarks.label_memory --gigabytes 0.2     # seconds, to try it
     python -m benchmarks.label_memory --folder /scratch   # the file lies there until the end
 
 Writes a parquet file of short clips that are large in bytes, cut from the examples: WAV of two channels at 96 kHz in 32
-bits, 384 kB for half a second. Starts the command `label` on it and prints, for every so many rows, the memory of all
-its processes together: RSS, in which pages that they share count for each of them, and PSS, in which they count once.
-Linux only.
+bits, 384 kB for half a second. Starts the command on it and prints the memory of all its processes together, of `label`
+for every so many rows: RSS, in which pages that they share count for each of them, and PSS, in which they count once.
+`tune` learns 20 steps, without simulated recordings. Linux only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 RATE, SECONDS, GROUP = 96_000, 0.5, 256  # the last: rows of a row group
 ROW_BYTES = round(RATE * SECONDS) * 2 * 4
 LOOK = 0.25  # seconds between two looks at the processes
+COMMANDS = ("label", "units", "tune")
+TUNE = ("--task", "memory", "--augment", "0", "--steps", "20")
 
 
 def write_clips(path: Path, n: int) -> None:
@@ -45,7 +48,7 @@ def write_clips(path: Path, n: int) -> None:
     rng = np.random.default_rng(0)
     root = Path(__file__).parent.parent
     sounds = [load(file) for file in sorted((root / "examples").glob("*.flac"))]
-    schema = pa.schema([("id", pa.string()), ("audio", pa.binary())])
+    schema = pa.schema([("id", pa.string()), ("label", pa.string()), ("audio", pa.binary())])
     length, finer = int(SAMPLE_RATE * SECONDS), RATE // SAMPLE_RATE
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
         for first in range(0, n, GROUP):
@@ -58,7 +61,7 @@ def write_clips(path: Path, n: int) -> None:
                 fine = np.interp(times, np.arange(length), clip).astype(np.float32)
                 file = io.BytesIO()
                 soundfile.write(file, np.stack([fine, fine], 1), RATE, format="WAV", subtype="FLOAT")
-                rows.append({"id": str(i), "audio": file.getvalue()})
+                rows.append({"id": str(i), "label": f"label {i % 2}", "audio": file.getvalue()})
             writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
@@ -106,6 +109,7 @@ def watch(process: subprocess.Popen[bytes], kept: Path, rows: int) -> dict[int, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gigabytes", type=float, default=10.0, help="of the file (default: 10)")
+    parser.add_argument("--command", action="append", choices=COMMANDS, help="repeatable (default: label)")
     parser.add_argument("--backbone", default="mini")
     parser.add_argument("--task", default="keyword_spotting")
     parser.add_argument("--rows", type=int, default=1000, help="of each figure (default: 1000)")
@@ -114,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import subprocess
+    import time
 
     import pyarrow.parquet as pq
 
@@ -121,21 +126,30 @@ def run(args: argparse.Namespace) -> int:
         raise SpeechPromptError("Memory is read from /proc, which Linux alone has: run it there.")
     n = max(1, round(args.gigabytes * 1e9 / ROW_BYTES))
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        clips, out = Path(name, "clips.parquet"), Path(name, "labels.parquet")
+        clips, out = Path(name, "clips.parquet"), Path(name, "out.parquet")
         write_clips(clips, n)
         print(f"{n} clips, {clips.stat().st_size / 1e9:.2f} GB", flush=True)
-        command = [sys.executable, "-m", "speechprompt", "label", str(clips), "--out", str(out)]
-        command += ["--task", args.task, "--backbone", args.backbone]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        found = watch(process, out.with_name(f"{out.name}.part"), args.rows)
-        if process.returncode:
-            raise SpeechPromptError(f"label ended with status {process.returncode}: run it alone to see why.")
-        print("rows  MB of RSS  MB of PSS, at most")
-        for until, (rss, pss) in sorted(found.items()):
-            print(f"{min(until, n)}  {rss / 1e6:.0f}  {pss / 1e6:.0f}")
-        rows = pq.read_table(out, columns=["error"])
-        print(f"{rows.num_rows} rows written, {rows.num_rows - rows['error'].null_count} without labels")
-    return int(rows.num_rows != n)
+        given = {
+            "label": [str(clips), "--out", str(out), "--task", args.task],
+            "units": ["--data", str(clips), "--out", str(out)],
+            "tune": ["--data", str(clips), "--out", str(Path(name, "prompt")), *TUNE],
+        }
+        for what in args.command or ["label"]:
+            command = [sys.executable, "-m", "speechprompt", what, *given[what], "--backbone", args.backbone]
+            began = time.perf_counter()
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            found = watch(process, out.with_name(f"{out.name}.part"), args.rows if what == "label" else n)
+            if process.returncode:
+                raise SpeechPromptError(
+                    f"{what} ended with status {process.returncode}: run it alone to see why."
+                )
+            print(f"{what}, {time.perf_counter() - began:.0f} s\nrows  MB of RSS  MB of PSS, at most")
+            for until, (rss, pss) in sorted(found.items()):
+                print(f"{min(until, n)}  {rss / 1e6:.0f}  {pss / 1e6:.0f}", flush=True)
+            if out.is_file() and pq.read_metadata(out).num_rows != n:
+                raise SpeechPromptError(f"{what} wrote other rows than {n}: run it alone to see why.")
+            out.unlink(missing_ok=True)
+    return 0
 
 
 if __name__ == "__main__":
