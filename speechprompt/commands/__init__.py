@@ -70,7 +70,7 @@ def add_negatives_argument(parser: argparse.ArgumentParser, use: str) -> None:
 
 
 def portable_command(argv: list[str]) -> str:
-    """The command as anyone may type it: without the folders of one machine."""
+    """The command as anyone may type it: without the folders of one machine; addresses on the Hub stay."""
     parts = []
     option = ""
     for argument in argv:
@@ -78,5 +78,6 @@ def portable_command(argv: list[str]) -> str:
         if argument.startswith("--"):
             option, equals, value = argument.partition("=")
             head = option + equals
-        parts.append(head + (Path(value).name if option in PATH_OPTIONS else value))
+        local = option in PATH_OPTIONS and not value.startswith("hf://")
+        parts.append(head + (Path(value).name if local else value))
     return "python -m speechprompt " + shlex.join(parts)

@@ -10,6 +10,7 @@ from typing import Self
 from speechprompt.audio.clips import Clip, FolderClips, ParquetClips, open_clips
 from speechprompt.data import hub
 from speechprompt.data.folder import parquet_files
+from speechprompt.data.hub_layout import short_name
 from speechprompt.data.lists import KALDI, KINDS, read_kaldi, read_list
 from speechprompt.errors import SpeechPromptError
 
@@ -54,7 +55,7 @@ class SeveralClips:
     left_out = 0
 
     def __init__(self, paths: list[Path]) -> None:
-        self.parts = [(path.stem, ParquetClips(path)) for path in paths]
+        self.parts = [(short_name(path), ParquetClips(path)) for path in paths]
         self.place = paths[0].parent
 
     def __len__(self) -> int:

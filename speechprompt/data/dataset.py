@@ -16,7 +16,7 @@ from typing import Any
 
 from speechprompt.data import hub
 from speechprompt.data.folder import head, parquet_files, read_folder
-from speechprompt.data.hub_layout import SPLITS, class_names, from_hub, split_named, split_of, usual_split
+from speechprompt.data.hub_layout import SPLITS, class_names, from_hub, short_name, split_by_name, usual_split
 from speechprompt.data.lists import KINDS, read_list
 from speechprompt.data.sounds import Column, FileSound, RowSound, Sound
 from speechprompt.data.splits import drawn
@@ -78,7 +78,7 @@ def read(paths: Path | Sequence[Path], rule: Rule, split: str | None = None) -> 
             if (labels := labels_of(row, rule)) is None:
                 continue
             name = str(row.get("id", number))
-            examples.append(example(row, f"{path.stem}/{name}" if len(files) > 1 else name, labels))
+            examples.append(example(row, f"{short_name(path)}/{name}" if len(files) > 1 else name, labels))
     names = ", ".join(path.name for path in files)
     if not splits:
         raise SpeechPromptError(f"{names} holds no recordings: give other data.")
@@ -140,7 +140,7 @@ def all_train(files: Sequence[Path]) -> bool:
     """
     return all(
         not path.is_dir()
-        and split_named(path.stem) in (None, "train")
+        and split_by_name(path) in (None, "train")
         and "split" not in (head(path) if path.suffix.lower() in KINDS else ParquetRows(path).names)
         for path in files
     )
@@ -169,7 +169,7 @@ def parquet_rows(path: Path, lazy: bool) -> Iterator[dict[str, Any]]:
         raise SpeechPromptError(
             f"{path.name} needs the columns split and audio (or units); it has {', '.join(file.names)[:200]}."
         )
-    split, classes = split_of(path.stem), class_names(file.metadata)
+    split, classes = split_by_name(path) or "train", class_names(file.metadata)
     encoder = encoder_of(file.metadata)
     lazy = lazy and "audio" in file.names and "units" not in file.names
     sounds = Column(path)

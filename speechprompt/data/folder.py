@@ -25,8 +25,9 @@ METADATA = ("metadata.csv", "metadata.jsonl")
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The parquet files in a folder, or in the folder `data` in it, as on the Hub."""
-    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+    """The parquet files in a folder, in the folder `data` in it, or in those named after splits, as on the Hub."""
+    nested = (path for path in sorted(folder.glob("*/*.parquet")) if split_named(path.parent.name))
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet")) or list(nested)
 
 
 def read_folder(folder: Path) -> Iterator[Row]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from speechprompt.data.hub_layout import split_named
 from speechprompt.errors import SpeechPromptError
 from speechprompt.storage.hub import OFFLINE, in_time, is_offline
 
@@ -52,9 +53,9 @@ def fetch(address: Path | str) -> Path:
                 f"The data set {name} has no folder {folder!r}: look at its files on the Hub."
             )
         packed = [file for file in files if file.endswith(".parquet")]
-        check_one_set(name, packed)
+        folder = "/".join(filter(None, (folder, set_in(name, packed))))
         wanted = ("*.parquet",) if packed else (*LISTS, *SOUNDS)
-        patterns = [below + pattern for pattern in wanted]
+        patterns = [f"{folder}/{pattern}" if folder else pattern for pattern in wanted]
         root = snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns)
         return Path(root) / folder
     except SpeechPromptError:
@@ -66,11 +67,19 @@ def fetch(address: Path | str) -> Path:
         ) from None
 
 
-def check_one_set(name: str, packed: Sequence[str]) -> None:
-    """Raise SpeechPromptError where parquet files lie in folders for several sets, such as one for each language."""
-    folders = sorted({file.rpartition("/")[0] for file in packed})
-    if folders and "" not in folders and "data" not in folders:
-        some = ", ".join(folders[:FOLDERS]) + (" …" if len(folders) > FOLDERS else "")
-        raise SpeechPromptError(
-            f"{name} has its parquet files in {some}: name one, as hf://datasets/{name}/{folders[0]}."
-        )
+def set_in(name: str, packed: Sequence[str]) -> str:
+    """The folder of the one set that parquet files are; "" where that is the top, or `data` in it.
+
+    SpeechPromptError where they lie in folders for several sets, such as one for each language.
+    """
+    found = set()
+    for file in packed:
+        *parts, _ = file.split("/")
+        found.add("/".join(parts[:-1] if parts and split_named(parts[-1]) else parts))
+    if found & {"", "data"} or not found:
+        return ""
+    if len(found) == 1:
+        return found.pop()
+    sets = sorted(found)
+    some = ", ".join(sets[:FOLDERS]) + (" …" if len(sets) > FOLDERS else "")
+    raise SpeechPromptError(f"{name} holds the sets {some}: name one, as hf://datasets/{name}/{sets[0]}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from speechprompt.data.sounds import sound_of
@@ -46,9 +47,18 @@ def usual_split(value: Any, where: str) -> str:
     return SPLITS.get(text.lower(), text)
 
 
-def split_of(stem: str) -> str:
-    """The split of a file that has none in its rows, by its name; train where its name says none."""
-    return split_named(stem) or "train"
+def split_by_name(path: Path) -> str | None:
+    """The split that a file's name says, or where it is a mere number its folder's, as in train/0000.parquet."""
+    return split_named(path.stem if has_letters(path.stem) else path.parent.name)
+
+
+def short_name(path: Path) -> str:
+    """What the ids of a file's rows begin with, where there are several files."""
+    return path.stem if has_letters(path.stem) else f"{path.parent.name}-{path.stem}"
+
+
+def has_letters(text: str) -> bool:
+    return any(letter.isalpha() for letter in text)
 
 
 def class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:

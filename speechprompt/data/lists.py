@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from speechprompt.data.corpora.source import MAX_TEXT_BYTES, lines, on_disk, table
-from speechprompt.data.hub_layout import split_of
+from speechprompt.data.hub_layout import split_by_name
 from speechprompt.data.sounds import FileSound
 from speechprompt.errors import SpeechPromptError
 
@@ -50,7 +50,7 @@ def read_list(path: Path) -> Iterator[Row]:
         found = within(path.parent, name, path.name)
         row["audio"] = FileSound(found, start or 0.0, seconds)
         row.setdefault("id", f"{name}@{start:g}" if start else name)
-        row.setdefault("split", split_of(path.stem))
+        row.setdefault("split", split_by_name(path) or "train")
         yield row
     if number < 0:
         raise SpeechPromptError(f"{path.name} names no recordings: fill it, or give another list.")
@@ -129,7 +129,7 @@ def within(folder: Path, name: str, listed_in: str) -> Path:
         path = next((one for one in map(on_disk, named) if one.is_file()), named[0])
         if path.resolve().is_relative_to(folder.resolve()):
             return path
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         pass
     raise SpeechPromptError(
         f"{listed_in} names {name[:80]!r}, which lies outside its folder: put the list into a folder above the "

@@ -16,6 +16,7 @@ from speechprompt.audio.augment import PLAIN, Simulation
 from speechprompt.audio.limits import SAMPLE_RATE
 from speechprompt.backbone import Backbone
 from speechprompt.data.dataset import all_train, files_of, rows_of
+from speechprompt.data.hub_layout import short_name
 from speechprompt.data.sounds import FileSound, RowSound
 from speechprompt.data.unit_file import UnitWriter
 from speechprompt.errors import SpeechPromptError
@@ -105,7 +106,7 @@ def cells(rows: Sequence[dict[str, Any]], copies: int, columns: Sequence[str]) -
 def named(file: Path, several: bool, draw: bool) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(rows_of(file, lazy=draw, draw=draw)):
         name = str(row.get("id", number))
-        yield {**row, "id": f"{file.stem}/{name}" if several else name}
+        yield {**row, "id": f"{short_name(file)}/{name}" if several else name}
 
 
 def is_text(name: str, value: object) -> bool:

@@ -260,6 +260,8 @@ def test_a_recorded_command_names_no_folder() -> None:
         ["tune", "--data", "/home/me/a.parquet", "/b.parquet", "--balance", "--run", "/tmp/r"]
     )
     assert spoken == "python -m speechprompt tune --data a.parquet b.parquet --balance --run r"
+    address = ["tune", "--data", "hf://datasets/me/words/de@v1", "/home/me/more.parquet"]
+    assert portable_command(address).endswith("tune --data hf://datasets/me/words/de@v1 more.parquet")
 
 
 def test_labels_the_prompt_does_not_know_are_named(backbone: str, tmp_path, capsys) -> None:

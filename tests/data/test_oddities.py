@@ -122,6 +122,15 @@ def test_of_data_that_is_all_train_valid_and_test_are_drawn(name: str, tmp_path:
     assert Counter(e.split for e in read_task([path, other], TASK)) == {"train": 30, "valid": 30}
 
 
+def test_files_that_are_numbers_are_of_the_split_that_their_folder_says(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "d" / split).mkdir(parents=True)
+        several(tmp_path, f"d/{split}/0000.parquet", None)
+    found = dataset.read(tmp_path / "d", LABEL)
+    assert Counter(e.split for e in found) == {"train": 30, "test": 30}
+    assert len({e.id for e in found}) == 60 and found[0].id == "test-0000/0"
+
+
 def test_a_recording_that_is_named_twice_is_in_one_split(tmp_path: Path) -> None:
     names = words(tmp_path, 15)
     path = listed(tmp_path / "mine.csv", "file_name,label", [f"{n},{w}" for n, w in names * 2])

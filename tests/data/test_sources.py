@@ -196,9 +196,13 @@ def test_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hub.fetch("hf://datasets/somebody/words/dev")
     packed = ["README.md", "de/train-0.parquet", "en/test-0.parquet"]
     monkeypatch.setattr(Api, "list_repo_files", lambda *_, **__: packed)
-    with pytest.raises(SpeechPromptError, match="parquet files in de, en: name one, as hf://.*/words/de"):
+    with pytest.raises(SpeechPromptError, match="holds the sets de, en: name one, as hf://.*/words/de"):
         hub.fetch("hf://datasets/somebody/words")
     assert hub.fetch("hf://datasets/somebody/words/en") == tmp_path / "en"
+    packed[1:] = ["default/train/0000.parquet", "default/test/0000.parquet"]  # as the Hub converts sets
+    assert hub.fetch("hf://datasets/somebody/words@refs/convert/parquet") == tmp_path / "default"
+    packed[1:] = ["data/train-0.parquet", "data/old/x.parquet"]
+    assert hub.fetch("hf://datasets/somebody/words") == tmp_path
     monkeypatch.setattr(Api, "list_repo_files", lambda *_, **__: ["a.wav"])
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: 1 / 0)
     with pytest.raises(SpeechPromptError, match="does not give the data set somebody/words"):
