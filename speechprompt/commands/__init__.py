@@ -12,7 +12,16 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from speechprompt.backbone import Backbone
 
 
-PATH_OPTIONS = ("--data", "--extra", "--negatives", "--out", "--run", "--backbone")
+PATH_OPTIONS = (
+    "--data",
+    "--extra",
+    "--negatives",
+    "--out",
+    "--run",
+    "--backbone",
+    "--init-from",
+    "--teacher",
+)
 
 
 def complain(sentence: str) -> None:

@@ -6,6 +6,10 @@ prompt so far; with --run, a stopped run goes on. Several files are learnt as on
 from files of its own, their microphones and rooms would give it away, which --channel controlled is
 against; --per-label and --balance are for labels of which there is far more than of others.
 
+A fixed verbalizer, by which the unit that the LM generates decides, is right less often than a learned one, and less so
+where it learns from it: tune the learned one first into a folder of its own, then a second prompt with --teacher FOLDER
+--verbalizer weighed --loss vocabulary.
+
 With --fine-tune, the papers' baseline, all weights of the unit LM learn the task instead of a prompt. They become a
 backbone of their own with its encoder, OUT/backbones/NAME and OUT/prompts/NAME/TASK, NAME being OUT's last part;
 evaluate, classify and app.py take it as --backbone OUT/backbones/NAME. The backbone that it began with stays as it is.
@@ -124,6 +128,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a prompt of the same LM whose vectors the tuning begins with (never its verbalizer)",
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="PROMPT",
+        help="folder of a prompt of the same LM, best with a learned verbalizer, whose answers about train are learnt "
+        "too (--teacher-share), and whose units --verbalizer weighed takes; of the same labels in the same order",
+    )
+    parser.add_argument(
         "--fine-tune",
         action="store_true",
         help="learn the task with all weights of the unit LM instead of a prompt, into a backbone of its own",
@@ -210,6 +221,7 @@ def run(args: argparse.Namespace) -> int:
         valid_negatives,
         args.init_from and backbone.load_prompt(args.init_from),
         lm_lr_of(args, config),
+        args.teacher and backbone.load_prompt(args.teacher),
     )
     prompt = replace(prompt, commands={"tuned": portable_command(args.argv)})
     if args.fine_tune:

@@ -30,15 +30,16 @@ class TuneConfig:
         "row", "count positions from a row's first token, or from the first prompt vector, as PEFT does"
     )
     projected: bool = setting(False, "learn past keys and values as they are, as PEFT's prefix tuning does")
-    verbalizer: Literal["learned", "frequency", "random", "expected"] = setting(
+    verbalizer: Literal["learned", "frequency", "random", "expected", "weighed"] = setting(
         "learned",
         "learned, or fixed units for each label: the k-th most frequent unit for the k-th most frequent label, units "
-        "drawn at random, or those that the LM expects after recordings of the label more than after others",
+        "drawn at random, those that the LM expects after recordings of the label more than after others, or those "
+        "that the learned verbalizer of the --teacher weighs for the label most",
     )
     units_per_label: int = setting(
         0,
         "units of each label in a fixed verbalizer, fewer where the labels would take over half of all units; "
-        "0: 4 of the expected ones, else 1 as the papers",
+        "0: 4 of the expected ones, all of those weighed (at most 64), else 1 as the papers",
         0,
         64,
     )
@@ -61,6 +62,9 @@ class TuneConfig:
     )
     negatives_share: float = setting(
         0.15, "share of the negatives, where there are any, in what is learnt from", 0.0, 0.9
+    )
+    teacher_share: float = setting(
+        0.5, "share of the loss that is the --teacher's own distribution over the labels", 0.0, 1.0
     )
     steps: int = setting(2000, "steps of the optimizer", 1, 1_000_000)
     epochs: int = setting(

@@ -20,12 +20,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.checks import accuracy, mean_loss, median_outside
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.optimizer import PromptOptimizer
 from speechprompt.tuning.order import epoch_steps, epochs, with_noise
 from speechprompt.tuning.runs import Run, Schedule
+from speechprompt.tuning.teacher import check_teacher, distributions, teacher_digest, teacher_loss
 from speechprompt.tuning.trainable import Labelled, TrainablePrompt
 from speechprompt.tuning.verbalizer import units_of
 from speechprompt.units import UNIT_OFFSET, Utterance
@@ -86,6 +88,7 @@ def tune(
     should_stop: Callable[[], bool] = lambda: False,
     extra: Sequence[dict[str, Any]] = (),
     negatives: Negatives = NO_NEGATIVES,
+    teacher: Prompt | None = None,
 ) -> tuple[dict[str, Tensor], float]:
     """Tune one prompt; return its tensors (fields of Prompt) and their accuracy on valid.
 
@@ -95,14 +98,14 @@ def tune(
     `extra` moves.
     Ctrl-C ends the tuning early with the best tensors so far, and so does should_stop, which is asked
     before every step. extra: parameter groups to move in place beside the prompt (see PromptOptimizer), such as
-    the LM's own weights. negatives: what belongs to no label. Deterministic by config.seed on one machine and thread
-    count.
+    the LM's own weights. negatives: what belongs to no label. teacher: a prompt of this LM and these labels to learn
+    from, see teacher.py. Deterministic by config.seed on one machine and thread count.
     """
     if not train or not valid:
         raise SpeechPromptError("Tuning needs at least one training and one validation utterance.")
     if len({tuple(labels) for _, labels in train}) < 2:
         raise SpeechPromptError("Tuning needs utterances of at least two labels.")
-
+    check_teacher(teacher, form, config)
     if negatives.train and (config.verbalizer == "learned" or config.loss == "labels"):
         raise SpeechPromptError(
             "Negatives are what no label's unit stands for: choose a fixed --verbalizer and --loss vocabulary."
@@ -112,7 +115,7 @@ def tune(
         if report is not None:
             report(Progress(record["step"], record["loss"], record["valid_accuracy"], record.get("outside")))
 
-    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra, negatives, keep)
+    tuning = Tuning(lm, train, valid, form, config, run, start or {}, extra, negatives, keep, teacher)
     with tuning:
         try:
             tuning.train(
@@ -151,12 +154,14 @@ class Tuning(Run):
         extra: Sequence[dict[str, Any]],
         negatives: Negatives,
         keep: Literal["best", "last"] = "best",
+        teacher: Prompt | None = None,
     ) -> None:
         self.negatives = negatives
         self.examples, self.valid, self.config = train, valid, config
         # Adam's small changes to weights of the LM would be lost in bfloat16.
         self.lm = lm if extra else fast_copy(lm)
-        self.prompt = TrainablePrompt(self.lm, config, units_of(self.lm, train, form, config, start), form)
+        units = units_of(self.lm, train, form, config, start, teacher)
+        self.prompt = TrainablePrompt(self.lm, config, units, form)
         self.prompt.load_state_dict({**self.prompt.state_dict(), **start})
         self.averaged = AveragedModel(self.prompt, avg_fn=latest_most) if config.average else None
         self.kept = cast(TrainablePrompt, self.averaged.module) if self.averaged else self.prompt
@@ -167,6 +172,9 @@ class Tuning(Run):
         parts |= {"averaged": self.averaged} if self.averaged else {}
         settings = {**asdict(config), **asdict(form), "n_train": len(train), "n_valid": len(valid)}
         settings |= {"n_negatives": len(negatives.train)}
+        settings |= {"teacher": teacher_digest(teacher)} if teacher else {}
+        shared = teacher is not None and config.teacher_share > 0
+        self.taught = distributions(self.lm, cast(Prompt, teacher), train) if shared else None
         super().__init__(
             "tune",
             folder,
@@ -191,12 +199,20 @@ class Tuning(Run):
         torch.manual_seed(seed)  # for the dropout
         logits = self.prompt(self.lm, batch, [*answers, *[self.prompt.any_answer] * len(others)])
         if not others:
-            return {"loss": self.prompt.loss(logits, answers)}
+            return {"loss": self.known_loss(logits, known)}
         loss = -self.prompt.outside(logits[len(known) :]).mean()
         if known:
             share = len(others) / len(group)
-            loss = share * loss + (1 - share) * self.prompt.loss(logits[: len(known)], answers)
+            loss = share * loss + (1 - share) * self.known_loss(logits[: len(known)], known)
         return {"loss": loss}
+
+    def known_loss(self, logits: Tensor, known: Sequence[int]) -> Tensor:
+        """The loss of training examples, by their indices, a share of it the teacher's where there is one."""
+        loss = self.prompt.loss(logits, [self.examples[i][1] for i in known])
+        if self.taught is None:
+            return loss
+        share = self.config.teacher_share
+        return (1 - share) * loss + share * teacher_loss(self.prompt, logits, self.taught[known])
 
     def average(self) -> None:
         if self.averaged:

@@ -31,6 +31,7 @@ from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.labelled import labelled, negative_units, simulation_for
 from speechprompt.tuning.loop import NO_NEGATIVES, Negatives, tune
 from speechprompt.tuning.sampling import cut, evened
+from speechprompt.tuning.teacher import check_teacher
 
 
 def labels_in_order(task: Task, examples: Sequence[Example]) -> list[str]:
@@ -94,6 +95,7 @@ def tune_task(
     valid_negatives: Sequence[Example] = (),
     start: Prompt | None = None,
     lm_lr: float | None = None,
+    teacher: Prompt | None = None,
 ) -> Prompt:
     """Tune a prompt for a task, measure it on valid (prompt.metrics) and calibrate it there.
 
@@ -104,7 +106,8 @@ def tune_task(
     negatives, valid_negatives: recordings of none of the labels; of the former as many are learnt from as
     config.negatives_share says, of the latter at most as many as valid has are measured.
     start: the prompt whose vectors the tuning begins with, see start_from. lm_lr: learning rate of the LM's own
-    weights, which then change in memory (fine_tuning.fine_tune_task keeps them); None: the LM is frozen.
+    weights, which then change in memory (fine_tuning.keep_lm writes them); None: the LM is frozen.
+    teacher: a prompt of this backbone with the same labels to learn from, see teacher.py.
     report is given each seed and its prompt, measured but not calibrated. SpeechPromptError when the data does not
     fit the task, before anything is tuned.
     """
@@ -123,6 +126,9 @@ def tune_task(
             f"The train split has only the label {form.labels[0]!r}: a task needs at least two."
         )
     check_learnt(form.labels, valid)
+    if teacher is not None:
+        backbone.check_fits(teacher)
+    check_teacher(teacher, form, config)
     facts: dict[str, Any] = {
         "task": task.name,
         "title": task.title,
@@ -184,7 +190,16 @@ def tune_task(
     for seeded in configs:
         run_folder = run / f"seed-{seeded.seed}" if run and seeds > 1 else run
         tensors, _ = tune(
-            backbone.lm, known, held_out, form, seeded, run_folder, start=begin, extra=moved, negatives=others
+            backbone.lm,
+            known,
+            held_out,
+            form,
+            seeded,
+            run_folder,
+            start=begin,
+            extra=moved,
+            negatives=others,
+            teacher=teacher,
         )
         stored = {name: t.half().float() if t.is_floating_point() else t for name, t in tensors.items()}
         prompt = Prompt(**{**facts, **stored})  # measured as it will be read from its folder

@@ -1,7 +1,6 @@
 """What tuning trains: the tensors of one prompt, in front of a frozen unit LM (SpeechPrompt, 2.2 and 2.3).
 
-Prompts, separator and verbalizer with their initial values, the loss of a batch, and which of its
-answers are right. Knows no data; the loop is in tuning.py.
+Prompts, separator and verbalizer as they begin, the loss of a batch, which answers are right. Knows no data.
 """
 
 from __future__ import annotations
@@ -181,15 +180,18 @@ class TrainablePrompt(nn.Module):
         filled = [[*row, *[NO_LABEL] * (width - len(row))] for row in rows]
         return torch.tensor(filled, device=self.separator.device)
 
+    def outputs(self, vocabulary: Tensor) -> Tensor:
+        """All outputs: the vocabulary's, or a learned verbalizer's classes and specials, of which some are dropped."""
+        if self.verbalizer_units is not None:
+            return vocabulary
+        logits = F.linear(vocabulary, self.verbalizer_weight)
+        return F.dropout(logits, self.config.class_dropout, self.training)
+
     def loss(self, vocabulary: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
         """Mean negative log-likelihood (natural log) of what is to be answered."""
         smoothing = self.config.label_smoothing
         if self.config.loss != "labels":
-            # Against all outputs: the vocabulary, or a learned verbalizer's classes and specials.
-            learned = self.verbalizer_units is None
-            logits = F.linear(vocabulary, self.verbalizer_weight) if learned else vocabulary
-            if learned:
-                logits = F.dropout(logits, self.config.class_dropout, self.training)
+            logits = self.outputs(vocabulary)
             n = len(self.form.labels)
             before, after = [n] * self.lead, [n + 1] * self.reads_end
             due = [[*before, *labels, *after] for labels in answers]

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from speechprompt.errors import SpeechPromptError
+from speechprompt.prompts.prompt import Prompt
 from speechprompt.tasks.answer_form import AnswerForm
 from speechprompt.tuning.config import TuneConfig
 from speechprompt.tuning.runs import batches_by_length
+from speechprompt.tuning.teacher import WEIGHED_UNITS, weighed_units
 from speechprompt.tuning.trainable import Labelled, TrainablePrompt
 from speechprompt.units import UNIT_OFFSET, unit_ids
 
@@ -31,13 +33,18 @@ def units_of(
     form: AnswerForm,
     config: TuneConfig,
     start: Mapping[str, Tensor] | None = None,
+    teacher: Prompt | None = None,
 ) -> Tensor | None:
     """The fixed verbalizer that the settings ask for, int64 [C] or [C, K]; None for the learned one.
 
-    start: tensors that the tuning begins with in place of random ones.
+    start: tensors that the tuning begins with in place of random ones. teacher: whose weights choose the "weighed".
     """
     if config.verbalizer == "learned":
         return None
+    if config.verbalizer == "weighed":
+        if teacher is None:
+            raise ValueError("weighed units need a teacher")
+        return weighed_units(teacher, config.units_per_label or WEIGHED_UNITS)
     n_labels, n_units = len(form.labels), lm.config.vocab_size - UNIT_OFFSET
     asked = config.units_per_label or (EXPECTED_UNITS if config.verbalizer == "expected" else 1)
     each = max(1, min(asked, n_units // (2 * n_labels)))
