@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def text_in(row: Row, column: str) -> str:
             f"The column {column!r} holds no text or numbers{place_of(row)}, which labels are: give a column for each "
             "label."
         )
-    return str(value)
+    return unicodedata.normalize("NFC", str(value))  # macOS composes the names of folders otherwise
 
 
 def place_of(row: Row) -> str:

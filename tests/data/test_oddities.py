@@ -63,6 +63,20 @@ def test_common_voice_names_files_alone_and_has_lists_beside_its_splits(tmp_path
     assert all(e.sound() for e in found)
 
 
+def test_sentences_with_quotation_marks_between_tabs(tmp_path: Path) -> None:
+    for i in range(3):
+        tone(tmp_path / f"{i}.wav", i)
+    sentences = ['"Ja, sagte er', '"Ja"', 'Ja "und" nein']
+    path = listed(tmp_path / "dev.tsv", "path\tsentence", [f"{i}.wav\t{s}" for i, s in enumerate(sentences)])
+    found = [e.labels for e in dataset.read(path, {"column": "sentence"})]
+    assert found == [('"Ja, sagte er',), ("Ja",), ('Ja "und" nein',)]
+
+
+def test_labels_are_the_same_however_their_letters_are_composed(tmp_path: Path) -> None:
+    tone(tmp_path / "u\u0308ber" / "a.wav", 0)
+    assert dataset.read(tmp_path, LABEL)[0].labels == ("\u00fcber",)
+
+
 @pytest.mark.parametrize("array", [False, True])
 def test_json_manifests(array: bool, tmp_path: Path) -> None:
     names = words(tmp_path)

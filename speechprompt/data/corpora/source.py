@@ -125,9 +125,17 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def table(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[dict[str, str]]:
-    """The rows of a table with a header, as column -> text; SpeechPromptError when one of the columns is missing."""
+    """The rows of a table with a header, as column -> text; SpeechPromptError when one of the columns is missing.
+
+    Between tabs a quotation mark is one, as in Common Voice's sentences, unless the cell ends in one as well.
+    """
     try:
-        reader = csv.reader(lines(path), delimiter=delimiter)
+        bare = delimiter == "\t"
+        reader: Iterator[list[str]] = csv.reader(
+            lines(path), delimiter=delimiter, quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL
+        )
+        if bare:
+            reader = ([unquoted(cell) for cell in cells] for cells in reader)
         header = [name.strip() for name in next(reader, [])]
         if missing := [name for name in columns if name not in header]:
             raise SpeechPromptError(
@@ -142,6 +150,11 @@ def table(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[
             yield row
     except csv.Error as error:
         raise SpeechPromptError(f"{path.name} cannot be read as a table: copy it again.") from error
+
+
+def unquoted(cell: str) -> str:
+    marked = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return cell[1:-1].replace('""', '"') if marked else cell
 
 
 def inside(root: Path, name: str, listed_in: str) -> Path:
