@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RATE, SECONDS, GROUP = 96_000, 0.5, 256  # the last: rows of a row group
 ROW_BYTES = round(RATE * SECONDS) * 2 * 4
-LOOK = 0.25  # seconds between two looks at the processes
+LOOK = 1.0  # seconds between two looks at the processes
 COMMANDS = ("label", "units", "tune")
 TUNE = ("--task", "memory", "--augment", "0", "--steps", "20")
 

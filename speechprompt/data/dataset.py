@@ -152,13 +152,16 @@ def rows_of(path: Path, lazy: bool = False, draw: bool = False) -> Iterator[dict
     lazy: the sounds of a parquet file stay in it, see sounds.RowSound. draw: which split each row is of. Each row says
     its `file`, for label rules may tell files apart; of units it is that of their recordings.
     """
-    if path.is_dir():
-        rows = read_folder(path)
-    else:
-        rows = read_list(path) if path.suffix.lower() in KINDS else parquet_rows(path, lazy)
-    if draw:
-        rows = drawn({"id": number, **row} for number, row in enumerate(rows))
-    for row in rows:
+
+    def rows() -> Iterator[dict[str, Any]]:
+        if path.is_dir():
+            return read_folder(path)
+        return read_list(path) if path.suffix.lower() in KINDS else parquet_rows(path, lazy)
+
+    def with_ids() -> Iterator[dict[str, Any]]:
+        return ({"id": number, **row} for number, row in enumerate(rows()))
+
+    for row in drawn(with_ids) if draw else rows():
         kept = row.get("encoder_sha256") and row.get("file")
         yield {**row, "split": usual_split(row["split"], f"A row of {path.name}"), "file": kept or path.stem}
 

@@ -8,7 +8,8 @@ where there are any: Common Voice has others beside them that name the same reco
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ def read_folder(folder: Path) -> Iterator[Row]:
     parts = {path: split_named(path.name) for path in sorted(folder.iterdir()) if path.is_dir()}
     named = {path: split for path, split in parts.items() if split}
     if lists := [path for name in METADATA if (path := folder / name).is_file()]:
-        rows = read_list(lists[0])
-        yield from rows if "split" in head(lists[0]) else drawn(rows)
+        read = partial(read_list, lists[0])
+        yield from read() if "split" in head(lists[0]) else drawn(read)
     elif any((path / name).is_file() for path in named for name in METADATA):
         for path, split in named.items():
             for name in METADATA:
@@ -44,20 +45,24 @@ def read_folder(folder: Path) -> Iterator[Row]:
                     for row in read_list(path / name):
                         yield {**row, "id": f"{path.name}/{row['id']}", "split": split}
     elif (folder / KALDI).is_file():
-        yield from drawn(read_kaldi(folder, "train"))
+        yield from drawn(partial(read_kaldi, folder, "train"))
     elif kaldi := {path: split for path, split in parts.items() if (path / KALDI).is_file()}:
         for path, kaldi_split in kaldi.items():
             yield from read_kaldi(path, kaldi_split or "train")
     elif lists := lists_in(folder):
-        rows = chain.from_iterable(map(read_list, lists))
         unsaid = all(split_named(path.stem) is None and "split" not in head(path) for path in lists)
-        yield from drawn(rows) if unsaid else rows
+        read_all = partial(read_lists, lists)
+        yield from drawn(read_all) if unsaid else read_all()
     elif named:
         for path, split in named.items():
             for row in by_folder(path):
                 yield {**row, "id": f"{path.name}/{row['id']}", "split": split}
     else:
-        yield from drawn(by_folder(folder))
+        yield from drawn(partial(by_folder, folder))
+
+
+def read_lists(paths: Sequence[Path]) -> Iterator[Row]:
+    return chain.from_iterable(map(read_list, paths))
 
 
 def lists_in(folder: Path) -> list[Path]:
