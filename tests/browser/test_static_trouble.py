@@ -104,11 +104,43 @@ def test_what_was_recorded_before_the_tab_slept_is_kept(open_page: Callable[...,
     page.get_by_text("A card is recording: stop that first.").wait_for()
     page.evaluate("contexts.at(-1).suspend()")
     page.locator(".sp-clips li").first.wait_for()
+    page.get_by_text("The recording ended early, as this tab was put to sleep").wait_for()
+    page.get_by_role("tab", name="Try").click()
+    page.get_by_role("button", name="Record", exact=True).and_(page.locator("#sp-tab-Try *")).click()
+    assert page.locator("#sp-notice").inner_text() == ""
+    page.locator("#sp-tab-Try [data-part=time]").get_by_text(re.compile(r"[1-9]\.\d s")).wait_for()
+    page.evaluate("contexts.at(-1).suspend()")
+    page.wait_for_selector(".sp-answer, #sp-panel .sp-alert")
+    assert "what was recorded is kept" in page.locator("#sp-notice").inner_text()  # beside what was answered
     page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start listening").click()
     page.get_by_role("button", name="Stop listening").wait_for()
     page.evaluate("contexts.at(-1).suspend()")
     page.get_by_text("Listening ended, as this tab was put to sleep").wait_for()
+
+
+# A browser whose person thinks for a second about every microphone, and counts those that run.
+SLOW = """window.running = 0; const devices = navigator.mediaDevices; const ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (what) => { await new Promise((then) => setTimeout(then, 1000));
+        const stream = await ask(what); running++; const [track] = stream.getTracks();
+        const stop = track.stop.bind(track);
+        track.stop = () => { running--; stop(); }; return stream; };"""
+
+
+def test_who_presses_twice_while_the_browser_asks_starts_one_microphone(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page(SLOW)
+    for tab, start, stop in (("Try", "Record", "Stop"), ("Live", "Start listening", "Stop listening")):
+        page.get_by_role("tab", name=tab).click()
+        panel = page.locator(f"#sp-tab-{tab}")
+        for _ in range(2):
+            panel.get_by_role("button", name=start, exact=True).click()
+        panel.get_by_role("button", name=stop, exact=True).wait_for()
+        page.wait_for_timeout(1500)
+        assert page.evaluate("running") == 1
+        panel.get_by_role("button", name=stop, exact=True).click()
+        assert page.evaluate("running") == 0
 
 
 def test_files_that_cannot_be_answered_leave_the_recording_before_them(

@@ -1,11 +1,11 @@
 /** Live: each stretch of sound is answered as soon as it is over. */
 import { download } from "../download";
+import type { Heard, Listening } from "../liveWorker";
+import { Client } from "../messages";
 import { readTensors } from "../prompts/safetensors";
 import { RATE } from "../sound/limits";
-import { Segmenter, type Stretch } from "../sound/segmenter";
-import { SpeechDetector, type Weights } from "../sound/speechDetector";
-import { StreamResampler } from "../sound/stream";
-import { VoiceDetector } from "../sound/voiceActivity";
+import type { Stretch } from "../sound/segmenter";
+import type { Weights } from "../sound/speechDetector";
 import { shownLabel } from "./answer";
 import { alert, escape, find, labelTag, options, percent } from "./html";
 import { type Microphone, listen } from "./microphone";
@@ -15,10 +15,10 @@ const SHOWN = 50;
 
 export class Live {
   private running?: Microphone;
+  private starting = false;
   private weights?: Weights;
-  private segmenter?: Segmenter;
+  private listening?: Client<Listening>;
   private task = "";
-  private resampler?: StreamResampler;
 
   constructor(private readonly element: HTMLElement, private readonly state: State) {
     element.innerHTML = `
@@ -27,7 +27,7 @@ export class Live {
         <div class="sp-select"><label for="sp-live-task">Task of Live</label><select id="sp-live-task">${options([...state.prompts.values()])}</select>
         <p class="sp-hint">Speak with pauses between words: each is answered when it is over, in this browser.</p></div></div>
       <div class="sp-complaint"></div>
-      <section class="sp-card"><h2 class="sp-eyebrow">Answers, the last first</h2><p class="sp-hint" data-part="none">None yet: press Start listening and say a word that the task knows.</p><ol class="sp-words-said" aria-live="polite"></ol></section>`;
+      <section class="sp-card"><h2 class="sp-eyebrow">Answers, the last first</h2><p class="sp-hint" data-part="none">None yet: say a word that the task knows while this listens.</p><ol class="sp-words-said" aria-live="polite"></ol></section>`;
     find<HTMLSelectElement>("select", element).value = state.prompts.has("keyword_spotting") ? "keyword_spotting" : [...state.prompts.keys()][0];
     find("select", element).onchange = () => this.choose();
     find("button", element).onclick = () => void (this.running ? this.stop() : this.start());
@@ -46,54 +46,52 @@ export class Live {
 
   /** Another task from here on: what was said before is answered by the one before. */
   private choose(): void {
-    const before = this.anySound;
-    const stretches = this.segmenter?.speaking ? this.segmenter.finish() : [];
-    this.take(stretches);
+    const before = this.task;
     this.task = find<HTMLSelectElement>("select", this.element).value;
-    if (this.segmenter && this.anySound !== before) this.segmenter.detect(this.detector());
-  }
-
-  /** By speech alone, so that neither music nor rain is answered, or by any sound where the task is about such. */
-  private detector(): VoiceDetector {
-    return this.anySound || !this.weights ? new VoiceDetector() : new SpeechDetector(this.weights);
+    if (this.running && this.listening) void this.hear(this.listening.ask("turn", [this.anySound]), before);
   }
 
   private async start(): Promise<void> {
+    if (this.starting) return; // the browser asks whether it may
+    this.starting = true;
     const complaint = find(".sp-complaint", this.element);
     complaint.innerHTML = "";
-    this.resampler = undefined;
     this.task = find<HTMLSelectElement>("select", this.element).value;
     try {
       this.weights ??= readTensors(await download("live/model.safetensors.gz"), "The speech detector");
-      const segmenter = (this.segmenter = new Segmenter(this.detector()));
-      const heard = (samples: Float32Array) => {
-        if (!this.running) return;
-        this.resampler ??= new StreamResampler(this.running.rate);
-        this.take(segmenter.feed(this.resampler.feed(samples)));
-        this.say(segmenter.speaking ? "Somebody speaks." : "Listening.");
-      };
-      this.running = await listen(heard, () => {
+      const listening = (this.listening ??= new Client<Listening>(new Worker(new URL("../liveWorker.ts", import.meta.url), { type: "module" })));
+      const more = (samples: Float32Array) => void (this.running && this.hear(listening.ask("feed", [samples]), this.task));
+      this.running = await listen(more, () => {
         this.stop();
         complaint.innerHTML = alert("Listening ended, as this tab was put to sleep or the microphone went: start it again.", "Stopped");
       });
+      void listening.ask("begin", [this.running.rate, this.anySound, this.weights]);
     } catch (error) {
       complaint.innerHTML = alert(sentenceOf(error), "Not listening");
     }
+    this.starting = false;
     this.sync();
   }
 
   private stop(): void {
     this.running?.stop();
     this.running = undefined;
-    if (this.segmenter && this.resampler) this.take(this.segmenter.feed(this.resampler.finish()));
-    this.take(this.segmenter?.finish() ?? []);
-    this.segmenter = undefined;
+    if (this.listening) void this.hear(this.listening.ask("finish", []), this.task);
     this.say("");
     this.sync();
   }
 
-  private take(stretches: Stretch[]): void {
-    for (const stretch of stretches) void this.answer(stretch, this.task);
+  private async hear(asked: Promise<Heard>, task: string): Promise<void> {
+    try {
+      const { stretches, speaking } = await asked;
+      for (const stretch of stretches) void this.answer(stretch, task);
+      if (this.running) this.say(speaking ? "Somebody speaks." : "Listening.");
+    } catch (error) {
+      this.running?.stop();
+      this.running = this.listening = undefined;
+      find(".sp-complaint", this.element).innerHTML = alert(sentenceOf(error), "Stopped");
+      this.sync();
+    }
   }
 
   private async answer({ start, sound }: Stretch, task: string): Promise<void> {

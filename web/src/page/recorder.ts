@@ -5,9 +5,12 @@ import { MAX_SECONDS, RATE } from "../sound/limits";
 import { find } from "./html";
 import { type Microphone, joined, listen } from "./microphone";
 
+const EARLY = "The recording ended early, as this tab was put to sleep or the microphone went: what was recorded is kept.";
+
 export class Recorder {
   waveform?: Float32Array;
   private running?: Microphone;
+  private starting = false; // the browser asks whether it may, which takes as long as a person takes
   private parts: Float32Array[] = [];
   private levels: number[] = [];
   private playing?: AudioBufferSourceNode;
@@ -60,7 +63,10 @@ export class Recorder {
   }
 
   private async start(): Promise<void> {
+    if (this.starting) return;
+    this.starting = true;
     this.playing?.stop();
+    notice("");
     await this.trying(async () => {
       [this.parts, this.levels] = [[], []];
       let n = 0;
@@ -72,9 +78,10 @@ export class Recorder {
           if (this.running && n >= this.most * this.running.rate) this.stop();
           else this.sync();
         },
-        () => this.stop("The recording ended early, as this tab was put to sleep or the microphone went: what was recorded is kept."),
+        () => this.stop(EARLY),
       );
     });
+    this.starting = false;
     this.sync();
   }
 
@@ -83,10 +90,11 @@ export class Recorder {
     if (!running) return;
     running.stop();
     this.running = undefined;
+    notice(note); // beside the answer, which takes the place of a complaint
     void this.trying(async () => {
       const samples = joined(this.parts);
       this.settle(toWaveform([samples.subarray(0, Math.floor(this.most * running.rate))], running.rate, this.most));
-    }, note);
+    });
     this.sync();
   }
 
@@ -95,8 +103,8 @@ export class Recorder {
     this.got(waveform);
   }
 
-  private async trying(work: () => Promise<void>, note = ""): Promise<void> {
-    this.complain(note);
+  private async trying(work: () => Promise<void>): Promise<void> {
+    this.complain("");
     try {
       await work();
     } catch (error) {
@@ -150,6 +158,10 @@ export class Recorder {
       pen.fillRect(i * 5 + 1, (height - tall) / 2, 3, tall);
     });
   }
+}
+
+function notice(text: string): void {
+  find("#sp-notice").textContent = text;
 }
 
 /** The loudest of each part, as a share of the loudest of all. */
