@@ -113,10 +113,14 @@ def always(label: str) -> Rule:
 
 
 def renamed(column: str, names: Mapping[str, str], otherwise: str | None = None) -> Rule:
-    """The value in a column under the name that the task has for it."""
+    """The value in a column under the name that the task has for it; `otherwise` where it has none or is empty."""
 
     def labels(row: Row) -> Labels | None:
-        label = names.get(text_in(row, column), otherwise)
+        value = row.get(column)
+        empty = (
+            isinstance(value, str) and not value.strip()
+        )  # packed sets have that where nothing is to be named
+        label = otherwise if empty else names.get(text_in(row, column), otherwise)
         return None if label is None else (label,)
 
     return labels

@@ -11,6 +11,7 @@ from speechprompt.tasks.labels import (
     first_case,
     labels_of,
     named,
+    renamed,
     slot_object,
     spelled_keyword,
 )
@@ -105,3 +106,16 @@ def test_functions_that_choose_rows(row, rule, label) -> None:
 def test_a_rule_from_a_strange_prompt_is_refused(rule) -> None:
     with pytest.raises(SpeechPromptError, match="A label rule must be"):
         check_rule(rule)
+
+
+def test_a_value_is_renamed_and_an_empty_one_is_left_out() -> None:
+    rule = renamed("label", {"joy": "happy"})
+    assert [labels_of({"label": value}, rule) for value in ("joy", "envy", "", " ")] == [
+        ("happy",),
+        None,
+        None,
+        None,
+    ]
+    for row in ({}, {"label": None}):
+        with pytest.raises(SpeechPromptError, match="no column 'label'"):
+            labels_of(row, rule)
