@@ -9,6 +9,7 @@ from typing import Any
 
 from speechprompt.data.sounds import sound_of
 from speechprompt.errors import SpeechPromptError
+from speechprompt.tasks.labels import UNLABELLED
 
 SPLITS = {"train": "train", "training": "train", "validation": "valid", "valid": "valid", "val": "valid"}
 SPLITS |= {
@@ -30,7 +31,7 @@ def from_hub(row: dict[str, Any], split: str, classes: dict[str, list[str]]) -> 
     row.setdefault("split", split)
     for column, names in classes.items():
         if type(row.get(column)) is int:  # -1 stands for no label
-            row[column] = names[row[column]] if 0 <= row[column] < len(names) else None
+            row[column] = names[row[column]] if 0 <= row[column] < len(names) else UNLABELLED
     return row
 
 

@@ -99,7 +99,7 @@ def cells(rows: Sequence[dict[str, Any]], copies: int, columns: Sequence[str]) -
     """The text columns of the rows, copy by copy; ids of copies end in their number."""
     for copy in range(copies + 1):
         for row in rows:
-            own = {name: str(row[name]) for name in columns if row.get(name) is not None}
+            own = {name: str(row[name]) for name in columns if is_text(name, row.get(name))}
             yield {**own, "id": f"{row['id']}#{copy}" if copy else row["id"], "split": str(row["split"])}
 
 

@@ -14,13 +14,14 @@ Row = Mapping[str, Any]
 Labels = tuple[str, ...]
 Rule = Mapping[str, Any] | Callable[[Row], Labels | None]
 
+UNLABELLED = object()  # stands in a column of a row for which its data set says that there is no label
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "  # what a spelled answer is made of
 KINDS = "{'column': NAME}, {'text': NAME} or {'slots': [NAME, ...]}"
 MAX_COLUMNS = 16
 
 
 def labels_of(row: Row, rule: Rule) -> Labels | None:
-    """The labels of a row; None when the row is not for this task.
+    """The labels of a row; None when the row is not for this task, or UNLABELLED by its data set.
 
     {"column": NAME}: the value as one label. {"text": NAME}: a text, spelled in small letters, apostrophes and
     spaces. {"slots": [NAME, ...]}: one label from each column, in order. SpeechPromptError without a value.
@@ -28,9 +29,16 @@ def labels_of(row: Row, rule: Rule) -> Labels | None:
     if callable(rule):
         return rule(row)
     ((kind, names),) = check_rule(rule).items()
+    if any(row.get(name, "") in absent_in(row) for name in (names if kind == "slots" else [names])):
+        return None
     if kind == "slots":
         return tuple(text_in(row, name) for name in names)
     return (text_in(row, names),) if kind == "column" else spelled(text_in(row, names))
+
+
+def absent_in(row: Row) -> tuple[object, ...]:
+    """What stands for "there is no label": in kept units also an empty cell, for text is all that they keep."""
+    return (UNLABELLED, None) if row.get("encoder_sha256") else (UNLABELLED,)
 
 
 def check_rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -56,7 +64,7 @@ def is_column(name: object) -> bool:
 def text_in(row: Row, column: str) -> str:
     """The value in a column as text; SpeechPromptError when there is none."""
     value = row.get(column)
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or value is UNLABELLED or (isinstance(value, str) and not value.strip()):
         raise SpeechPromptError(
             f"The data has no column {column!r} or an empty value in it{place_of(row)}: fill it, leave the row out, or "
             "name another column."

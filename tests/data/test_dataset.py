@@ -56,7 +56,7 @@ def test_the_layout_of_the_hub_is_read(tmp_path) -> None:
             (split, ("no",), None),
         ]
     pq.write_table(pa.Table.from_pylist([{**rows[0], "label": -1}], schema), tmp_path / "test.parquet")
-    with pytest.raises(SpeechPromptError, match="no column 'label' or an empty value"):
+    with pytest.raises(SpeechPromptError, match="No row of test.parquet has a label"):
         dataset.read(tmp_path / "test.parquet", {"column": "label"})
 
 

@@ -154,6 +154,21 @@ def test_a_recording_that_is_named_twice_is_in_one_split(tmp_path: Path) -> None
     assert all(len(found) == 1 for found in splits.values()) and len(splits) == 30
 
 
+@pytest.mark.long
+def test_rows_that_a_data_set_has_no_label_for_are_left_out(tmp_path: Path) -> None:
+    several(tmp_path, "a.parquet", ["train", "train", "valid", "valid", "test"])
+    table = pq.read_table(tmp_path / "a.parquet")
+    note = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["no", "yes"]}}}}
+    numbers = pa.array([0, 1, 0, 1, -1])  # a hidden test split
+    table = table.set_column(table.column_names.index("label"), "label", numbers)
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(note)}), tmp_path / "a.parquet")
+    assert len(dataset.read(tmp_path / "a.parquet", LABEL)) == 4
+    given = ["--backbone", str(make_backbone(tmp_path)), "--data", str(tmp_path / "a.parquet")]
+    assert main(["units", *given, "--out", str(tmp_path / "u.parquet")]) == 0
+    assert len(dataset.read_rows(tmp_path / "u.parquet")) == 5
+    assert [e.labels for e in dataset.read(tmp_path / "u.parquet", LABEL)] == [("no",), ("yes",)] * 2
+
+
 def test_splits_by_their_usual_words(tmp_path: Path) -> None:
     path = several(tmp_path, "mine.parquet", ["Train", "DEV", "validation", "Testing", "fold1"])
     assert [e.split for e in dataset.read(path, LABEL)] == ["train", "valid", "valid", "test", "fold1"]
