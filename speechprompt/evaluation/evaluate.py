@@ -68,6 +68,7 @@ def to_units(
             for i, one in enumerate(units):
                 copy, clip = divmod(i, len(sounds))
                 found[copy * n + first + clip] = one
+            sounds.clear()  # before the next ones are read, which would stand beside them
     return [found[i] for i in range(n * (1 + copies))]
 
 
