@@ -57,7 +57,7 @@ class Choices:
         """Every task with the backbones that have a prompt for it: the default first, those without encoder last.
 
         Of two prompts of a task the one that strangers found right more often comes first, or where these were not
-        measured on both, the one that is right more often on the same test split.
+        measured on both or as often right, the one that is right more often on the same test split.
         """
         found: dict[str, list[str]] = {}
         names = sorted(
@@ -79,9 +79,14 @@ class Choices:
             for name, prompt in prompts.items()
             if prompt.strangers is not None and prompt.strangers["n"] >= FEWEST_STRANGERS
         }
+        tested = measured_alike(prompts)
         if len(right) < 2:
-            right = measured_alike(prompts)
-        order = iter(sorted(right, key=lambda name: (not self.desk.backbones[name].complete, -right[name])))
+            right = tested
+
+        def rank(name: str) -> tuple[bool, float, float]:
+            return not self.desk.backbones[name].complete, -right[name], -tested.get(name, 0.0)
+
+        order = iter(sorted(right, key=rank))
         return [next(order) if name in right else name for name in names]
 
     def backbone_of(self, task: str, wanted: str = "", session: Session | None = None) -> str:

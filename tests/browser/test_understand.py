@@ -143,7 +143,7 @@ def test_the_cursor_follows_the_player(page: Page) -> None:
 
 def test_the_numbers_are_those_of_the_endpoint(page: Page, server: str) -> None:
     answered(page)
-    page.get_by_label("Task", exact=True).select_option("fake_speech")  # a learned verbalizer, which weighs units
+    page.get_by_label("Task", exact=True).select_option("fake_speech")  # its verbalizer is learned
     expect(page.locator(".sp-odds")).to_have_count(2)
     client = Client(server, verbose=False, analytics_enabled=False)
     found = client.predict(handle_file(str(EXAMPLES / "yes.flac")), "fake_speech", api_name="/classify")

@@ -168,6 +168,25 @@ def test_a_task_finds_a_backbone_that_has_it_and_its_examples(desk: Desk) -> Non
     )  # another task is asked where it is best
 
 
+@pytest.mark.parametrize(
+    ("strangers", "first"),
+    [((0.9, 0.8), "a"), ((0.9, 0.9), "b"), (None, "b")],  # of those right as often, the better tested one
+)
+def test_a_task_is_asked_where_strangers_then_test_are_right_most_often(
+    strangers: tuple[float, float] | None, first: str
+) -> None:
+    prompts = {
+        name: SimpleNamespace(
+            metrics={"split": "test", "n": 50, "accuracy": accuracy},
+            strangers=None if strangers is None else {"n": 10, "right": strangers[i]},
+        )
+        for i, (name, accuracy) in enumerate([("a", 0.7), ("b", 0.8)])
+    }
+    backbones = {name: SimpleNamespace(complete=True) for name in prompts}
+    two: Any = SimpleNamespace(backbones=backbones, prompt=lambda task, name, session: prompts[name])
+    assert Choices(two).best_first("t", ["a", "b"], None)[0] == first
+
+
 def test_where_nothing_listens_units_are_answered(desk: Desk) -> None:
     assert "Or give it units" in shown(Try(desk).answer(None, "colours", "deaf", " "))
     panel = Try(desk).answer(None, "colours", "deaf", "[1, 1, 2] 3")
