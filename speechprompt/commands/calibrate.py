@@ -93,9 +93,16 @@ def run(args: argparse.Namespace) -> int:
     )
     drawn = at_most(others, len(examples), 0)
     negatives = to_units(backbone, drawn) if drawn else []
-    doubts = (args.doubt_below, dict(args.doubt_label))
     found = calibrate(
-        backbone.lm, prompt, utterances, truth, args.split, negatives, judges_of(backbone), *doubts
+        backbone.lm,
+        prompt,
+        utterances,
+        truth,
+        args.split,
+        negatives,
+        judges_of(backbone),
+        doubt_below=args.doubt_below,
+        doubt_labels=dict(args.doubt_label),
     )
     commands = prompt.commands | {"calibrated": portable_command(args.argv)}
     prompt = replace(prompt, calibration=found, commands=commands)

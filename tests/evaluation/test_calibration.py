@@ -173,6 +173,11 @@ def test_a_calibration_is_empty_or_whole(value: Any) -> None:
         replace(tiny.make_prompt(), calibration=value)
 
 
+def calibrate_with(data: Path, backbone: Path) -> list[str]:
+    """The command that calibrates the tiny prompt of colours."""
+    return ["calibrate", "--task", "colours", "--data", str(data), "--backbone", str(backbone)]
+
+
 def test_the_command_keeps_figures_weights_and_the_history(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,15 +205,7 @@ def test_the_command_keeps_figures_weights_and_the_history(
         for i in range(30)
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
-    arguments = [
-        "calibrate",
-        "--task",
-        "colours",
-        "--data",
-        str(tmp_path / "d.parquet"),
-        "--backbone",
-        str(folder),
-    ]
+    arguments = calibrate_with(tmp_path / "d.parquet", folder)
     for _ in range(2):  # a second time replaces the first
         assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -245,15 +242,7 @@ def test_a_label_has_a_threshold_of_its_own(tmp_path: Path, capsys: pytest.Captu
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
     label = answers[0][0].label
-    arguments = [
-        "calibrate",
-        "--task",
-        "colours",
-        "--data",
-        str(tmp_path / "d.parquet"),
-        "--backbone",
-        str(folder),
-    ]
+    arguments = calibrate_with(tmp_path / "d.parquet", folder)
     assert main([*arguments, "--doubt-label", "mauve=0.5"]) == 2
     assert "has no label 'mauve'" in capsys.readouterr().err
     assert main([*arguments, "--doubt-label", f"{label}=1"]) == 0
